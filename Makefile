@@ -1,0 +1,90 @@
+# make            builds build/logtap
+# make run        shows it: a container logs, its lines come out as JSON
+# make test       unit tests, then end-to-end tests in a guest
+# make bench      instructions a write (guest) and lines a second (here)
+# make clean      removes what was built; what was downloaded stays in build/cache
+#
+# BUILD=DIR builds elsewhere. Run and test install what is missing (Debian, as root); see docker/packages.sh.
+
+VERSION := 0.1.0
+BUILD ?= build
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+
+# The architecture as the kernel's source names it.
+ARCH := $(shell uname -m | sed -e s/x86_64/x86/ -e s/aarch64/arm64/)
+
+PACKAGES := libbpf libelf zlib rdkafka libcyaml yaml-0.1 jansson
+WARNINGS := -Wall -Wextra -Werror
+CPPFLAGS_ALL = -D_GNU_SOURCE= -DLOGTAP_VERSION='"$(VERSION)"' -Iuser -Iinclude -I$(BUILD) $(CPPFLAGS)
+CFLAGS ?= -O2 -g
+CFLAGS_ALL = -std=gnu11 $(WARNINGS) -pthread $(CFLAGS)
+LDLIBS = $(shell pkg-config --libs $(PACKAGES)) -pthread
+# __sync and __atomic without a result, so that 5.10 takes it: v3 has fetching atomics, which come with 5.12.
+BPF_CFLAGS = -O2 -g -mcpu=v2 -target bpf -D__TARGET_ARCH_$(ARCH) -Ivmlinux -Iinclude $(WARNINGS) \
+	-Wno-unused-parameter
+
+SOURCES := $(wildcard user/*.c)
+OBJECTS := $(SOURCES:user/%.c=$(BUILD)/user/%.o)
+SKELETON := $(BUILD)/capture.skel.h
+
+all: $(BUILD)/logtap
+
+$(BUILD)/logtap: $(OBJECTS)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/user/%.o: user/%.c Makefile | $(SKELETON)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(BUILD)/capture.bpf.o: bpf/capture.bpf.c Makefile
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -c -o $@ $<
+
+$(SKELETON): $(BUILD)/capture.bpf.o
+	$(BPFTOOL) gen skeleton $< name capture_bpf > $@.new
+	mv $@.new $@
+
+# Unit tests: all of user/ but main, under the sanitizers, and one program a file of tests/unit.
+
+UNIT_FLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+UNIT_OBJECTS := $(patsubst user/%.c,$(BUILD)/unit/user/%.o,$(filter-out user/main.c,$(SOURCES)))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+
+$(BUILD)/unit/user/%.o: user/%.c Makefile | $(SKELETON)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) -std=gnu11 $(WARNINGS) -pthread $(UNIT_FLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/unit/logtap.a: $(UNIT_OBJECTS)
+	rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/unit/test_%: tests/unit/test_%.c $(BUILD)/unit/logtap.a
+	$(CC) $(CPPFLAGS_ALL) -Itests/unit -std=gnu11 $(WARNINGS) -Werror=unused-function -pthread $(UNIT_FLAGS) \
+		-MMD -MP -MF $@.d -o $@ $< $(BUILD)/unit/logtap.a -lcmocka $(LDLIBS)
+
+unit-tests: $(UNIT_TESTS)
+
+run:
+	@docker/packages.sh build run
+	@$(MAKE) --no-print-directory all
+	@tests/demo/run
+
+test:
+	@docker/packages.sh build run test
+	@$(MAKE) --no-print-directory all unit-tests
+	@tests/run
+
+test-unit: unit-tests
+	@tests/unit/run
+
+test-e2e: all
+	@tests/e2e/run $(CASE)
+
+clean:
+	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} + 2>/dev/null || true
+
+-include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(BUILD)/capture.bpf.d
+
+.DELETE_ON_ERROR:
+.PHONY: all run test test-unit test-e2e unit-tests clean

@@ -1,0 +1,292 @@
+/*
+ * The kernel half: sees streams open, sees what is written to them, sees them close. Nothing here blocks, sleeps or allocates;
+ * a write to an inode that is not selected costs one look at the filter.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "record.h"
+
+#include "kernel_fixes.bpf.h"
+#include "maps.bpf.h"
+#include "ring.bpf.h"
+#include "streams.bpf.h"
+#include "writes.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Writes. One body: all write_iter functions share one signature. */
+
+static __always_inline int on_write(struct kiocb *iocb, struct iov_iter *iter, long ret)
+{
+	struct inode *inode = iocb->ki_filp->f_inode;
+
+	if (!filter[filter_index(inode->i_ino)])
+		return 0;
+	return capture_write(inode, iter, ret);
+}
+
+#define WRITE_HOOK(function)                                                                    \
+	SEC("fexit/" #function)                                                                 \
+	int BPF_PROG(function##_exit, struct kiocb *iocb, struct iov_iter *iter, long ret)      \
+	{                                                                                       \
+		return on_write(iocb, iter, ret);                                               \
+	}
+
+WRITE_HOOK(pipe_write)
+WRITE_HOOK(anon_pipe_write)
+WRITE_HOOK(generic_file_write_iter)
+WRITE_HOOK(shmem_file_write_iter)
+WRITE_HOOK(ext4_file_write_iter)
+WRITE_HOOK(xfs_file_write_iter)
+WRITE_HOOK(btrfs_file_write_iter)
+WRITE_HOOK(f2fs_file_write_iter)
+WRITE_HOOK(fuse_file_write_iter)
+WRITE_HOOK(ovl_write_iter)
+
+/* Containers' pipes. */
+
+/*
+ * Hooks that a runtime runs inside the container's cgroup exec before the entrypoint, with pipes of their own, but they are
+ * children of the container's init, which already has the container's: so the topmost process of the cgroup is asked.
+ */
+static __always_inline struct task_struct *topmost_in_cgroup(struct task_struct *task, struct cgroup *cgroup)
+{
+	for (int i = 0; i < 4; i++) {
+		struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+
+		if (!parent || BPF_CORE_READ(parent, cgroups, dfl_cgrp) != cgroup)
+			break;
+		task = parent;
+	}
+	return task;
+}
+
+static __always_inline struct file *task_file(struct task_struct *task, u32 fd)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file *file = 0;
+
+	if (!table || BPF_CORE_READ(table, max_fds) <= fd)
+		return 0;
+	bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
+	return file;
+}
+
+static __always_inline void register_standard_pipe(struct task_struct *task, u32 fd, u32 kind)
+{
+	struct file *file = task_file(task, fd);
+	struct inode *inode = file ? BPF_CORE_READ(file, f_inode) : 0;
+
+	if (inode && is_anonymous_pipe(inode))
+		register_pipe(inode, kind, 0, task);
+}
+
+static __always_inline bool in_init_mount_namespace(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == init_mount_namespace;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(sched_process_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	u64 id = BPF_CORE_READ(cgroup, kn, id);
+	u8 entered = 1;
+
+	if (!BPF_CORE_READ(cgroup, level) || in_init_mount_namespace(task))
+		return 0;
+	if (bpf_map_update_elem(&entered_cgroups, &id, &entered, BPF_NOEXIST))
+		return 0;
+	task = topmost_in_cgroup(task, cgroup);
+	register_standard_pipe(task, 1, STREAM_STDOUT);
+	register_standard_pipe(task, 2, STREAM_STDERR);
+	return 0;
+}
+
+/* A hint, early: the runtime has written the container's files before it makes the cgroup, and may remove them at its exit. */
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup, const char *path)
+{
+	u64 id = BPF_CORE_READ(cgroup, kn, id);
+	u32 shard = shard_of(id);
+	void *ring = bpf_map_lookup_elem(&rings, &shard);
+	struct cgroup_payload *payload;
+	struct record *record;
+
+	if (!ring)
+		return 0;
+	record = bpf_ringbuf_reserve(ring, sizeof(*record) + sizeof(*payload), 0);
+	if (!record)
+		return 0;
+	__builtin_memset(record, 0, sizeof(*record));
+	record->version = RECORD_VERSION;
+	record->type = RECORD_CGROUP;
+	record->length = sizeof(*record) + sizeof(*payload);
+	record->time = bpf_ktime_get_boot_ns();
+	payload = (void *)(record + 1);
+	payload->id = id;
+	/* Names are shorter than their room: what lies behind them must not be an older record's. */
+	__builtin_memset(payload->names, 0, sizeof(payload->names));
+	read_cgroup_names(BPF_CORE_READ(cgroup, kn), payload->names);
+	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(cgroup_rmdir, struct cgroup *cgroup, const char *path)
+{
+	u64 id = BPF_CORE_READ(cgroup, kn, id);
+
+	bpf_map_delete_elem(&entered_cgroups, &id);
+	bpf_map_delete_elem(&oldest_tasks, &id);
+	return 0;
+}
+
+SEC("fexit/pipe_release")
+int BPF_PROG(pipe_release_exit, struct inode *inode, struct file *file, int ret)
+{
+	struct pipe_inode_info *pipe = inode->i_pipe;
+	struct stream_key key;
+	struct stream_value *value;
+
+	if (!filter[filter_index(inode->i_ino)])
+		return 0;
+	key = inode_key(inode);
+	/* The last file of a pipe takes the pipe from its inode. */
+	if (!pipe) {
+		close_stream(&key);
+		return 0;
+	}
+	if (!(file->f_mode & FMODE_WRITE) || BPF_CORE_READ(pipe, writers))
+		return 0;
+	value = bpf_map_lookup_elem(&streams, &key);
+	if (value)
+		set_slot_state(value->slot, value->generation, SLOT_EOF);
+	return 0;
+}
+
+/* Log files. */
+
+SEC("fexit/security_file_open")
+int BPF_PROG(security_file_open_exit, struct file *file, int ret)
+{
+	if (ret || !name_pattern_count || !is_log_file(file))
+		return 0;
+	register_file(file, 0, bpf_get_current_task_btf());
+	return 0;
+}
+
+/*
+ * The last writer of a file goes. A new one may come at the same moment: its open counts it as a writer before it looks for
+ * the stream, and here the stream is removed before the writers are counted again, so one of the two sees the other.
+ */
+SEC("fentry/__fput")
+int BPF_PROG(fput_enter, struct file *file)
+{
+	struct inode *inode = file->f_inode;
+	struct stream_value *found, value;
+	struct stream_key key;
+
+	if (!(file->f_mode & FMODE_WRITE) || !inode || !filter[filter_index(inode->i_ino)])
+		return 0;
+	if ((inode->i_mode & S_IFMT) != S_IFREG || inode->i_writecount.counter > 1)
+		return 0;
+	key = inode_key(inode);
+	found = bpf_map_lookup_elem(&streams, &key);
+	if (!found)
+		return 0;
+	value = *found;
+	if (!unpublish_stream(&key))
+		return 0;
+	if (BPF_CORE_READ(inode, i_writecount.counter) > 1 &&
+	    !bpf_map_update_elem(&streams, &key, &value, BPF_NOEXIST)) {
+		filter_add(key.ino, 1);
+		return 0;
+	}
+	set_slot_state(value.slot, value.generation, SLOT_CLOSED);
+	return 0;
+}
+
+/* Whatever else was missed: an inode that goes takes its stream along, so that the number's next owner starts afresh. */
+SEC("fentry/__destroy_inode")
+int BPF_PROG(destroy_inode_enter, struct inode *inode)
+{
+	struct stream_key key;
+
+	if (!filter[filter_index(inode->i_ino)])
+		return 0;
+	key = inode_key(inode);
+	close_stream(&key);
+	return 0;
+}
+
+/* The census: what was open before the hooks were. Run once by tasks, then once by files. */
+
+SEC("iter/task")
+int census_tasks(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct oldest_task self, *oldest;
+	struct cgroup *cgroup;
+	u8 entered = 1;
+	u64 id;
+
+	if (!task)
+		return 0;
+	/* Pids ascend: init is the first task. */
+	if (task->tgid == 1)
+		init_mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	agent_tgid = bpf_get_current_pid_tgid() >> 32;
+	cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	if (task->pid != task->tgid || !BPF_CORE_READ(task, nsproxy) ||
+	    !BPF_CORE_READ(cgroup, level) || in_init_mount_namespace(task))
+		return 0;
+	id = BPF_CORE_READ(cgroup, kn, id);
+	bpf_map_update_elem(&entered_cgroups, &id, &entered, BPF_NOEXIST);
+	oldest = bpf_map_lookup_elem(&oldest_tasks, &id);
+	if (oldest && oldest->start_time <= task->start_boottime)
+		return 0;
+	__builtin_memset(&self, 0, sizeof(self));
+	self.start_time = task->start_boottime;
+	self.tgid = task->tgid;
+	bpf_map_update_elem(&oldest_tasks, &id, &self, BPF_ANY);
+	return 0;
+}
+
+static __always_inline void census_pipe(struct task_struct *task, u32 fd, struct inode *inode)
+{
+	struct oldest_task *oldest;
+	u64 id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	u32 flags = SLOT_CENSUS | SLOT_MID_LINE;
+
+	oldest = bpf_map_lookup_elem(&oldest_tasks, &id);
+	if (!oldest)
+		return;
+	if (oldest->tgid == (u32)task->tgid)
+		flags |= SLOT_OLDEST_TASK;
+	register_pipe(inode, fd == 1 ? STREAM_STDOUT : STREAM_STDERR, flags, task);
+}
+
+SEC("iter/task_file")
+int census_files(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct inode *inode;
+
+	if (!task || !file || !(file->f_mode & FMODE_WRITE))
+		return 0;
+	inode = file->f_inode;
+	if (is_anonymous_pipe(inode)) {
+		if (ctx->fd == 1 || ctx->fd == 2)
+			census_pipe(task, ctx->fd, inode);
+		return 0;
+	}
+	if (name_pattern_count && is_log_file(file))
+		register_file(file, SLOT_CENSUS | SLOT_MID_LINE, task);
+	return 0;
+}

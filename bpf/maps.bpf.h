@@ -1,0 +1,104 @@
+/* Everything the programs share with each other and with user space. Sizes marked 1 are set by user space before loading. */
+#ifndef LOGTAP_MAPS_BPF_H
+#define LOGTAP_MAPS_BPF_H
+
+/* Which inode is which stream. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct stream_key);
+	__type(value, struct stream_value);
+} streams SEC(".maps");
+
+/* Who a stream is and what it lost; user space maps it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct stream_slot);
+} slots SEC(".maps");
+
+/* Slots that user space has given back. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 1);
+	__type(value, u32);
+} free_slots SEC(".maps");
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+/* One ring a shard; a stream stays on its ring, so its order holds. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SHARDS_MAX);
+	__type(key, u32);
+	__array(values, struct ring);
+} rings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SHARDS_MAX);
+	__type(key, u32);
+	__type(value, struct shard_state);
+} shards SEC(".maps");
+
+/* Container cgroups in which some process has exec'd: only the first exec there tells the container's own pipes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, u64);
+	__type(value, u8);
+} entered_cgroups SEC(".maps");
+
+struct oldest_task {
+	u64 start_time;
+	u32 tgid;
+	u32 reserved;
+};
+
+/* The census's: the oldest process of each container cgroup. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, u64);
+	__type(value, struct oldest_task);
+} oldest_tasks SEC(".maps");
+
+/* A file's name while it is compared, with room before it so that its last eight bytes can always be read. */
+struct name_scratch {
+	u64 before;
+	char name[256];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct name_scratch);
+} name_scratch SEC(".maps");
+
+/* Set before loading. */
+const volatile __u32 shard_count = 1;
+const volatile __u32 name_pattern_count;
+const volatile struct name_pattern name_patterns[NAME_PATTERNS_MAX];
+
+/* By filter_index(inode): how many selected inodes have that index. BPF has no narrower atomics. */
+__u32 filter[FILTER_SIZE];
+
+/* Streams that found no slot or no room in the map; the census retries them. */
+__u64 unregistered;
+/* The agent itself, never captured, and the mount namespace of init: both learnt by the census. */
+__u32 agent_tgid;
+__u32 init_mount_namespace;
+/* Set once writes flow: a stream that is opened later is complete from its first byte. */
+__u32 capturing;
+
+/* The compiler must not move the bound check away from the length that the verifier follows. */
+#define KEEP_BOUND(length) asm volatile("" : "+r"(length))
+
+#endif

@@ -1,0 +1,46 @@
+/* Records into a stream's ring, and waking its reader as rarely as possible. */
+#ifndef LOGTAP_RING_BPF_H
+#define LOGTAP_RING_BPF_H
+
+/*
+ * The flags to submit with. A wake-up costs about twenty times a record, so only a reader that waits is woken, and one that
+ * naps (it has a timer) only when enough is waiting for it.
+ */
+static __always_inline u64 wakeup_flags(void *ring, u32 shard)
+{
+	struct shard_state *state = bpf_map_lookup_elem(&shards, &shard);
+
+	if (!state || state->wait == READER_RUNS)
+		return BPF_RB_NO_WAKEUP;
+	if (state->wait == READER_NAPS &&
+	    bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) < state->wake_bytes)
+		return BPF_RB_NO_WAKEUP;
+	state->wait = READER_RUNS;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* A record about a slot that carries no payload: a hint, whose loss costs nothing. */
+static __always_inline void send_hint(u8 type, u32 index, struct stream_slot *slot)
+{
+	u32 shard = slot->shard;
+	void *ring = bpf_map_lookup_elem(&rings, &shard);
+	struct record *record;
+
+	if (!ring)
+		return;
+	record = bpf_ringbuf_reserve(ring, sizeof(*record), 0);
+	if (!record)
+		return;
+	__builtin_memset(record, 0, sizeof(*record));
+	record->version = RECORD_VERSION;
+	record->type = type;
+	record->length = sizeof(*record);
+	record->slot = index;
+	record->generation = slot->generation;
+	record->time = bpf_ktime_get_boot_ns();
+	record->lost_bytes = slot->lost_bytes;
+	record->lost_writes = slot->lost_writes;
+	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
+}
+
+#endif

@@ -1,0 +1,238 @@
+/*
+ * The life of a stream in the kernel: registered before its first byte, closed when nobody can write it any more, so that a
+ * reused inode number never inherits it. User space frees the slot after the stream's last record.
+ */
+#ifndef LOGTAP_STREAMS_BPF_H
+#define LOGTAP_STREAMS_BPF_H
+
+#define PIPEFS_MAGIC 0x50495045
+#define S_IFMT 0170000
+#define S_IFREG 0100000
+#define S_IFIFO 0010000
+#define FMODE_WRITE 0x2
+/* A file that overlayfs opens on a layer for itself: the write to the overlay's own file is the one to see. */
+#define FMODE_NOACCOUNT 0x20000000
+#define NAMES_DEPTH 48
+
+static __always_inline void filter_add(u64 ino, int n)
+{
+	__sync_fetch_and_add(&filter[filter_index(ino)], n);
+}
+
+static __always_inline struct stream_key inode_key(struct inode *inode)
+{
+	struct stream_key key = { .ino = inode->i_ino, .dev = inode->i_sb->s_dev };
+
+	return key;
+}
+
+static __always_inline void read_cgroup_names(struct kernfs_node *node,
+					      char names[CGROUP_NAMES][CGROUP_NAME_SIZE])
+{
+	for (int i = 0; i < CGROUP_NAMES; i++) {
+		names[i][0] = 0;
+		if (!node)
+			continue;
+		bpf_probe_read_kernel_str(names[i], CGROUP_NAME_SIZE, BPF_CORE_READ(node, name));
+		node = kernfs_parent(node);
+	}
+}
+
+static __always_inline u32 shard_of(u64 id)
+{
+	return (id ^ (id >> 32)) % (shard_count ? shard_count : 1);
+}
+
+/* Starts the slot's next life. A container's streams share its shard, so that what is known of it stays on one thread. */
+static __always_inline void fill_slot(struct stream_slot *slot, const struct stream_key *key, u64 magic,
+				      u32 kind, u32 flags, struct task_struct *task)
+{
+	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+
+	slot->generation++;
+	slot->kind = kind;
+	slot->flags = flags | (capturing ? 0 : SLOT_MID_LINE);
+	if (BPF_CORE_READ(task, thread_pid, level))
+		slot->flags |= SLOT_PID_NAMESPACE;
+	if (BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) != init_mount_namespace)
+		slot->flags |= SLOT_MOUNT_NAMESPACE;
+	slot->ino = key->ino;
+	slot->dev = key->dev;
+	slot->magic = magic;
+	slot->cgroup_id = BPF_CORE_READ(cgroup, kn, id);
+	slot->shard = shard_of(kind == STREAM_FILE ? key->ino : slot->cgroup_id);
+	slot->path[0] = 0;
+	slot->names_length = 0;
+	read_cgroup_names(BPF_CORE_READ(cgroup, kn), slot->cgroup);
+	slot->state = SLOT_OPEN;
+}
+
+/*
+ * Takes a free slot for an inode that is no stream yet. NULL when it is one or none is free. The stream is not visible to
+ * writes before publish_stream.
+ */
+static __always_inline struct stream_slot *take_slot(const struct stream_key *key, u32 *index)
+{
+	struct stream_slot *slot;
+
+	if (bpf_map_lookup_elem(&streams, key))
+		return 0;
+	if (bpf_map_pop_elem(&free_slots, index)) {
+		__sync_fetch_and_add(&unregistered, 1);
+		return 0;
+	}
+	slot = bpf_map_lookup_elem(&slots, index);
+	return slot;
+}
+
+static __always_inline void publish_stream(const struct stream_key *key, u32 index,
+					   struct stream_slot *slot)
+{
+	struct stream_value value = { .slot = index, .generation = slot->generation };
+	long err = bpf_map_update_elem(&streams, key, &value, BPF_NOEXIST);
+
+	if (err) {
+		/* Somebody registered it at the same moment, or the map is full. */
+		slot->state = SLOT_FREE;
+		bpf_map_push_elem(&free_slots, &index, 0);
+		if (err != -17 /* EEXIST */)
+			__sync_fetch_and_add(&unregistered, 1);
+		return;
+	}
+	filter_add(key->ino, 1);
+	send_hint(RECORD_OPENED, index, slot);
+}
+
+static __always_inline bool is_anonymous_pipe(struct inode *inode)
+{
+	return (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFIFO &&
+	       BPF_CORE_READ(inode, i_sb, s_magic) == PIPEFS_MAGIC;
+}
+
+static __always_inline void register_pipe(struct inode *inode, u32 kind, u32 flags,
+					  struct task_struct *task)
+{
+	struct stream_key key = { .ino = BPF_CORE_READ(inode, i_ino),
+				  .dev = BPF_CORE_READ(inode, i_sb, s_dev) };
+	struct stream_slot *slot;
+	u32 index;
+
+	slot = take_slot(&key, &index);
+	if (!slot)
+		return;
+	fill_slot(slot, &key, PIPEFS_MAGIC, kind, flags, task);
+	publish_stream(&key, index, slot);
+}
+
+/* The file's name in its directory against the globs' superset: eight bytes at each end. */
+static __always_inline bool name_matches(struct dentry *dentry)
+{
+	struct name_scratch *scratch;
+	u64 head, tail, length;
+	u32 zero = 0;
+
+	scratch = bpf_map_lookup_elem(&name_scratch, &zero);
+	if (!scratch)
+		return false;
+	length = BPF_CORE_READ(dentry, d_name.len);
+	if (length > 255)
+		return false;
+	scratch->before = 0;
+	*(u64 *)scratch->name = 0;
+	KEEP_BOUND(length);
+	length &= 255;
+	if (bpf_probe_read_kernel(scratch->name, length, BPF_CORE_READ(dentry, d_name.name)))
+		return false;
+	__builtin_memcpy(&head, scratch->name, 8);
+	/* The eight bytes that end where the name ends: `before` is as long as they are. */
+	bpf_probe_read_kernel(&tail, 8, (char *)&scratch->before + length);
+	for (u32 i = 0; i < NAME_PATTERNS_MAX && i < name_pattern_count; i++) {
+		const volatile struct name_pattern *p = &name_patterns[i];
+
+		if (length >= p->length_min && (head & p->head_mask) == p->head &&
+		    (tail & p->tail_mask) == p->tail)
+			return true;
+	}
+	return false;
+}
+
+/* The path inside the file system, which user space can turn into the host's path whatever mounts the writer sees. */
+static __always_inline void read_names(struct dentry *dentry, struct stream_slot *slot)
+{
+	u32 used = 0;
+
+	for (int i = 0; i < NAMES_DEPTH; i++) {
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+		long n;
+
+		if (!parent || parent == dentry || used > SLOT_PATH_SIZE - 256)
+			break;
+		n = bpf_probe_read_kernel_str(&slot->names[used], 256,
+					      BPF_CORE_READ(dentry, d_name.name));
+		if (n <= 0)
+			break;
+		used += n & 511;
+		dentry = parent;
+	}
+	slot->names_length = used;
+}
+
+static __always_inline bool is_log_file(struct file *file)
+{
+	fmode_t mode = file->f_mode;
+
+	return (mode & FMODE_WRITE) && !(mode & FMODE_NOACCOUNT) &&
+	       (file->f_inode->i_mode & S_IFMT) == S_IFREG && name_matches(file->f_path.dentry);
+}
+
+static __always_inline void register_file(struct file *file, u32 flags, struct task_struct *task)
+{
+	struct stream_key key = inode_key(file->f_inode);
+	struct stream_slot *slot;
+	u32 index;
+
+	slot = take_slot(&key, &index);
+	if (!slot)
+		return;
+	fill_slot(slot, &key, file->f_inode->i_sb->s_magic, STREAM_FILE, flags, task);
+	/* Too long for the slot, or gone: an empty path matches nothing and user space says so. */
+	if (bpf_d_path(&file->f_path, slot->path, sizeof(slot->path)) < 0)
+		slot->path[0] = 0;
+	read_names(file->f_path.dentry, slot);
+	publish_stream(&key, index, slot);
+}
+
+/* Removes the stream from the writers' sight. True for the one caller that did it. */
+static __always_inline bool unpublish_stream(const struct stream_key *key)
+{
+	if (bpf_map_delete_elem(&streams, key))
+		return false;
+	/* Also the full barrier that fput_enter needs between this removal and its second look at the writers. */
+	filter_add(key->ino, -1);
+	return true;
+}
+
+static __always_inline void set_slot_state(u32 index, u32 generation, u32 state)
+{
+	struct stream_slot *slot = bpf_map_lookup_elem(&slots, &index);
+
+	if (!slot || slot->generation != generation)
+		return;
+	if (slot->state < state)
+		slot->state = state;
+	send_hint(RECORD_CLOSED, index, slot);
+}
+
+static __always_inline void close_stream(const struct stream_key *key)
+{
+	struct stream_value *found = bpf_map_lookup_elem(&streams, key);
+	struct stream_value value;
+
+	if (!found)
+		return;
+	value = *found;
+	if (unpublish_stream(key))
+		set_slot_state(value.slot, value.generation, SLOT_CLOSED);
+}
+
+#endif

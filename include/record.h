@@ -1,0 +1,158 @@
+/*
+ * What the kernel half and the user half of logtap share: the records of a ring, the slots of streams and the
+ * sizes of both. Fixed-width fields; sizes and offsets are asserted, so that two builds can read each other.
+ * A reader skips record types it does not know and trusts `length` for the way to the payload's end.
+ */
+#ifndef LOGTAP_RECORD_H
+#define LOGTAP_RECORD_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define RECORD_VERSION 1
+
+/* Counters by inode hash: not zero where some selected inode has that hash. A power of two. */
+#define FILTER_SIZE 65536
+
+#define SHARDS_MAX 16
+
+enum record_type {
+	RECORD_DATA = 1,    /* a piece of a write; payload: its bytes */
+	RECORD_PROCESS,     /* who writes; payload: struct process_payload */
+	RECORD_OPENED,      /* hint: the slot was filled */
+	RECORD_CLOSED,      /* hint: the slot's state rose to eof or closed */
+	RECORD_CGROUP,      /* hint: a cgroup was made; payload: struct cgroup_payload */
+};
+
+/* Time is CLOCK_BOOTTIME in nanoseconds; pids and uids are those of the initial namespaces. */
+struct record {
+	__u16 version;
+	__u8 type;
+	__u8 way;           /* data, process: which of the slot's writers */
+	__u32 length;       /* bytes of header and payload */
+	__u32 slot;
+	__u32 generation;
+	__u64 time;
+	__u64 lost_bytes;   /* running totals of the stream: a rise is a gap just before this record */
+	__u32 lost_writes;
+	__u32 tgid;
+	__u32 tid;
+	__u32 writer;       /* tag of the process record that describes the writer */
+	__u64 start_time;   /* of the process: with tgid it names the process for good */
+	__u32 write_length; /* bytes of the whole write... */
+	__u32 write_offset; /* ...and where in it this piece starts */
+};
+
+_Static_assert(sizeof(struct record) == 64, "record layout");
+_Static_assert(__builtin_offsetof(struct record, time) == 16, "record layout");
+_Static_assert(__builtin_offsetof(struct record, start_time) == 48, "record layout");
+
+#define PROCESS_NAME_SIZE 16
+
+struct process_payload {
+	char name[PROCESS_NAME_SIZE];
+	__u32 uid;
+	__u32 reserved;
+};
+
+#define CGROUP_NAMES 3
+#define CGROUP_NAME_SIZE 160
+
+struct cgroup_payload {
+	__u64 id;
+	char names[CGROUP_NAMES][CGROUP_NAME_SIZE]; /* of the path, leaf first; cut names are not NUL-terminated short */
+};
+
+/* The largest piece of a write in one record; a larger write takes several. */
+#define PIECE_MAX 32768
+
+enum stream_kind { STREAM_STDOUT = 1, STREAM_STDERR = 2, STREAM_FILE = 3 };
+
+/* Rises only, until user space gives the slot back. */
+enum slot_state { SLOT_FREE, SLOT_OPEN, SLOT_EOF, SLOT_CLOSED };
+
+enum slot_flag {
+	SLOT_MID_LINE = 1 << 0,      /* what was written before is unknown: the first line may lack its start */
+	SLOT_CENSUS = 1 << 1,        /* found open, not seen opening */
+	SLOT_OLDEST_TASK = 1 << 2,   /* census: the cgroup's oldest task holds it */
+	SLOT_PID_NAMESPACE = 1 << 3, /* the process that holds it is in another pid namespace than init */
+	SLOT_MOUNT_NAMESPACE = 1 << 4, /* ... in another mount namespace */
+};
+
+enum loss { LOSS_RING_FULL, LOSS_UNSUPPORTED, LOSS_FAULT, LOSS_COUNT };
+
+#define SLOT_WRITERS 8
+#define SLOT_PATH_SIZE 1024
+
+/* One selected stream: an inode that is written. Filled by the kernel half, given back by user space. */
+struct stream_slot {
+	__u32 generation;
+	__u32 state;
+	__u32 kind;
+	__u32 flags;
+	__u32 shard;
+	__u32 dev;          /* as the kernel has it: major << 20 | minor */
+	__u64 ino;
+	__u64 cgroup_id;
+	__u64 magic;        /* of the file system */
+	__u64 writers[SLOT_WRITERS]; /* whose process record was sent last, by way */
+	__u64 lost_bytes;
+	__u64 lost_writes;
+	__u64 lost_bytes_by[LOSS_COUNT];
+	__u64 lost_writes_by[LOSS_COUNT];
+	char cgroup[CGROUP_NAMES][CGROUP_NAME_SIZE];
+	char path[SLOT_PATH_SIZE];     /* files: as the process that opened it sees it */
+	char names[SLOT_PATH_SIZE];    /* files: dentry names up to the file system's root, leaf first, each NUL-terminated */
+	__u32 names_length;
+	__u32 reserved;
+};
+
+_Static_assert(sizeof(struct stream_slot) % 8 == 0, "slot layout");
+_Static_assert(__builtin_offsetof(struct stream_slot, lost_bytes) == 112, "slot layout");
+
+struct stream_key {
+	__u64 ino;
+	__u32 dev;
+	__u32 reserved;
+};
+
+struct stream_value {
+	__u32 slot;
+	__u32 generation;
+};
+
+/*
+ * How the reader of a ring waits. The reader publishes it, then a full barrier, then looks at the ring again; the kernel half
+ * clears it when it wakes the reader.
+ */
+enum reader_wait {
+	READER_RUNS,
+	READER_NAPS,        /* wake it when `wake_bytes` are waiting: a timer of its own covers less */
+	READER_SLEEPS,      /* wake it at the next record */
+};
+
+struct shard_state {
+	__u32 wait;
+	__u32 wake_bytes;
+	__u32 reserved[14];
+};
+
+_Static_assert(sizeof(struct shard_state) == 64, "one cache line a shard");
+
+/* A superset of one glob: names whose first and last bytes are these. */
+struct name_pattern {
+	__u64 head, head_mask;
+	__u64 tail, tail_mask;
+	__u32 length_min;
+	__u32 reserved;
+};
+
+#define NAME_PATTERNS_MAX 64
+
+static inline __u32 filter_index(__u64 ino)
+{
+	return (ino ^ (ino >> 16)) & (FILTER_SIZE - 1);
+}
+
+#endif

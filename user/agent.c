@@ -1,0 +1,303 @@
+#include "agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "config.h"
+#include "counters.h"
+#include "doctor.h"
+#include "journal.h"
+#include "log.h"
+#include "shard.h"
+#include "sink.h"
+
+#define TICK_MS 1000
+#define CENSUS_TICKS 10        /* between looks for streams that found no room */
+#define SHARD_DEADLINE_MS 5000 /* both together stay within Kubernetes' 30 s */
+#define SINK_DEADLINE_MS 20000
+#define CONTAINER_ROOT "/proc/1/root"
+
+enum status { STATUS_FINE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
+
+/* Everything that runs, in the order in which it is started. */
+struct agent {
+	struct config *config;
+	struct counters counters;
+	const char *root;            /* where the host's files are seen */
+	int signals;
+	int lock;
+	struct capture *capture;
+	int data_fd;
+	int space_fds[SHARDS_MAX];
+	char id_prefixes[SHARDS_MAX][64];
+	struct journal *journals[SHARDS_MAX];
+	struct sink *sink;
+	struct shard *shards[SHARDS_MAX];
+};
+
+/* In a container the host's files are below init's root, if its mount namespace is another than ours. */
+static const char *host_root(void)
+{
+	struct stat init, self;
+
+	if (stat("/proc/1/ns/mnt", &init) || stat("/proc/self/ns/mnt", &self))
+		return "";
+	return init.st_ino == self.st_ino ? "" : CONTAINER_ROOT;
+}
+
+static int open_signals(struct agent *agent)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	/* Before any thread starts, so that all inherit it. */
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	agent->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return agent->signals < 0 ? -errno : 0;
+}
+
+/* One agent a journal: a second one would take the first one's segments for leftovers. */
+static int lock_journal(struct agent *agent)
+{
+	const char *directory = agent->config->journal.directory;
+	char path[4096];
+
+	if (mkdir(directory, 0700) && errno != EEXIST) {
+		log_error("journal.directory: %s cannot be made: %s", directory, strerror(errno));
+		return -errno;
+	}
+	snprintf(path, sizeof(path), "%s/lock", directory);
+	agent->lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (agent->lock < 0) {
+		log_error("%s cannot be opened: %s", path, strerror(errno));
+		return -errno;
+	}
+	if (flock(agent->lock, LOCK_EX | LOCK_NB)) {
+		log_error("another logtap is running with journal.directory %s: stop it first, or give this one a directory of its own",
+			  directory);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int open_journals(struct agent *agent)
+{
+	const struct config *config = agent->config;
+	unsigned int shards = config->capture.shards;
+
+	agent->data_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	for (unsigned int i = 0; i < shards; i++) {
+		char directory[4096];
+		struct journal_options options = {
+			.directory = directory,
+			.max_size = config->journal.max_size / shards,
+			.segment_size = config->journal.segment_size,
+			.data_fd = agent->data_fd,
+		};
+		int err;
+
+		snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, i);
+		agent->space_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		options.space_fd = agent->space_fds[i];
+		if (agent->data_fd < 0 || agent->space_fds[i] < 0)
+			return -errno;
+		err = journal__open(&options, &agent->journals[i]);
+		if (err) {
+			log_error("the journal in %s cannot be opened: %s", directory, strerror(-err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+static uint32_t hash(const char *text)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * 16777619u;
+	return h;
+}
+
+static uint32_t boot_hash(void)
+{
+	char id[64] = "";
+	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	if (!file)
+		return 0;
+	if (!fgets(id, sizeof(id), file))
+		id[0] = 0;
+	fclose(file);
+	return hash(id);
+}
+
+/* Node, boot, shard and the ring's epoch: what stands before a ring position makes it unique. */
+static void make_id_prefixes(struct agent *agent)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	for (unsigned int i = 0; i < agent->config->capture.shards; i++)
+		snprintf(agent->id_prefixes[i], sizeof(agent->id_prefixes[i]), "%08x.%08x.%x.%" PRIx64 ".",
+			 hash(agent->config->node), boot_hash(), i,
+			 (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+}
+
+static int start_sink(struct agent *agent)
+{
+	struct sink_context context = {
+		.config = agent->config,
+		.journals = agent->journals,
+		.journals_count = agent->config->capture.shards,
+		.data_fd = agent->data_fd,
+		.counters = &agent->counters,
+	};
+
+	return sink__start(&context, &agent->sink);
+}
+
+static int start_shards(struct agent *agent)
+{
+	for (unsigned int i = 0; i < agent->config->capture.shards; i++) {
+		struct shard_options options = {
+			.config = agent->config,
+			.capture = agent->capture,
+			.counters = &agent->counters,
+			.journal = agent->journals[i],
+			.space_fd = agent->space_fds[i],
+			.index = i,
+			.root = agent->root,
+			.id_prefix = agent->id_prefixes[i],
+		};
+		int err = shard__start(&options, &agent->shards[i]);
+
+		if (err) {
+			log_error("shard %u cannot start: %s", i, strerror(-err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+/* What keeps the kernel from capturing is told in doctor's words. */
+static int explain(int err)
+{
+	if (err != -EINVAL && doctor__explain(stderr) == 0)
+		log_error("capture cannot start: %s; `logtap run -v` tells what the kernel said", strerror(-err));
+	return err;
+}
+
+static int open_capture(struct agent *agent)
+{
+	int err = capture__open(agent->config, &agent->capture);
+
+	return err ? explain(err) : 0;
+}
+
+static int start(struct agent *agent)
+{
+	int err = open_signals(agent);
+
+	err = err ? err : open_capture(agent);
+	err = err ? err : lock_journal(agent);
+	err = err ? err : open_journals(agent);
+	make_id_prefixes(agent);
+	err = err ? err : start_sink(agent);
+	err = err ? err : start_shards(agent);
+	if (err)
+		return err;
+	err = capture__attach(agent->capture);
+	return err ? explain(err) : 0;
+}
+
+/* True when it is time to end. */
+static bool handle_signals(struct agent *agent)
+{
+	struct signalfd_siginfo info;
+
+	while (read(agent->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != SIGUSR1)
+			return true;
+		counters__print(&agent->counters, stderr);
+	}
+	return false;
+}
+
+static int watch(struct agent *agent)
+{
+	struct pollfd signals = { .fd = agent->signals, .events = POLLIN };
+
+	for (unsigned int ticks = 0;; ticks++) {
+		uint64_t unregistered = capture__unregistered(agent->capture);
+
+		if (poll(&signals, 1, TICK_MS) > 0 && handle_signals(agent))
+			return 0;
+		if (sink__failed(agent->sink))
+			return -EIO;
+		__atomic_store_n(&agent->counters.value[COUNTER_streams_unregistered], unregistered,
+				 __ATOMIC_RELAXED);
+		if (ticks % CENSUS_TICKS == 0)
+			capture__retry_census(agent->capture);
+	}
+}
+
+/* In the order of the data's way, so that what was captured is delivered. Returns the sink's status. */
+static int stop(struct agent *agent)
+{
+	bool failed = agent->sink && sink__failed(agent->sink);
+	int err = 0;
+
+	if (agent->capture)
+		capture__detach(agent->capture);
+	for (int i = 0; i < SHARDS_MAX; i++)
+		if (agent->shards[i])
+			shard__stop(agent->shards[i], failed ? 0 : SHARD_DEADLINE_MS);
+	if (agent->sink)
+		err = sink__stop(agent->sink, SINK_DEADLINE_MS);
+	for (int i = 0; i < SHARDS_MAX; i++)
+		journal__close(agent->journals[i]);
+	capture__close(agent->capture);
+	config__free(agent->config);
+	return err;
+}
+
+int agent__run(const char *path)
+{
+	static struct agent agent = { .lock = -1, .signals = -1, .data_fd = -1 };
+	int err = config__load(path, stderr, &agent.config);
+
+	if (err)
+		return STATUS_USAGE;
+	agent.root = host_root();
+	err = start(&agent);
+	if (!err) {
+		log_info("capturing (%u %s, sink %s)", agent.config->capture.shards,
+			 agent.config->capture.shards == 1 ? "shard" : "shards",
+			 agent.config->sink == SINK_KAFKA ? "kafka" : "stdout");
+		err = watch(&agent);
+		err = stop(&agent) ? -EIO : err;
+		counters__print(&agent.counters, stderr);
+		return err ? STATUS_FAILED : STATUS_FINE;
+	}
+	stop(&agent);
+	return err == -EINVAL ? STATUS_USAGE : STATUS_FAILED;
+}

@@ -1,0 +1,46 @@
+/*
+ * The kernel half, loaded and attached: programs, maps, rings. Owner: main; what shards may call is marked.
+ */
+#ifndef LOGTAP_CAPTURE_H
+#define LOGTAP_CAPTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "record.h"
+
+struct capture;
+struct config;
+
+/*
+ * Loads the programs that this kernel can take and makes the rings. -errno when it cannot capture (doctor__explain says why);
+ * -EINVAL for globs that are too many, told through log_error.
+ */
+int capture__open(const struct config *config, struct capture **out);
+/*
+ * Attaches: close hooks, then open hooks, then the census of what is open already, then the write hooks. From then on whatever
+ * opens is captured from its first byte. 0 or -errno.
+ */
+int capture__attach(struct capture *capture);
+/* Ends capturing: what is in the rings stays there to be read. */
+void capture__detach(struct capture *capture);
+void capture__close(struct capture *capture);
+
+/* Registers what was refused for want of a slot, if there is something and now is room. */
+void capture__retry_census(struct capture *capture);
+/* Streams that found no slot so far. */
+uint64_t capture__unregistered(const struct capture *capture);
+
+/* Any thread; the results live as long as the capture. */
+int capture__ring_fd(const struct capture *capture, unsigned int shard);
+struct shard_state *capture__shard_state(const struct capture *capture, unsigned int shard);
+struct stream_slot *capture__slots(const struct capture *capture);
+/* True when writes to this file system are seen. */
+bool capture__covers(const struct capture *capture, uint64_t magic);
+
+/* The slot's shard. Makes the kernel half forget the stream; writes that are under way may still come. */
+void capture__withdraw(struct capture *capture, uint32_t slot);
+/* The slot's shard, when no record of the stream can come any more. */
+void capture__free_slot(struct capture *capture, uint32_t slot);
+
+#endif

@@ -1,0 +1,228 @@
+#include "cgroup_path.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#define ID_DIGITS 64
+#define STATIC_POD_DIGITS 32
+#define CGROUP_MOUNT "/sys/fs/cgroup"
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+/* What may stand before a container's ID, without the '-' or ':' between them. */
+static const struct {
+	const char *text;
+	const char *runtime;
+} id_prefix[] = {
+	{ "cri-containerd", "containerd" },
+	{ "nerdctl", "containerd" },
+	{ "docker", "docker" },
+	{ "crio", "cri-o" },
+	{ "libpod", "podman" },
+	{ "libpod-payload", "podman" },
+};
+
+static const char *const unit_suffix[] = {
+	".automount", ".device", ".mount", ".path", ".scope", ".service",
+	".slice", ".socket", ".swap", ".target", ".timer",
+};
+
+static size_t hex_digits(const char *text)
+{
+	return strspn(text, "0123456789abcdef");
+}
+
+static bool ends_with(const char *text, size_t len, const char *suffix)
+{
+	size_t suffix_len = strlen(suffix);
+
+	return len >= suffix_len && memcmp(text + len - suffix_len, suffix, suffix_len) == 0;
+}
+
+/* The runtime that puts `len` bytes of `text` before an ID; NULL when none does (conmon's, say). */
+static const char *prefix_runtime(const char *text, size_t len)
+{
+	const char *colon;
+
+	if (len == 0)
+		return "";
+	if (text[len - 1] != '-' && text[len - 1] != ':')
+		return NULL;
+	len--;
+	/* A systemd name under the cgroupfs driver: SLICE:PREFIX:ID. */
+	colon = memrchr(text, ':', len);
+	if (colon) {
+		len -= colon + 1 - text;
+		text = colon + 1;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(id_prefix); i++) {
+		if (strlen(id_prefix[i].text) == len && memcmp(id_prefix[i].text, text, len) == 0)
+			return id_prefix[i].runtime;
+	}
+	return NULL;
+}
+
+/* The 64 hex digits in a name as some runtime writes it, or NULL. */
+static const char *find_id(const char *name, const char **runtime)
+{
+	size_t len = strlen(name);
+	const char *found;
+	const char *id;
+
+	if (ends_with(name, len, ".scope"))
+		len -= strlen(".scope");
+	if (len < ID_DIGITS)
+		return NULL;
+	id = name + len - ID_DIGITS;
+	if (hex_digits(id) < ID_DIGITS)
+		return NULL;
+	found = prefix_runtime(name, id - name);
+	if (!found)
+		return NULL;
+	*runtime = found;
+	return id;
+}
+
+/* The length of the UID at the start of `text`, 0 when there is none. Slices have '_' for '-'. */
+static size_t uid_length(const char *text)
+{
+	static const unsigned char dash_at[] = { 8, 13, 18, 23 };
+	size_t digits = hex_digits(text);
+	size_t dash = 0;
+	size_t i;
+
+	if (digits == STATIC_POD_DIGITS)
+		return digits;
+	for (i = 0; i < POD_UID_MAX; i++) {
+		if (dash < ARRAY_SIZE(dash_at) && i == dash_at[dash]) {
+			if (text[i] != '-' && text[i] != '_')
+				return 0;
+			dash++;
+		} else if (!isxdigit((unsigned char)text[i])) {
+			return 0;
+		}
+	}
+	return i;
+}
+
+/* Finds "pod" UID [".slice"] at the end of the name or before a ':'. */
+static bool find_pod_uid(const char *name, char out[POD_UID_MAX + 1])
+{
+	const char *pod = name;
+
+	while ((pod = strstr(pod, "pod"))) {
+		const char *uid = pod + strlen("pod");
+		size_t len = uid_length(uid);
+		const char *end = uid + len;
+
+		if (strncmp(end, ".slice", strlen(".slice")) == 0)
+			end += strlen(".slice");
+		if (len && (pod == name || pod[-1] == '-') && (*end == '\0' || *end == ':')) {
+			for (size_t i = 0; i < len; i++)
+				out[i] = uid[i] == '_' ? '-' : uid[i];
+			out[len] = '\0';
+			return true;
+		}
+		pod = uid;
+	}
+	return false;
+}
+
+static bool is_unit(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(unit_suffix); i++) {
+		if (ends_with(name, strlen(name), unit_suffix[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool mentions_id(const char *name)
+{
+	while (*name) {
+		size_t digits = hex_digits(name);
+
+		if (digits >= ID_DIGITS)
+			return true;
+		name += digits ? digits : 1;
+	}
+	return false;
+}
+
+bool cgroup_path__valid_name(const char *text)
+{
+	size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz"
+				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+
+	return len > 0 && len <= CONTAINER_ID_MAX && text[len] == '\0' && text[0] != '.';
+}
+
+static bool is_free_name(const struct cgroup_names *names)
+{
+	const char *leaf = names->name[0];
+	char uid[POD_UID_MAX + 1];
+	const char *runtime;
+
+	if (!cgroup_path__valid_name(leaf) || is_unit(leaf) || mentions_id(leaf) ||
+	    find_pod_uid(leaf, uid))
+		return false;
+	/* What a container makes below its own cgroup is not a container's log. */
+	for (unsigned int i = 1; i < IDENTITY_CGROUP_NAMES; i++) {
+		if (find_id(names->name[i], &runtime))
+			return false;
+	}
+	return true;
+}
+
+/* crun's own child, and systemd's when it is a container's init: the entrypoint runs there. */
+static bool is_entrypoint_child(const char *name)
+{
+	return strcmp(name, "container") == 0 || strcmp(name, "init.scope") == 0;
+}
+
+int cgroup_path__parse(const struct cgroup_names *names, struct cgroup_place *out)
+{
+	const char *runtime = "";
+	unsigned int at = 0;
+	bool free_name;
+	const char *id;
+
+	while (at < IDENTITY_CGROUP_NAMES - 1 && is_entrypoint_child(names->name[at]))
+		at++;
+	id = find_id(names->name[at], &runtime);
+	free_name = !id;
+	if (free_name) {
+		if (!is_free_name(names))
+			return -ENOENT;
+		id = names->name[0];
+		at = 0;
+	}
+
+	*out = (struct cgroup_place){ .runtime = runtime, .free_name = free_name, .names = names };
+	memcpy(out->container_id, id, free_name ? strlen(id) : ID_DIGITS);
+	while (at < IDENTITY_CGROUP_NAMES && !find_pod_uid(names->name[at], out->pod_uid))
+		at++;
+	return 0;
+}
+
+bool cgroup_path__matches(const char *path, const struct cgroup_names *names)
+{
+	size_t len;
+
+	if (strncmp(path, CGROUP_MOUNT "/", strlen(CGROUP_MOUNT "/")) == 0)
+		path += strlen(CGROUP_MOUNT);
+	if (path[0] != '/')
+		return false;
+	len = strlen(path);
+	for (unsigned int i = 0; i < IDENTITY_CGROUP_NAMES; i++) {
+		const char *slash = memrchr(path, '/', len);
+		size_t name_len = slash ? len - (slash + 1 - path) : 0;
+
+		if (strlen(names->name[i]) != name_len)
+			return false;
+		if (name_len && memcmp(slash + 1, names->name[i], name_len) != 0)
+			return false;
+		len -= slash ? name_len + 1 : 0;
+	}
+	return true;
+}

@@ -1,0 +1,36 @@
+/*
+ * What the names in a cgroup's path say by themselves: which container, which pod, which runtime.
+ * Pure functions on untrusted text: nothing is allocated, any thread.
+ */
+#ifndef LOGTAP_CGROUP_PATH_H
+#define LOGTAP_CGROUP_PATH_H
+
+#include <stdbool.h>
+
+#include "identity.h"
+
+#define CONTAINER_ID_MAX 76 /* containerd's own bound for names */
+#define POD_UID_MAX 36
+
+struct cgroup_place {
+	char container_id[CONTAINER_ID_MAX + 1]; /* safe as one component of a path */
+	char pod_uid[POD_UID_MAX + 1];           /* with dashes; "" when there is none */
+	const char *runtime;                     /* as the prefix tells; "" when it does not */
+	bool free_name;                          /* no 64 hex digits: only a guess so far */
+	const struct cgroup_names *names;        /* the caller's */
+};
+
+/* Returns 0, or -ENOENT when these are not the names of a container's cgroup. */
+int cgroup_path__parse(const struct cgroup_names *names, struct cgroup_place *out);
+
+/* Whether `text` may stand in a path as the name of a container or of a runtime's namespace. */
+bool cgroup_path__valid_name(const char *text);
+
+/*
+ * Whether `path`, absolute and with or without the mount point, is the place of the cgroup with
+ * these names. Whoever may create cgroups inside a container may call them what he likes: a free
+ * name alone must never borrow another's identity.
+ */
+bool cgroup_path__matches(const char *path, const struct cgroup_names *names);
+
+#endif

@@ -1,0 +1,46 @@
+#include "check.h"
+
+#include <stdio.h>
+
+#include "config.h"
+#include "config_memory.h"
+#include "quantity.h"
+
+#define EXIT_USAGE 2
+
+static void print_size(const char *what, uint64_t bytes, const char *where)
+{
+	char text[QUANTITY_TEXT];
+
+	printf("  %-8s %10s  %s\n", what, quantity__format(QUANTITY_SIZE, bytes, text), where);
+}
+
+static void print_memory(const struct config *config)
+{
+	struct config_memory memory;
+
+	config__memory(config, &memory);
+	printf("memory, at most:\n");
+	print_size("rings", memory.rings, "kernel: capture.ring_size for each shard");
+	print_size("maps", memory.maps, "kernel: by capture.max_streams");
+	print_size("journal", memory.journal, "tmpfs: journal.max_size");
+	print_size("lines", memory.lines,
+		   "heap: if every stream held an unfinished line of lines.max_line");
+	print_size("sink", memory.sink, "heap: what is on its way to the sink");
+	print_size("total", memory.total, "");
+}
+
+int check__run(const char *path)
+{
+	struct config *config;
+
+	if (config__load(path, stderr, &config))
+		return EXIT_USAGE;
+	printf("%s: ok\n", path);
+	printf("%u shard%s, sink %s\n", config->capture.shards,
+	       config->capture.shards == 1 ? "" : "s",
+	       config->sink == SINK_KAFKA ? "kafka" : "stdout");
+	print_memory(config);
+	config__free(config);
+	return 0;
+}

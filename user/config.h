@@ -1,0 +1,79 @@
+/*
+ * The configuration: one YAML file, or the defaults without one.
+ * Owner: main. Immutable once loaded, so every thread may read it.
+ */
+#ifndef LOGTAP_CONFIG_H
+#define LOGTAP_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum assembly_mode { ASSEMBLY_AUTO, ASSEMBLY_PROCESS, ASSEMBLY_STREAM };
+enum invalid_utf8 { INVALID_UTF8_REPLACE, INVALID_UTF8_BASE64 };
+enum sink_kind { SINK_STDOUT, SINK_KAFKA };
+/* What the Kafka key names: lines with one key stay in one partition, in order. */
+enum kafka_key { KAFKA_KEY_STREAM, KAFKA_KEY_CONTAINER, KAFKA_KEY_POD, KAFKA_KEY_NONE };
+
+struct name_value {
+	char *name;
+	char *value;
+};
+
+struct capture_config {
+	bool containers;         /* stdout and stderr pipes of containers */
+	char **files; /* globs of log files, matched on host paths and on paths in containers */
+	unsigned int files_count;
+	char **exclude_files;    /* globs that win over files */
+	unsigned int exclude_files_count;
+	unsigned int shards;     /* rings and reader threads; never 0 after loading */
+	uint64_t ring_size;      /* bytes of one ring: a power of two */
+	unsigned int max_streams;
+};
+
+struct lines_config {
+	enum assembly_mode assembly;
+	uint64_t max_line;       /* bytes; longer lines are cut and marked */
+	uint64_t timeout_ms;     /* how long a line may wait for its newline */
+	enum invalid_utf8 invalid_utf8;
+};
+
+struct journal_config {
+	char *directory;         /* on tmpfs */
+	uint64_t max_size;       /* bytes, over all shards */
+	uint64_t segment_size;   /* bytes */
+};
+
+struct kafka_config {
+	char **brokers;          /* host:port */
+	unsigned int brokers_count;
+	char *topic;
+	enum kafka_key key;
+	char *compression;       /* librdkafka's compression.codec */
+	struct name_value *headers; /* static headers of every message */
+	unsigned int headers_count;
+	struct name_value *rdkafka; /* passed through to librdkafka as they are */
+	unsigned int rdkafka_count;
+};
+
+struct config {
+	char *node;              /* the record's host; never empty after loading */
+	struct capture_config capture;
+	struct lines_config lines;
+	struct journal_config journal;
+	enum sink_kind sink;
+	struct kafka_config kafka;
+};
+
+/*
+ * Loads `path`, or the defaults when it is NULL. Every mistake is written to `errors`
+ * as "FILE:LINE: KEY: what is wrong; what is allowed". Returns 0, -EINVAL for mistakes,
+ * -errno when the file cannot be read (also told in `errors`). *out untouched on failure.
+ */
+int config__load(const char *path, FILE *errors, struct config **out);
+/* The same for a text in memory; `name` stands for the file in messages. */
+int config__parse(const char *name, const char *text, size_t len, FILE *errors,
+		  struct config **out);
+void config__free(struct config *config);
+
+#endif

@@ -1,0 +1,213 @@
+#include "config_check.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <librdkafka/rdkafka.h>
+
+#include "config.h"
+#include "config_memory.h"
+#include "config_source.h"
+#include "quantity.h"
+
+/*
+ * A mistake of `key`, told at its line or, when the file leaves it out, at the line of the key that
+ * asks for it.
+ */
+#define mistake(source, key, asked_by, ...) \
+	config_source__mistake(source, line_of(source, key, asked_by), key, __VA_ARGS__)
+
+static unsigned int line_of(const struct config_source *source, const char *key,
+			    const char *asked_by)
+{
+	unsigned int line = config_source__line(source, key);
+
+	return line ? line : config_source__line(source, asked_by);
+}
+
+static void check_globs(char *const *globs, unsigned int count, const char *key,
+			struct config_source *source)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (globs[i][0] != '/')
+			mistake(source, key, key,
+				"\"%s\" must be an absolute path: begin it with /", globs[i]);
+}
+
+static void check_capture(const struct capture_config *capture, struct config_source *source)
+{
+	check_globs(capture->files, capture->files_count, "capture.files", source);
+	check_globs(capture->exclude_files, capture->exclude_files_count, "capture.exclude_files",
+		    source);
+	if (!capture->containers && !capture->files_count &&
+	    !config_source__mistaken(source, "capture.files"))
+		mistake(source, "capture.containers", "capture",
+			"nothing to capture: set it to true, or list files in capture.files");
+}
+
+static void check_journal(const struct config *config, struct config_source *source)
+{
+	const struct journal_config *journal = &config->journal;
+	uint64_t record = config__max_record(config);
+	uint64_t needed = 2 * journal->segment_size * config->capture.shards;
+	char is[QUANTITY_TEXT], must[QUANTITY_TEXT];
+
+	if (journal->directory[0] != '/')
+		mistake(source, "journal.directory", "journal",
+			"\"%s\" must be an absolute path: begin it with /", journal->directory);
+	if (config_source__mistaken(source, "journal.segment_size"))
+		return;
+	if (journal->segment_size < record && !config_source__mistaken(source, "lines.max_line"))
+		mistake(source, "journal.segment_size", "lines.max_line",
+			"%s cannot hold the largest record, %s: lines.max_line six times, as "
+			"escaping may lengthen it, and 64KiB; use at least that, or a smaller "
+			"lines.max_line",
+			quantity__format(QUANTITY_SIZE, journal->segment_size, is),
+			quantity__format(QUANTITY_SIZE, record, must));
+	if (journal->max_size < needed && !config_source__mistaken(source, "journal.max_size") &&
+	    !config_source__mistaken(source, "capture.shards"))
+		mistake(source, "journal.max_size", "journal.segment_size",
+			"%s is too small; use at least %s: two segments (journal.segment_size) "
+			"for each of %u shards",
+			quantity__format(QUANTITY_SIZE, journal->max_size, is),
+			quantity__format(QUANTITY_SIZE, needed, must), config->capture.shards);
+}
+
+/* [PROTOCOL://]HOST[:PORT]; an IPv6 address stands in brackets. */
+static bool broker_is_valid(const char *broker)
+{
+	const char *scheme = strstr(broker, "://");
+	const char *host = scheme ? scheme + 3 : broker;
+	const char *port;
+	size_t len;
+
+	if (host[0] == '[') {
+		len = strcspn(host, "]");
+		if (len < 2 || host[len] != ']')
+			return false;
+		port = host + len + 1;
+	} else {
+		len = strcspn(host, ":");
+		if (!len || strcspn(host, " \t\n,/[]") < len)
+			return false;
+		port = host + len;
+	}
+	if (!*port)
+		return true;
+	len = strspn(port + 1, "0123456789");
+	return *port == ':' && len >= 1 && len <= 5 && !port[1 + len] && atoi(port + 1) >= 1 &&
+	       atoi(port + 1) <= 65535;
+}
+
+static void check_topic(const char *topic, struct config_source *source)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+	if (topic[strspn(topic, allowed)] || strcmp(topic, ".") == 0 || strcmp(topic, "..") == 0)
+		mistake(source, "kafka.topic", "kafka",
+			"\"%s\" is no topic name; use letters, digits, \".\", \"_\" and \"-\"",
+			topic);
+}
+
+/*
+ * librdkafka's properties that logtap's promises rest on, and the few values that keep them. The
+ * sink sets them after what is passed through, so that this only tells the user what would have no
+ * effect, or end in a failure later.
+ */
+static const struct owned {
+	const char *property;
+	const char *allowed[6];  /* none: not to be set at all */
+	const char *reason;
+} owned[] = {
+	{ "bootstrap.servers", {}, "cannot be set here; use kafka.brokers" },
+	{ "metadata.broker.list", {}, "cannot be set here; use kafka.brokers" },
+	{ "compression.codec", {}, "cannot be set here; use kafka.compression" },
+	{ "compression.type", {}, "cannot be set here; use kafka.compression" },
+	{ "enable.idempotence",
+	  { "true" },
+	  "must be true: else a retry could double or reorder lines" },
+	{ "acks",
+	  { "all", "-1" },
+	  "must be all: a line counts as delivered when all replicas in sync have it" },
+	{ "request.required.acks",
+	  { "all", "-1" },
+	  "must be all: a line counts as delivered when all replicas in sync have it" },
+	{ "delivery.report.only.error",
+	  { "false" },
+	  "must be false: only a delivery report counts as delivered" },
+	{ "max.in.flight",
+	  { "1", "2", "3", "4", "5" },
+	  "must be 1 to 5: the idempotent producer's order rests on it" },
+	{ "max.in.flight.requests.per.connection",
+	  { "1", "2", "3", "4", "5" },
+	  "must be 1 to 5: the idempotent producer's order rests on it" },
+	{ "queuing.strategy", { "fifo" }, "must be fifo: anything else reorders lines" },
+	{ "transactional.id", {}, "cannot be set: logtap makes no transactions" },
+	{ "enable.gapless.guarantee",
+	  { "false" },
+	  "must be false: logtap sends failed records again by itself" },
+	{ "log.queue", { "false" }, "must be false: logtap tells librdkafka's messages itself" },
+};
+
+/* Why the property cannot have this value; NULL: nothing speaks against it. */
+static const char *refusal(const struct name_value *property)
+{
+	for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) {
+		if (strcmp(owned[i].property, property->name) != 0)
+			continue;
+		for (int j = 0; owned[i].allowed[j]; j++)
+			if (strcasecmp(owned[i].allowed[j], property->value) == 0)
+				return NULL;
+		return owned[i].reason;
+	}
+	return NULL;
+}
+
+static void check_property(rd_kafka_conf_t *conf, const struct name_value *property,
+			   struct config_source *source)
+{
+	const char *refused = refusal(property);
+	char key[CONFIG_KEY_MAX];
+	char reason[512];
+
+	snprintf(key, sizeof(key), "kafka.rdkafka.%s", property->name);
+	if (refused)
+		mistake(source, key, "kafka", "%s", refused);
+	else if (rd_kafka_conf_set(conf, property->name, property->value, reason, sizeof(reason)) !=
+		 RD_KAFKA_CONF_OK)
+		mistake(source, key, "kafka", "librdkafka refuses it: %s", reason);
+}
+
+static void check_kafka(const struct config *config, struct config_source *source)
+{
+	const struct kafka_config *kafka = &config->kafka;
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	char reason[512];
+
+	if (config->sink == SINK_KAFKA && !kafka->brokers_count &&
+	    !config_source__mistaken(source, "kafka.brokers"))
+		mistake(source, "kafka.brokers", "sink",
+			"\"sink: kafka\" needs it: list HOST:PORT of at least one");
+	for (unsigned int i = 0; i < kafka->brokers_count; i++)
+		if (!broker_is_valid(kafka->brokers[i]))
+			mistake(source, "kafka.brokers", "kafka",
+				"\"%s\" is no broker's address; use HOST:PORT", kafka->brokers[i]);
+	check_topic(kafka->topic, source);
+	if (rd_kafka_conf_set(conf, "compression.codec", kafka->compression, reason,
+			      sizeof(reason)) != RD_KAFKA_CONF_OK)
+		mistake(source, "kafka.compression", "kafka",
+			"librdkafka refuses it: %s; use none, gzip, snappy, lz4 or zstd", reason);
+	for (unsigned int i = 0; i < kafka->rdkafka_count; i++)
+		check_property(conf, &kafka->rdkafka[i], source);
+	rd_kafka_conf_destroy(conf);
+}
+
+void config_check(const struct config *config, struct config_source *source)
+{
+	check_capture(&config->capture, source);
+	check_journal(config, source);
+	check_kafka(config, source);
+}

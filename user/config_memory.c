@@ -1,0 +1,62 @@
+#include "config_memory.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "kafka_conf.h"
+#include "record.h"
+
+#define KIB (1ULL << 10)
+#define MIB (1ULL << 20)
+
+/* JSON turns one byte into at most six: \u0000. */
+#define ESCAPE_FACTOR 6
+/* Everything in a record beside the message: identity, labels, names. */
+#define RECORD_OVERHEAD (64 * KIB)
+
+/* Of the kernel's hash maps for one stream: elements and buckets, rounded up. */
+#define HASHED_STREAM 256
+/* Of librdkafka for a queued message, whose bytes stay in the journal. */
+#define QUEUED_MESSAGE 512
+/* Batches that are compressed and on their way. */
+#define SINK_BUFFERS (16 * MIB)
+
+uint64_t config__max_record(const struct config *config)
+{
+	return config->lines.max_line * ESCAPE_FACTOR + RECORD_OVERHEAD;
+}
+
+static uint64_t queued_messages(const struct config *config)
+{
+	rd_kafka_conf_t *conf;
+	char value[32] = "0";
+	size_t size = sizeof(value);
+	char why[256];
+
+	if (kafka_conf__new(config, 0, &conf, why, sizeof(why)))
+		return 0;
+	rd_kafka_conf_get(conf, "queue.buffering.max.messages", value, &size);
+	rd_kafka_conf_destroy(conf);
+	return strtoull(value, NULL, 10);
+}
+
+void config__memory(const struct config *config, struct config_memory *out)
+{
+	const struct capture_config *capture = &config->capture;
+	/* A ring's two positions and its header have pages of their own. */
+	uint64_t ring = capture->ring_size + 3 * sysconf(_SC_PAGESIZE);
+	struct config_memory memory = {
+		.rings = ring * capture->shards,
+		.maps = capture->max_streams * (sizeof(struct stream_slot) + HASHED_STREAM) +
+			FILTER_SIZE * sizeof(__u32),
+		.journal = config->journal.max_size,
+		.lines = capture->max_streams * config->lines.max_line,
+		.sink = MIB,
+	};
+
+	if (config->sink == SINK_KAFKA)
+		memory.sink = SINK_BUFFERS + queued_messages(config) * QUEUED_MESSAGE;
+	memory.total = memory.rings + memory.maps + memory.journal + memory.lines + memory.sink;
+	*out = memory;
+}

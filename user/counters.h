@@ -1,0 +1,68 @@
+/*
+ * The agent's counters: one block, written with relaxed atomics by the thread that sees the event,
+ * read by anyone. Printed as one JSON line. Every loss point has its counter here.
+ */
+#ifndef LOGTAP_COUNTERS_H
+#define LOGTAP_COUNTERS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* name: what it counts. The JSON key is the name. */
+#define COUNTERS(X)                                                                             \
+	X(streams_opened)        /* streams registered: pipes, files */                         \
+	X(streams_closed)        /* streams whose last writer is gone and whose lines are out */\
+	X(streams_rejected)      /* registered by the kernel's superset, refused by user space */\
+	X(streams_unregistered)  /* could not be registered: slot table or map full */          \
+	X(writes_captured)       /* writes that reached user space, whole or in part */         \
+	X(bytes_captured)                                                                       \
+	X(bytes_discarded)       /* captured for streams that user space then refused */        \
+	X(writes_lost_ring_full)                                                                \
+	X(bytes_lost_ring_full)                                                                 \
+	X(writes_lost_unsupported) /* iterator kinds that cannot be read */                     \
+	X(bytes_lost_unsupported)                                                               \
+	X(writes_lost_fault)     /* user memory was not readable */                             \
+	X(bytes_lost_fault)                                                                     \
+	X(gaps)                  /* gap records made */                                         \
+	X(lines)                 /* line records made, cut ones too */                          \
+	X(lines_partial_start)                                                                  \
+	X(lines_partial_max_size)                                                               \
+	X(lines_partial_timeout)                                                                \
+	X(lines_partial_eof)                                                                    \
+	X(lines_partial_lost)                                                                   \
+	X(lines_invalid_utf8)                                                                   \
+	X(journal_records)       /* appended */                                                 \
+	X(journal_bytes)                                                                        \
+	X(journal_full)          /* times a shard had to wait for space */                      \
+	X(sink_records_delivered)                                                               \
+	X(sink_bytes_delivered)                                                                 \
+	X(sink_records_retried)  /* delivery failed, sent again */                              \
+	X(sink_records_cut)      /* over the broker's limit: cut to fit */                      \
+	X(sink_records_dropped)  /* over the broker's limit even without their message */       \
+	X(sink_errors)           /* error events of the sink's client */
+
+enum counter {
+#define X(name) COUNTER_##name,
+	COUNTERS(X)
+#undef X
+	COUNTER_COUNT
+};
+
+struct counters {
+	uint64_t value[COUNTER_COUNT];
+};
+
+static inline void counters__add(struct counters *counters, enum counter which, uint64_t n)
+{
+	__atomic_fetch_add(&counters->value[which], n, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t counters__get(const struct counters *counters, enum counter which)
+{
+	return __atomic_load_n(&counters->value[which], __ATOMIC_RELAXED);
+}
+
+/* Writes {"counters":{"name":n,...}} and a newline in one go. */
+void counters__print(const struct counters *counters, FILE *out);
+
+#endif

@@ -1,0 +1,256 @@
+#include "identity.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "cgroup_path.h"
+#include "log.h"
+#include "runtime.h"
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Asked in this order; the first that knows a container tells. */
+static const struct runtime *const runtime[] = { &runtime_containerd, &runtime_oci };
+
+struct entry {
+	LIST_ENTRY(entry) same_hash;
+	TAILQ_ENTRY(entry) age;
+	uint64_t cgroup_id;
+	bool free_name;
+	struct identity identity;
+};
+
+LIST_HEAD(bucket, entry);
+
+struct identity_cache {
+	char *root;
+	void *state[ARRAY_SIZE(runtime)];
+	unsigned int capacity;
+	unsigned int count;
+	struct bucket *buckets;
+	unsigned int buckets_mask;
+	TAILQ_HEAD(by_age_head, entry) by_age; /* the most recently used first */
+};
+
+static void identity__clear(struct identity *identity)
+{
+	free(identity->container_id);
+	free(identity->container_name);
+	free(identity->image);
+	free(identity->runtime);
+	free(identity->pod_name);
+	free(identity->pod_namespace);
+	free(identity->pod_uid);
+	*identity = (struct identity){ 0 };
+}
+
+static int replace(char **field, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*field);
+	*field = copy;
+	return 0;
+}
+
+/* What the cgroup says outranks annotations: only the kubelet and the runtime name cgroups. */
+static int take_from_cgroup(struct identity *identity, const struct cgroup_place *place)
+{
+	int err = replace(&identity->container_id, place->container_id);
+
+	if (!err && place->runtime[0])
+		err = replace(&identity->runtime, place->runtime);
+	if (err || !place->pod_uid[0])
+		return err;
+	if (identity->pod_uid && strcmp(identity->pod_uid, place->pod_uid) != 0)
+		log_warn("container %s: its annotations name another pod than its cgroup; "
+			 "the cgroup's (%s) is used",
+			 place->container_id, place->pod_uid);
+	return replace(&identity->pod_uid, place->pod_uid);
+}
+
+static int fill_unknown(struct identity *identity)
+{
+	char **const field[] = {
+		&identity->container_id, &identity->container_name, &identity->image,
+		&identity->runtime, &identity->pod_name, &identity->pod_namespace,
+		&identity->pod_uid,
+	};
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(field) && !err; i++) {
+		if (!*field[i])
+			err = replace(field[i], "");
+	}
+	return err;
+}
+
+/* A runtime's broken file costs the names in it, never the container's ID: only -ENOMEM fails. */
+static int read_identity(const struct identity_cache *cache, const struct cgroup_place *place,
+			 struct identity *out)
+{
+	struct identity found = { 0 };
+	int err = -ENOENT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(runtime) && err == -ENOENT; i++)
+		err = runtime[i]->read(cache->state[i], place, &found);
+	found.complete = err == 0;
+	if (err != -ENOMEM)
+		err = take_from_cgroup(&found, place);
+	if (!err)
+		err = fill_unknown(&found);
+	if (err) {
+		identity__clear(&found);
+		return err;
+	}
+	*out = found;
+	return 0;
+}
+
+static struct bucket *find_bucket(const struct identity_cache *cache, const char *container_id)
+{
+	uint32_t hash = 2166136261U;
+
+	for (; *container_id; container_id++)
+		hash = (hash ^ (unsigned char)*container_id) * 16777619U;
+	return &cache->buckets[hash & cache->buckets_mask];
+}
+
+/* An ID names one container for ever. A free name is used again, then in another cgroup. */
+static struct entry *find_entry(const struct identity_cache *cache,
+				const struct cgroup_place *place, uint64_t cgroup_id)
+{
+	struct entry *entry;
+
+	LIST_FOREACH(entry, find_bucket(cache, place->container_id), same_hash) {
+		if (strcmp(entry->identity.container_id, place->container_id) == 0 &&
+		    (!entry->free_name || entry->cgroup_id == cgroup_id))
+			return entry;
+	}
+	return NULL;
+}
+
+static void remove_entry(struct identity_cache *cache, struct entry *entry)
+{
+	LIST_REMOVE(entry, same_hash);
+	TAILQ_REMOVE(&cache->by_age, entry, age);
+	cache->count--;
+	identity__clear(&entry->identity);
+	free(entry);
+}
+
+/* Takes over what `identity` holds. Returns NULL when memory is out. */
+static struct entry *add_entry(struct identity_cache *cache, const struct cgroup_place *place,
+			       uint64_t cgroup_id, const struct identity *identity)
+{
+	struct entry *entry = malloc(sizeof(*entry));
+
+	if (!entry)
+		return NULL;
+	*entry = (struct entry){ .cgroup_id = cgroup_id,
+				 .free_name = place->free_name,
+				 .identity = *identity };
+	if (cache->count == cache->capacity)
+		remove_entry(cache, TAILQ_LAST(&cache->by_age, by_age_head));
+	LIST_INSERT_HEAD(find_bucket(cache, place->container_id), entry, same_hash);
+	TAILQ_INSERT_HEAD(&cache->by_age, entry, age);
+	cache->count++;
+	return entry;
+}
+
+static void touch_entry(struct identity_cache *cache, struct entry *entry)
+{
+	TAILQ_REMOVE(&cache->by_age, entry, age);
+	TAILQ_INSERT_HEAD(&cache->by_age, entry, age);
+}
+
+static int open_runtimes(struct identity_cache *cache)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(runtime) && !err; i++)
+		err = runtime[i]->open(cache->root, &cache->state[i]);
+	return err;
+}
+
+int identity_cache__new(const char *root, unsigned int capacity, struct identity_cache **out)
+{
+	struct identity_cache *cache = calloc(1, sizeof(*cache));
+	unsigned int buckets = 16;
+
+	if (!cache)
+		return -ENOMEM;
+	while (buckets < capacity && buckets < 1U << 20)
+		buckets *= 2;
+	TAILQ_INIT(&cache->by_age);
+	cache->capacity = capacity ? capacity : 1;
+	cache->buckets_mask = buckets - 1;
+	cache->buckets = calloc(buckets, sizeof(*cache->buckets));
+	cache->root = strdup(root);
+	if (!cache->buckets || !cache->root || open_runtimes(cache)) {
+		identity_cache__free(cache);
+		return -ENOMEM;
+	}
+	*out = cache;
+	return 0;
+}
+
+void identity_cache__free(struct identity_cache *cache)
+{
+	if (!cache)
+		return;
+	while (!TAILQ_EMPTY(&cache->by_age))
+		remove_entry(cache, TAILQ_FIRST(&cache->by_age));
+	for (size_t i = 0; i < ARRAY_SIZE(runtime); i++)
+		runtime[i]->close(cache->state[i]);
+	free(cache->buckets);
+	free(cache->root);
+	free(cache);
+}
+
+const struct identity *identity_cache__get(struct identity_cache *cache, uint64_t cgroup_id,
+					   const struct cgroup_names *names, bool own_pid_namespace)
+{
+	struct cgroup_place place;
+	struct identity fresh;
+	struct entry *entry;
+
+	if (cgroup_path__parse(names, &place))
+		return NULL;
+	entry = find_entry(cache, &place, cgroup_id);
+	if (entry) {
+		touch_entry(cache, entry);
+		if (entry->identity.complete)
+			return &entry->identity;
+	}
+	if (read_identity(cache, &place, &fresh))
+		goto out_of_memory;
+	if (entry) {
+		identity__clear(&entry->identity);
+		entry->identity = fresh;
+		return &entry->identity;
+	}
+	if (place.free_name && !fresh.complete && !own_pid_namespace) {
+		identity__clear(&fresh);
+		return NULL;
+	}
+	entry = add_entry(cache, &place, cgroup_id, &fresh);
+	if (entry)
+		return &entry->identity;
+	identity__clear(&fresh);
+out_of_memory:
+	log_error("out of memory: the identity of container %s stays unknown", place.container_id);
+	return NULL;
+}
+
+int identity__init_pipes(const char *root, const struct cgroup_names *names, uint64_t inode[2])
+{
+	struct cgroup_place place;
+	int err = cgroup_path__parse(names, &place);
+
+	return err ? err : runtime_oci__init_pipes(root, &place, inode);
+}

@@ -1,0 +1,245 @@
+#include "kafka_client.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "kafka_conf.h"
+#include "kafka_limit.h"
+#include "log.h"
+
+/* A record header's two lengths, at most. */
+#define HEADER_OVERHEAD 10
+
+struct kafka_client {
+	rd_kafka_t *rk;
+	rd_kafka_topic_t *topic;
+	rd_kafka_headers_t *headers;
+	size_t headers_size;
+	size_t capacity;
+	size_t max_message;
+	int fd;
+	struct kafka_client_events events;
+	void *opaque;
+};
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
+{
+	struct kafka_client *client = opaque;
+
+	(void)rk;
+	client->events.delivered(client->opaque, message->_private, message->err);
+}
+
+static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
+{
+	struct kafka_client *client = opaque;
+	char fatal[512];
+
+	if (err == RD_KAFKA_RESP_ERR__FATAL && rd_kafka_fatal_error(rk, fatal, sizeof(fatal)))
+		reason = fatal;
+	client->events.error(client->opaque, err, reason);
+}
+
+/* On librdkafka's threads. Its connection messages repeat what on_error is told; what it thinks of the configuration is news. */
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *message)
+{
+	(void)rk;
+	if (level <= LOG_WARNING && !strcmp(facility, "CONFWARN"))
+		log_warn("librdkafka: %s", message);
+	else
+		log_debug("librdkafka: %s: %s", facility, message);
+}
+
+static int make_headers(struct kafka_client *client, const struct kafka_config *kafka)
+{
+	if (!kafka->headers_count)
+		return 0;
+	client->headers = rd_kafka_headers_new(kafka->headers_count);
+	for (unsigned int i = 0; i < kafka->headers_count; i++) {
+		const struct name_value *header = &kafka->headers[i];
+
+		if (rd_kafka_header_add(client->headers, header->name, -1, header->value, -1))
+			return -ENOMEM;
+		client->headers_size += strlen(header->name) + strlen(header->value) + HEADER_OVERHEAD;
+	}
+	return 0;
+}
+
+/* Makes fd readable whenever events become due. */
+static void watch_events(struct kafka_client *client)
+{
+	static const uint64_t one = 1;
+	rd_kafka_queue_t *queue = rd_kafka_queue_get_main(client->rk);
+
+	rd_kafka_queue_io_event_enable(queue, client->fd, &one, sizeof(one));
+	rd_kafka_queue_destroy(queue);
+}
+
+static size_t property(const struct kafka_client *client, const char *name)
+{
+	char value[32];
+	size_t size = sizeof(value);
+
+	if (rd_kafka_conf_get(rd_kafka_conf(client->rk), name, value, &size) != RD_KAFKA_CONF_OK)
+		return 0;
+	return strtoul(value, NULL, 10);
+}
+
+static int make_producer(struct kafka_client *client, const struct config *config, size_t limit, char *why,
+			 size_t why_size)
+{
+	rd_kafka_conf_t *conf;
+	char errstr[512];
+	int err;
+
+	err = kafka_conf__new(config, limit, &conf, why, why_size);
+	if (err)
+		return err;
+	rd_kafka_conf_set_opaque(conf, client);
+	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+	rd_kafka_conf_set_error_cb(conf, on_error);
+	rd_kafka_conf_set_log_cb(conf, on_log);
+	client->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, errstr, sizeof(errstr));
+	if (!client->rk) {
+		rd_kafka_conf_destroy(conf);
+		snprintf(why, why_size, "kafka: %s", errstr);
+		return -EINVAL;
+	}
+	client->topic = rd_kafka_topic_new(client->rk, config->kafka.topic, NULL);
+	if (!client->topic) {
+		snprintf(why, why_size, "kafka.topic %s: %s", config->kafka.topic,
+			 rd_kafka_err2str(rd_kafka_last_error()));
+		return -EINVAL;
+	}
+	client->capacity = property(client, "queue.buffering.max.messages");
+	client->max_message = property(client, "message.max.bytes");
+	return 0;
+}
+
+int kafka_client__new(const struct config *config, size_t limit, const struct kafka_client_events *events,
+		      void *opaque, struct kafka_client **out, char *why, size_t why_size)
+{
+	struct kafka_client *client = calloc(1, sizeof(*client));
+	int err = -ENOMEM;
+
+	snprintf(why, why_size, "out of memory");
+	if (!client)
+		return err;
+	client->events = *events;
+	client->opaque = opaque;
+	client->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (client->fd < 0) {
+		err = -errno;
+		snprintf(why, why_size, "eventfd: %s", strerror(-err));
+		goto fail;
+	}
+	err = make_headers(client, &config->kafka);
+	if (!err)
+		err = make_producer(client, config, limit, why, why_size);
+	if (err)
+		goto fail;
+	watch_events(client);
+	*out = client;
+	return 0;
+fail:
+	kafka_client__free(client);
+	return err;
+}
+
+void kafka_client__free(struct kafka_client *client)
+{
+	if (!client)
+		return;
+	if (client->topic)
+		rd_kafka_topic_destroy(client->topic);
+	if (client->rk)
+		rd_kafka_destroy(client->rk);
+	if (client->headers)
+		rd_kafka_headers_destroy(client->headers);
+	if (client->fd >= 0)
+		close(client->fd);
+	free(client);
+}
+
+static rd_kafka_resp_err_t send_with_headers(struct kafka_client *client, const rd_kafka_message_t *message)
+{
+	rd_kafka_headers_t *headers = rd_kafka_headers_copy(client->headers);
+	rd_kafka_resp_err_t err;
+
+	err = rd_kafka_producev(client->rk, RD_KAFKA_V_RKT(client->topic),
+				RD_KAFKA_V_VALUE(message->payload, message->len),
+				RD_KAFKA_V_KEY(message->key, message->key_len),
+				RD_KAFKA_V_OPAQUE(message->_private), RD_KAFKA_V_HEADERS(headers),
+				RD_KAFKA_V_END);
+	if (err)
+		rd_kafka_headers_destroy(headers);
+	return err;
+}
+
+void kafka_client__send(struct kafka_client *client, rd_kafka_message_t *messages, int count)
+{
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+	if (!client->headers) {
+		rd_kafka_produce_batch(client->topic, RD_KAFKA_PARTITION_UA, 0, messages, count);
+		return;
+	}
+	for (int i = 0; i < count; i++) {
+		/* Space may come up meanwhile, but a later message must not overtake. */
+		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+			err = send_with_headers(client, &messages[i]);
+		messages[i].err = err;
+	}
+}
+
+int kafka_client__fd(const struct kafka_client *client)
+{
+	return client->fd;
+}
+
+void kafka_client__serve(struct kafka_client *client)
+{
+	eventfd_t count;
+
+	/* Emptied first: what becomes due from here on makes it readable again. */
+	eventfd_read(client->fd, &count);
+	rd_kafka_poll(client->rk, 0);
+}
+
+void kafka_client__flush(struct kafka_client *client, int timeout_ms)
+{
+	rd_kafka_flush(client->rk, timeout_ms);
+}
+
+void kafka_client__purge(struct kafka_client *client)
+{
+	/* Not waiting for its threads: one may be waiting for a name server. */
+	rd_kafka_purge(client->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+}
+
+size_t kafka_client__capacity(const struct kafka_client *client)
+{
+	return client->capacity;
+}
+
+size_t kafka_client__max_message(const struct kafka_client *client)
+{
+	return client->max_message;
+}
+
+size_t kafka_client__headers_size(const struct kafka_client *client)
+{
+	return client->headers_size;
+}
+
+size_t kafka_client__ask_limit(struct kafka_client *client, int timeout_ms)
+{
+	return kafka_limit__ask(client->rk, rd_kafka_topic_name(client->topic), timeout_ms);
+}

@@ -1,0 +1,50 @@
+/*
+ * One librdkafka producer for one topic, from its creation to its end. After a failure it is not repaired but freed, and a
+ * new one made: that keeps the idempotent producer's sequence whole whatever happened.
+ * Owner: the Kafka sink; its thread alone, on which the events are called, too.
+ */
+#ifndef LOGTAP_KAFKA_CLIENT_H
+#define LOGTAP_KAFKA_CLIENT_H
+
+#include <librdkafka/rdkafka.h>
+#include <stddef.h>
+
+struct config;
+struct kafka_client;
+
+struct kafka_client_events {
+	/* The delivery report of a message that send() has taken: `record` is the message's _private. */
+	void (*delivered)(void *opaque, void *record, rd_kafka_resp_err_t err);
+	void (*error)(void *opaque, rd_kafka_resp_err_t err, const char *reason);
+};
+
+/* `limit` as for kafka_conf__new. 0, or -EINVAL or -ENOMEM with the reason in `why`. Brokers need not be reachable. */
+int kafka_client__new(const struct config *config, size_t limit, const struct kafka_client_events *events,
+		      void *opaque, struct kafka_client **out, char *why, size_t why_size);
+void kafka_client__free(struct kafka_client *client);
+
+/*
+ * Hands over the messages: payload, len, key, key_len and _private are read, err is set. The payloads stay the caller's
+ * and must not move before the delivery report or kafka_client__free(). _QUEUE_FULL holds for all that follow.
+ */
+void kafka_client__send(struct kafka_client *client, rd_kafka_message_t *messages, int count);
+
+/* Readable when serve() has something to do. */
+int kafka_client__fd(const struct kafka_client *client);
+/* Calls the events that are due. */
+void kafka_client__serve(struct kafka_client *client);
+/* Sends without lingering, calling events, until all is reported or timeout_ms have passed. */
+void kafka_client__flush(struct kafka_client *client, int timeout_ms);
+/* Has messages that are not on their way yet reported as failed. */
+void kafka_client__purge(struct kafka_client *client);
+
+/* Messages that its queue holds. */
+size_t kafka_client__capacity(const struct kafka_client *client);
+/* Bytes of the largest message that it takes. */
+size_t kafka_client__max_message(const struct kafka_client *client);
+/* Bytes that the static headers add to each message. */
+size_t kafka_client__headers_size(const struct kafka_client *client);
+/* The topic's limit as the brokers say it, 0 when they do not. Waits for at most timeout_ms. */
+size_t kafka_client__ask_limit(struct kafka_client *client, int timeout_ms);
+
+#endif

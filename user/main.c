@@ -1,0 +1,123 @@
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent.h"
+#include "check.h"
+#include "doctor.h"
+#include "log.h"
+
+#ifndef LOGTAP_VERSION
+#error "LOGTAP_VERSION comes from the Makefile"
+#endif
+
+#define USAGE_ERROR 2
+
+static const char usage[] =
+	"Usage: logtap [-v] COMMAND\n"
+	"\n"
+	"  run [-c FILE]   capture and ship; without a file: all containers, JSON lines on stdout\n"
+	"  check FILE      every mistake of a configuration with its line; starts nothing\n"
+	"  doctor          can this host capture, what is missing, what to do\n"
+	"\n"
+	"  -v, --verbose   say more on stderr\n"
+	"      --version   print the version\n"
+	"  -h, --help      print this\n"
+	"\n"
+	"Exit status: 0 fine, 1 failed while running, 2 wrong usage or configuration.\n"
+	"SIGUSR1 prints the counters on stderr as one JSON line; SIGTERM and SIGINT end it.\n";
+
+static const struct option long_options[] = {
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "config", required_argument, NULL, 'c' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int wrong_usage(const char *what)
+{
+	log_error("%s; see `logtap --help`", what);
+	return USAGE_ERROR;
+}
+
+static int command_run(int argc, char **argv)
+{
+	const char *path = NULL;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "+c:v", long_options, NULL)) != -1) {
+		if (option == 'c')
+			path = optarg;
+		else if (option == 'v')
+			log_set_level(LOG_LEVEL_DEBUG);
+		else
+			return wrong_usage("run takes -c FILE only");
+	}
+	if (optind < argc)
+		return wrong_usage("run takes no argument but -c FILE");
+	return agent__run(path);
+}
+
+static int command_check(int argc, char **argv)
+{
+	if (argc != 2)
+		return wrong_usage("check takes one FILE");
+	return check__run(argv[1]);
+}
+
+static int command_doctor(int argc, char **argv)
+{
+	(void)argv;
+	if (argc != 1)
+		return wrong_usage("doctor takes no arguments");
+	return doctor__run(stdout);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{ "run", command_run },
+	{ "check", command_check },
+	{ "doctor", command_doctor },
+};
+
+static int run_command(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(argv[0], commands[i].name))
+			continue;
+		optind = 0;
+		return commands[i].run(argc, argv);
+	}
+	log_error("'%s' is no command; see `logtap --help`", argv[0]);
+	return USAGE_ERROR;
+}
+
+int main(int argc, char **argv)
+{
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, "+vh", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'v':
+			log_set_level(LOG_LEVEL_DEBUG);
+			break;
+		case 'V':
+			puts("logtap " LOGTAP_VERSION);
+			return 0;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			return wrong_usage("unknown option");
+		}
+	}
+	if (optind >= argc) {
+		fputs(usage, stderr);
+		return USAGE_ERROR;
+	}
+	return run_command(argc - optind, argv + optind);
+}

@@ -1,0 +1,34 @@
+/*
+ * The seam between identity and the container runtimes: each kind of runtime knows where its files
+ * are and what they say. A new one is a file of its own and a line in identity.c's table. Used by
+ * the thread that owns the identity cache.
+ */
+#ifndef LOGTAP_RUNTIME_H
+#define LOGTAP_RUNTIME_H
+
+#include <stdint.h>
+
+struct cgroup_place;
+struct identity;
+
+struct runtime {
+	/* `root` is put before every path; it must outlive the state. 0 or -ENOMEM. */
+	int (*open)(const char *root, void **state);
+	/*
+	 * Sets the fields of `out` (all zero before) that the runtime's files tell, as allocated
+	 * strings that the caller frees, also after a failure. Returns -ENOENT when this runtime
+	 * does not know the container, another -errno when its files cannot be used (told).
+	 */
+	int (*read)(void *state, const struct cgroup_place *place, struct identity *out);
+	void (*close)(void *state);
+};
+
+/* containerd, and so its CRI plugin, k3s, nerdctl and docker: the OCI bundle's config.json. */
+extern const struct runtime runtime_containerd;
+/* runc and crun, called directly or by a runtime that has no reader of its own: state files. */
+extern const struct runtime runtime_oci;
+
+/* See identity__init_pipes. */
+int runtime_oci__init_pipes(const char *root, const struct cgroup_place *place, uint64_t inode[2]);
+
+#endif

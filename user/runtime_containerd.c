@@ -1,0 +1,212 @@
+#include "runtime.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cgroup_path.h"
+#include "identity.h"
+#include "runtime_file.h"
+
+#define TASKS "/io.containerd.runtime.v2.task"
+#define CRI_NAMESPACE "k8s.io"
+#define DOCKER_NAMESPACE "moby"
+#define CRI "io.kubernetes.cri."
+#define NAMESPACES_MAX 128
+#define NAME_MAX_BYTES 253
+#define IMAGE_MAX_BYTES 1024
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Not /var/run: an absolute link on most hosts, it would lead out of a root like /proc/1/root. */
+static const char *const state_dir[] = {
+	"/run/containerd",
+	"/run/k3s/containerd",
+	"/run/docker/containerd/daemon",
+};
+
+/* Where bundles were or may be: the place of the last container found comes first. */
+struct bundles {
+	const char *state_dir;
+	char namespace[CONTAINER_ID_MAX + 1];
+};
+
+struct containerd {
+	const char *root;
+	struct bundles known[NAMESPACES_MAX];
+	unsigned int count;
+};
+
+static int containerd__open(const char *root, void **state)
+{
+	struct containerd *containerd = calloc(1, sizeof(*containerd));
+
+	if (!containerd)
+		return -ENOMEM;
+	containerd->root = root;
+	*state = containerd;
+	return 0;
+}
+
+static void containerd__close(void *state)
+{
+	free(state);
+}
+
+static void to_front(struct containerd *containerd, unsigned int i)
+{
+	struct bundles front = containerd->known[i];
+
+	containerd->known[i] = containerd->known[0];
+	containerd->known[0] = front;
+}
+
+static bool is_known(const struct containerd *containerd, const char *dir, const char *namespace)
+{
+	for (unsigned int i = 0; i < containerd->count; i++) {
+		const struct bundles *bundles = &containerd->known[i];
+
+		if (bundles->state_dir == dir && strcmp(bundles->namespace, namespace) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void list_namespaces(struct containerd *containerd, const char *dir)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	DIR *stream;
+
+	if (runtime_file__path(path, containerd->root, dir, TASKS, NULL))
+		return;
+	stream = opendir(path);
+	if (!stream)
+		return;
+	while (containerd->count < NAMESPACES_MAX && (entry = readdir(stream))) {
+		struct bundles *bundles = &containerd->known[containerd->count];
+
+		if (!cgroup_path__valid_name(entry->d_name) ||
+		    is_known(containerd, dir, entry->d_name))
+			continue;
+		bundles->state_dir = dir;
+		strcpy(bundles->namespace, entry->d_name);
+		containerd->count++;
+		if (strcmp(entry->d_name, CRI_NAMESPACE) == 0)
+			to_front(containerd, containerd->count - 1);
+	}
+	closedir(stream);
+}
+
+/* Annotations that the CRI plugin wrote: nothing else makes containers in its namespace. */
+static int fill_from_cri(const json_t *annotations, struct identity *out)
+{
+	const char *type = json_string_value(json_object_get(annotations, CRI "container-type"));
+	const struct {
+		const char *key;
+		size_t max;
+		char **field;
+	} text[] = {
+		{ CRI "image-name", IMAGE_MAX_BYTES, &out->image },
+		{ CRI "sandbox-name", NAME_MAX_BYTES, &out->pod_name },
+		{ CRI "sandbox-namespace", NAME_MAX_BYTES, &out->pod_namespace },
+		{ CRI "sandbox-uid", NAME_MAX_BYTES, &out->pod_uid },
+		{ CRI "container-name", NAME_MAX_BYTES, &out->container_name },
+	};
+	int err = 0;
+
+	out->sandbox = strcmp(type, "sandbox") == 0;
+	for (size_t i = 0; i < ARRAY_SIZE(text) - out->sandbox && !err; i++)
+		err = runtime_file__copy_text(annotations, text[i].key, text[i].max, text[i].field);
+	return err;
+}
+
+/* nerdctl's name, or the ID: the name that `ctr run` was given. Docker keeps names elsewhere. */
+static int fill_from_labels(const json_t *annotations, const char *namespace,
+			    const struct cgroup_place *place, struct identity *out)
+{
+	int err = runtime_file__copy_text(annotations, "nerdctl/name", NAME_MAX_BYTES,
+					  &out->container_name);
+
+	if (err || out->container_name || strcmp(namespace, DOCKER_NAMESPACE) == 0)
+		return err;
+	out->container_name = strdup(place->container_id);
+	return out->container_name ? 0 : -ENOMEM;
+}
+
+static int fill(const json_t *config, const char *namespace, const struct cgroup_place *place,
+		struct identity *out)
+{
+	const json_t *annotations = json_object_get(config, "annotations");
+	const json_t *cgroup = json_object_get(json_object_get(config, "linux"), "cgroupsPath");
+
+	if (place->free_name &&
+	    (!json_is_string(cgroup) ||
+	     !cgroup_path__matches(json_string_value(cgroup), place->names)))
+		return -ENOENT;
+	out->runtime = strdup(strcmp(namespace, DOCKER_NAMESPACE) == 0 ? "docker" : "containerd");
+	if (!out->runtime)
+		return -ENOMEM;
+	if (strcmp(namespace, CRI_NAMESPACE) == 0 &&
+	    json_is_string(json_object_get(annotations, CRI "container-type")))
+		return fill_from_cri(annotations, out);
+	return fill_from_labels(annotations, namespace, place, out);
+}
+
+static int read_bundle(struct containerd *containerd, unsigned int i,
+		       const struct cgroup_place *place, struct identity *out)
+{
+	const struct bundles *bundles = &containerd->known[i];
+	char path[PATH_MAX];
+	json_t *config;
+	int err;
+
+	err = runtime_file__path(path, containerd->root, bundles->state_dir, TASKS "/",
+				 bundles->namespace, "/", place->container_id, "/config.json",
+				 NULL);
+	if (err)
+		return err;
+	err = runtime_file__read(path, &config);
+	if (err)
+		return err;
+	err = fill(config, bundles->namespace, place, out);
+	json_decref(config);
+	if (!err)
+		to_front(containerd, i);
+	return err;
+}
+
+static int read_bundles(struct containerd *containerd, const struct cgroup_place *place,
+			struct identity *out)
+{
+	int err = -ENOENT;
+
+	for (unsigned int i = 0; i < containerd->count && err == -ENOENT; i++)
+		err = read_bundle(containerd, i, place, out);
+	return err;
+}
+
+static int containerd__read(void *state, const struct cgroup_place *place, struct identity *out)
+{
+	struct containerd *containerd = state;
+	unsigned int tried;
+	int err;
+
+	err = read_bundles(containerd, place, out);
+	if (err != -ENOENT)
+		return err;
+	/* A new namespace, or the first container of all. A full table is listed anew. */
+	if (containerd->count == NAMESPACES_MAX)
+		containerd->count = 0;
+	tried = containerd->count;
+	for (size_t i = 0; i < ARRAY_SIZE(state_dir); i++)
+		list_namespaces(containerd, state_dir[i]);
+	return containerd->count == tried ? -ENOENT : read_bundles(containerd, place, out);
+}
+
+const struct runtime runtime_containerd = {
+	.open = containerd__open,
+	.read = containerd__read,
+	.close = containerd__close,
+};

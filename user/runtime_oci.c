@@ -1,0 +1,187 @@
+#include "runtime.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cgroup_path.h"
+#include "identity.h"
+#include "runtime_file.h"
+
+#define RUNC_FILE "state.json"
+#define CRUN_FILE "status"
+#define NAMESPACES_MAX 128
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+struct state_root {
+	const char *dir;
+	bool namespaced; /* by containerd's namespaces: containers are one level down */
+};
+
+static const struct state_root state_root[] = {
+	{ "/run/containerd/runc", true },
+	{ "/run/docker/runtime-runc", true },
+	{ "/run/runc", false },
+	{ "/run/crun", false },
+};
+
+/* A container's state as runc or crun keeps it. */
+struct oci_state {
+	json_t *json;
+	bool crun;
+};
+
+/* Whether the state is about the container in this cgroup: an ID is unique, a free name is not. */
+static bool is_about(const struct oci_state *state, const struct cgroup_place *place)
+{
+	const json_t *path;
+
+	if (!place->free_name)
+		return true;
+	if (state->crun)
+		path = json_object_get(state->json, "cgroup-path");
+	else
+		path = json_object_get(json_object_get(state->json, "cgroup_paths"), "");
+	return json_is_string(path) && cgroup_path__matches(json_string_value(path), place->names);
+}
+
+/* `dir`: where one directory a container is. */
+static int read_state(const char *root, const char *dir, const char *namespace,
+		      const struct cgroup_place *place, struct oci_state *out)
+{
+	static const char *const file[] = { RUNC_FILE, CRUN_FILE };
+	char path[PATH_MAX];
+	int err = -ENOENT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(file) && err == -ENOENT; i++) {
+		struct oci_state state = { .crun = file[i] == file[1] };
+
+		err = runtime_file__path(path, root, dir, "/", namespace, *namespace ? "/" : "",
+					 place->container_id, "/", file[i], NULL);
+		if (!err)
+			err = runtime_file__read(path, &state.json);
+		if (err)
+			continue;
+		if (is_about(&state, place)) {
+			*out = state;
+			return 0;
+		}
+		json_decref(state.json);
+		err = -ENOENT;
+	}
+	return err;
+}
+
+static int find_in_namespaces(const char *root, const char *dir, const struct cgroup_place *place,
+			      struct oci_state *out)
+{
+	unsigned int tried = 0;
+	char path[PATH_MAX];
+	struct dirent *entry;
+	int err = -ENOENT;
+	DIR *stream;
+
+	if (runtime_file__path(path, root, dir, NULL))
+		return -ENAMETOOLONG;
+	stream = opendir(path);
+	if (!stream)
+		return -ENOENT;
+	while (err == -ENOENT && tried < NAMESPACES_MAX && (entry = readdir(stream))) {
+		if (!cgroup_path__valid_name(entry->d_name))
+			continue;
+		tried++;
+		err = read_state(root, dir, entry->d_name, place, out);
+	}
+	closedir(stream);
+	return err;
+}
+
+static int oci__open(const char *root, void **state)
+{
+	*state = (void *)root;
+	return 0;
+}
+
+static void oci__close(void *state)
+{
+	(void)state;
+}
+
+static int oci__read(void *state, const struct cgroup_place *place, struct identity *out)
+{
+	const char *root = state;
+	struct oci_state found;
+	int err = -ENOENT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(state_root) && err == -ENOENT; i++) {
+		if (!state_root[i].namespaced)
+			err = read_state(root, state_root[i].dir, "", place, &found);
+	}
+	if (err)
+		return err;
+	json_decref(found.json);
+	out->runtime = strdup(found.crun ? "crun" : "runc");
+	if (!out->runtime)
+		return -ENOMEM;
+	/* A free name is the user's. An ID's name is in the files of whoever called runc. */
+	if (!place->free_name)
+		return 0;
+	out->container_name = strdup(place->container_id);
+	return out->container_name ? 0 : -ENOMEM;
+}
+
+/* "pipe:[INODE]", or 0. */
+static uint64_t pipe_inode(const json_t *descriptor)
+{
+	const char *text = json_string_value(descriptor);
+	unsigned long long inode;
+	char *end;
+
+	if (!text || strncmp(text, "pipe:[", strlen("pipe:[")) != 0)
+		return 0;
+	text += strlen("pipe:[");
+	if (*text < '0' || *text > '9')
+		return 0;
+	errno = 0;
+	inode = strtoull(text, &end, 10);
+	return errno || strcmp(end, "]") != 0 ? 0 : inode;
+}
+
+static void get_pipes(const struct oci_state *state, uint64_t inode[2])
+{
+	const json_t *descriptors = json_object_get(state->json, "external_descriptors");
+	json_t *inner = NULL;
+
+	/* crun keeps the array as the text of one. */
+	if (json_is_string(descriptors))
+		descriptors = inner = json_loads(json_string_value(descriptors), 0, NULL);
+	inode[0] = pipe_inode(json_array_get(descriptors, 1));
+	inode[1] = pipe_inode(json_array_get(descriptors, 2));
+	json_decref(inner);
+}
+
+int runtime_oci__init_pipes(const char *root, const struct cgroup_place *place, uint64_t inode[2])
+{
+	struct oci_state found;
+	int err = -ENOENT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(state_root) && err == -ENOENT; i++) {
+		if (state_root[i].namespaced)
+			err = find_in_namespaces(root, state_root[i].dir, place, &found);
+		else
+			err = read_state(root, state_root[i].dir, "", place, &found);
+	}
+	if (err)
+		return err;
+	get_pipes(&found, inode);
+	json_decref(found.json);
+	return 0;
+}
+
+const struct runtime runtime_oci = {
+	.open = oci__open,
+	.read = oci__read,
+	.close = oci__close,
+};

@@ -1,0 +1,136 @@
+#include "selection.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "identity.h"
+#include "mounts.h"
+#include "path_glob.h"
+
+/* Where the kubelet, containerd and Docker write what containers have printed: those lines were seen already. */
+static char *const copies[] = {
+	"/var/log/pods/**",
+	"/var/log/containers/**",
+	"/var/lib/docker/containers/**",
+};
+
+struct selection {
+	const struct config *config;
+	const char *root;
+	char mountinfo[64];
+	struct mounts *mounts;
+	char host_path[2 * SLOT_PATH_SIZE];
+};
+
+int selection__new(const struct config *config, const char *root, struct selection **out)
+{
+	struct selection *selection = calloc(1, sizeof(*selection));
+	int err;
+
+	if (!selection)
+		return -ENOMEM;
+	selection->config = config;
+	selection->root = root;
+	snprintf(selection->mountinfo, sizeof(selection->mountinfo), "/proc/%s/mountinfo",
+		 *root ? "1" : "self");
+	err = mounts__new(selection->mountinfo, &selection->mounts);
+	if (err) {
+		selection__free(selection);
+		return err;
+	}
+	*out = selection;
+	return 0;
+}
+
+void selection__free(struct selection *selection)
+{
+	if (!selection)
+		return;
+	mounts__free(selection->mounts);
+	free(selection);
+}
+
+bool selection__admits_pipe(const struct selection *selection, const struct stream_slot *slot,
+			    const struct identity *identity, enum stream_kind *kind)
+{
+	const struct cgroup_names names = { .name = { slot->cgroup[0], slot->cgroup[1], slot->cgroup[2] } };
+	uint64_t pipes[2];
+
+	if (!identity || !selection->config->capture.containers)
+		return false;
+	*kind = slot->kind;
+	/* Seen from the first exec on: nothing else can have been there before it. */
+	if (!(slot->flags & SLOT_MID_LINE))
+		return true;
+	if (identity__init_pipes(selection->root, &names, pipes))
+		return !(slot->flags & SLOT_CENSUS) || (slot->flags & SLOT_OLDEST_TASK);
+	if (slot->ino != pipes[0] && slot->ino != pipes[1])
+		return false;
+	*kind = slot->ino == pipes[0] ? STREAM_STDOUT : STREAM_STDERR;
+	return true;
+}
+
+static bool any_matches(char *const *globs, unsigned int count, const char *path)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (path_glob__matches(globs[i], path))
+			return true;
+	return false;
+}
+
+/* The path in the file system, out of the dentry names, leaf first. False when it is cut. */
+static bool path_in_file_system(const struct stream_slot *slot, char *out, size_t size)
+{
+	size_t end = slot->names_length;
+	size_t used = 0;
+
+	if (end > sizeof(slot->names) || !end)
+		return false;
+	while (end > 0) {
+		size_t start = end - 1;
+		size_t length;
+
+		while (start > 0 && slot->names[start - 1])
+			start--;
+		length = end - 1 - start;
+		if (used + length + 2 > size)
+			return false;
+		out[used++] = '/';
+		memcpy(out + used, slot->names + start, length);
+		used += length;
+		end = start;
+	}
+	out[used] = 0;
+	return true;
+}
+
+static const char *host_path(struct selection *selection, const struct stream_slot *slot)
+{
+	char path[SLOT_PATH_SIZE + 2];
+
+	if (!path_in_file_system(slot, path, sizeof(path)))
+		return "";
+	if (mounts__host_path(selection->mounts, slot->dev, path, selection->host_path,
+			      sizeof(selection->host_path)))
+		return "";
+	return selection->host_path;
+}
+
+const char *selection__file(struct selection *selection, const struct stream_slot *slot)
+{
+	const struct capture_config *capture = &selection->config->capture;
+	const char *paths[] = { slot->path, host_path(selection, slot) };
+	const char *wanted = NULL;
+
+	for (int i = 0; i < 2; i++) {
+		if (any_matches(copies, sizeof(copies) / sizeof(copies[0]), paths[i]) ||
+		    any_matches(capture->exclude_files, capture->exclude_files_count, paths[i]))
+			return NULL;
+		if (!wanted && any_matches(capture->files, capture->files_count, paths[i]))
+			wanted = paths[i];
+	}
+	return wanted;
+}

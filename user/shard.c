@@ -1,0 +1,389 @@
+#include "shard.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "config.h"
+#include "counters.h"
+#include "encode.h"
+#include "identity.h"
+#include "log.h"
+#include "ring.h"
+#include "selection.h"
+#include "stream.h"
+
+#define NS 1000000000ULL
+#define NAP_MS 10              /* how long data may wait in the ring while it flows */
+#define TICK_MS 1000           /* timers: losses, old half lines, the clock */
+#define BUSY_MS 1              /* a record that somebody is writing */
+#define WAKE_BYTES (256 * 1024)
+#define RELEASE_EVERY 256      /* records: the ring must not fill up while many are read */
+#define DRAIN_MAX 65536        /* records between looks at the timers */
+#define SCAN_TICKS 5           /* hints get lost only when a ring is full */
+#define REJECTED_GRACE (2 * NS) /* a write that looked the stream up before it was withdrawn is over by then */
+#define IDENTITIES 1024
+
+/* A slot's stream in this shard and when it ends. */
+struct tenancy {
+	struct stream *stream;
+	bool closing;
+	uint64_t close_position;     /* ring position behind which no record of it can be */
+	uint64_t close_time;         /* boot time, ns: not before */
+};
+
+struct shard {
+	struct shard_options options;
+	pthread_t thread;
+	bool stop;
+	bool abandon;
+	int epoll;
+	int wake;                    /* eventfd: stop */
+	struct ring *ring;
+	struct shard_state *state;
+	struct stream_slot *slots;
+	struct tenancy *tenancies;   /* by slot */
+	uint32_t *live;              /* slots with a stream */
+	unsigned int live_count;
+	unsigned int closing_count;
+	uint64_t consumed;           /* ring position behind the last record read */
+	uint64_t next_tick;
+	unsigned int ticks;
+	struct assembly_options assembly;
+	struct stream_context context;
+};
+
+static uint64_t boot_time(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * NS + now.tv_nsec;
+}
+
+/* The stream of a slot's present life, opened when it is new. NULL when it is not ours or there is no memory. */
+static struct stream *slot_stream(struct shard *shard, uint32_t slot, uint32_t generation)
+{
+	struct tenancy *tenancy = &shard->tenancies[slot];
+
+	if (tenancy->stream)
+		return stream__generation(tenancy->stream) == generation ? tenancy->stream : NULL;
+	if (shard->slots[slot].generation != generation || shard->slots[slot].state == SLOT_FREE)
+		return NULL;
+	memset(tenancy, 0, sizeof(*tenancy));
+	if (stream__open(&shard->context, slot, &tenancy->stream)) {
+		log_error("out of memory: stream slot %u cannot be opened yet", slot);
+		return NULL;
+	}
+	shard->live[shard->live_count++] = slot;
+	if (!stream__wanted(tenancy->stream)) {
+		capture__withdraw(shard->options.capture, slot);
+		tenancy->closing = true;
+		tenancy->close_position = ring__produced(shard->ring);
+		tenancy->close_time = boot_time() + REJECTED_GRACE;
+		shard->closing_count++;
+	}
+	return tenancy->stream;
+}
+
+/* Follows the slot's state. All records of a closed stream lie before where the ring is written now. */
+static void follow_state(struct shard *shard, uint32_t slot)
+{
+	struct tenancy *tenancy = &shard->tenancies[slot];
+	uint32_t state = __atomic_load_n(&shard->slots[slot].state, __ATOMIC_ACQUIRE);
+
+	if (state == SLOT_EOF)
+		stream__eof(tenancy->stream);
+	if (state != SLOT_CLOSED || tenancy->closing)
+		return;
+	tenancy->closing = true;
+	tenancy->close_position = ring__produced(shard->ring);
+	shard->closing_count++;
+}
+
+static void close_slot(struct shard *shard, unsigned int live_index, uint64_t now)
+{
+	uint32_t slot = shard->live[live_index];
+	struct tenancy *tenancy = &shard->tenancies[slot];
+
+	stream__finish(tenancy->stream, PARTIAL_EOF, now);
+	counters__add(shard->options.counters, COUNTER_streams_closed, stream__wanted(tenancy->stream));
+	stream__free(tenancy->stream);
+	tenancy->stream = NULL;
+	capture__free_slot(shard->options.capture, slot);
+	shard->live[live_index] = shard->live[--shard->live_count];
+	shard->closing_count--;
+}
+
+static void close_streams(struct shard *shard)
+{
+	uint64_t now;
+
+	if (!shard->closing_count)
+		return;
+	now = boot_time();
+	for (unsigned int i = shard->live_count; i-- > 0;) {
+		const struct tenancy *tenancy = &shard->tenancies[shard->live[i]];
+
+		if (tenancy->closing && shard->consumed >= tenancy->close_position &&
+		    now >= tenancy->close_time)
+			close_slot(shard, i, now);
+	}
+}
+
+/* A runtime has written a container's files before it makes the cgroup: read them now, they may be gone soon. */
+static void read_ahead(struct shard *shard, const struct record *record)
+{
+	const struct cgroup_payload *payload = (const void *)(record + 1);
+	struct cgroup_names names;
+
+	if (record->length < sizeof(*record) + sizeof(*payload))
+		return;
+	for (int i = 0; i < CGROUP_NAMES; i++)
+		names.name[i] = payload->names[i];
+	identity_cache__get(shard->context.identities, payload->id, &names, true);
+}
+
+static void handle_record(struct shard *shard, const struct record *record, uint64_t position)
+{
+	struct stream *stream;
+
+	if (record->version != RECORD_VERSION || record->slot >= shard->options.config->capture.max_streams)
+		return;
+	if (record->type == RECORD_CGROUP) {
+		read_ahead(shard, record);
+		return;
+	}
+	stream = slot_stream(shard, record->slot, record->generation);
+	if (!stream)
+		return;
+	if (record->type == RECORD_DATA || record->type == RECORD_PROCESS)
+		stream__record(stream, record, position);
+	else if (record->type == RECORD_CLOSED)
+		follow_state(shard, record->slot);
+}
+
+/* Reads what is there. Returns the number of records. */
+static unsigned int drain(struct shard *shard)
+{
+	const struct record *record;
+	unsigned int count = 0;
+	uint64_t position;
+
+	while (count < DRAIN_MAX && (record = ring__next(shard->ring, &position))) {
+		handle_record(shard, record, position);
+		if (++count % RELEASE_EVERY == 0)
+			ring__release(shard->ring);
+	}
+	ring__release(shard->ring);
+	shard->consumed = ring__consumed(shard->ring);
+	close_streams(shard);
+	return count;
+}
+
+/* Finds the streams whose hints a full ring swallowed. */
+static void scan_slots(struct shard *shard)
+{
+	for (uint32_t i = 0; i < shard->options.config->capture.max_streams; i++) {
+		const struct stream_slot *slot = &shard->slots[i];
+
+		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SLOT_FREE ||
+		    slot->shard != shard->options.index)
+			continue;
+		if (slot_stream(shard, i, slot->generation))
+			follow_state(shard, i);
+	}
+}
+
+static void tick(struct shard *shard)
+{
+	uint64_t now = boot_time();
+
+	if (now < shard->next_tick)
+		return;
+	shard->next_tick = now + TICK_MS * (NS / 1000);
+	encoder__set_clock(shard->context.encoder);
+	if (++shard->ticks % SCAN_TICKS == 0)
+		scan_slots(shard);
+	for (unsigned int i = 0; i < shard->live_count; i++)
+		stream__tick(shard->tenancies[shard->live[i]].stream, now);
+	close_streams(shard);
+}
+
+/*
+ * Waits for records. While data flows the reader naps: a timer bounds the delay and the kernel half wakes it only when much is
+ * waiting. After a nap without data it sleeps, and the next record wakes it. The epoll is edge-triggered: a ring that has data is
+ * no reason to wake, a wake-up by the kernel half is.
+ */
+static void wait_for_records(struct shard *shard, bool flows)
+{
+	uint64_t waiting = flows ? WAKE_BYTES : 1;
+	struct epoll_event event;
+	int timeout = flows ? NAP_MS : TICK_MS;
+
+	__atomic_store_n(&shard->state->wait, flows ? READER_NAPS : READER_SLEEPS, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (ring__waiting(shard->ring) >= waiting) {
+		/* Nothing could be read: the first record is still being written. */
+		if (flows)
+			timeout = 0;
+		else
+			timeout = BUSY_MS;
+	}
+	if (timeout)
+		epoll_wait(shard->epoll, &event, 1, timeout);
+	__atomic_store_n(&shard->state->wait, READER_RUNS, __ATOMIC_RELAXED);
+}
+
+static void finish_streams(struct shard *shard)
+{
+	uint64_t now = boot_time();
+
+	for (unsigned int i = 0; i < shard->live_count; i++)
+		stream__finish(shard->tenancies[shard->live[i]].stream, PARTIAL_TIMEOUT, now);
+}
+
+static void *run(void *argument)
+{
+	struct shard *shard = argument;
+
+	while (!__atomic_load_n(&shard->stop, __ATOMIC_ACQUIRE)) {
+		unsigned int count = drain(shard);
+
+		tick(shard);
+		wait_for_records(shard, count);
+	}
+	while (drain(shard) && !__atomic_load_n(&shard->abandon, __ATOMIC_RELAXED))
+		;
+	finish_streams(shard);
+	return NULL;
+}
+
+static int watch(struct shard *shard, int fd, uint32_t events)
+{
+	struct epoll_event event = { .events = events };
+
+	return epoll_ctl(shard->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+static int open_waiting(struct shard *shard)
+{
+	int ring_fd = capture__ring_fd(shard->options.capture, shard->options.index);
+	int err;
+
+	shard->epoll = epoll_create1(EPOLL_CLOEXEC);
+	shard->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (shard->epoll < 0 || shard->wake < 0)
+		return -errno;
+	err = watch(shard, ring_fd, EPOLLIN | EPOLLET);
+	return err ? err : watch(shard, shard->wake, EPOLLIN);
+}
+
+static int open_pipeline(struct shard *shard)
+{
+	const struct shard_options *options = &shard->options;
+	const struct config *config = options->config;
+	struct encoder_options encoder = {
+		.journal = options->journal,
+		.space_fd = options->space_fd,
+		.abandon = &shard->abandon,
+		.counters = options->counters,
+		.invalid_utf8 = config->lines.invalid_utf8,
+		.node = config->node,
+		.id_prefix = options->id_prefix,
+	};
+	struct stream_context *context = &shard->context;
+	int err;
+
+	shard->assembly.mode = config->lines.assembly;
+	shard->assembly.max_line = config->lines.max_line;
+	shard->assembly.timeout = config->lines.timeout_ms * (NS / 1000);
+	shard->assembly.emit = stream__emit;
+	context->capture = options->capture;
+	context->counters = options->counters;
+	context->assembly = &shard->assembly;
+	context->key = config->kafka.key;
+	err = encoder__new(&encoder, &context->encoder);
+	err = err ? err : selection__new(config, options->root, &context->selection);
+	return err ? err : identity_cache__new(options->root, IDENTITIES, &context->identities);
+}
+
+static void free_shard(struct shard *shard)
+{
+	for (unsigned int i = 0; i < shard->live_count; i++)
+		stream__free(shard->tenancies[shard->live[i]].stream);
+	identity_cache__free(shard->context.identities);
+	selection__free(shard->context.selection);
+	encoder__free(shard->context.encoder);
+	ring__free(shard->ring);
+	if (shard->epoll >= 0)
+		close(shard->epoll);
+	if (shard->wake >= 0)
+		close(shard->wake);
+	free(shard->tenancies);
+	free(shard->live);
+	free(shard);
+}
+
+int shard__start(const struct shard_options *options, struct shard **out)
+{
+	unsigned int streams = options->config->capture.max_streams;
+	struct shard *shard = calloc(1, sizeof(*shard));
+	int err = -ENOMEM;
+
+	if (!shard)
+		return err;
+	shard->options = *options;
+	shard->epoll = -1;
+	shard->wake = -1;
+	shard->state = capture__shard_state(options->capture, options->index);
+	shard->state->wake_bytes = WAKE_BYTES;
+	shard->slots = capture__slots(options->capture);
+	shard->tenancies = calloc(streams, sizeof(*shard->tenancies));
+	shard->live = calloc(streams, sizeof(*shard->live));
+	if (!shard->tenancies || !shard->live)
+		goto fail;
+	err = ring__open(capture__ring_fd(options->capture, options->index),
+			 options->config->capture.ring_size, &shard->ring);
+	err = err ? err : open_waiting(shard);
+	err = err ? err : open_pipeline(shard);
+	err = err ? err : -pthread_create(&shard->thread, NULL, run, shard);
+	if (err)
+		goto fail;
+	*out = shard;
+	return 0;
+fail:
+	free_shard(shard);
+	return err;
+}
+
+void shard__stop(struct shard *shard, unsigned int deadline_ms)
+{
+	struct timespec deadline;
+	uint64_t one = 1;
+
+	__atomic_store_n(&shard->stop, true, __ATOMIC_RELEASE);
+	if (write(shard->wake, &one, sizeof(one)) < 0)
+		log_debug("shard %u is not woken: its tick will see the stop", shard->options.index);
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += deadline_ms / 1000;
+	deadline.tv_nsec += deadline_ms % 1000 * 1000000L;
+	if (deadline.tv_nsec >= (long)NS) {
+		deadline.tv_sec++;
+		deadline.tv_nsec -= NS;
+	}
+	if (pthread_timedjoin_np(shard->thread, NULL, &deadline)) {
+		log_error("shard %u: the journal is full and nothing takes from it: what the ring still holds is lost",
+			  shard->options.index);
+		__atomic_store_n(&shard->abandon, true, __ATOMIC_RELAXED);
+		pthread_join(shard->thread, NULL);
+	}
+	free_shard(shard);
+}

@@ -1,0 +1,48 @@
+/*
+ * A sink follows the journals and delivers their records. It has one thread of its own, which alone
+ * reads the journals and acknowledges: a record is acknowledged when it is delivered, never before.
+ */
+#ifndef LOGTAP_SINK_H
+#define LOGTAP_SINK_H
+
+#include <stdbool.h>
+
+struct config;
+struct counters;
+struct journal;
+struct sink;
+
+struct sink_context {
+	const struct config *config;
+	struct journal **journals; /* one a shard */
+	unsigned int journals_count;
+	int data_fd; /* eventfd that the journals write for a sleeping sink */
+	struct counters *counters;
+};
+
+/* What a kind of sink is. The functions run on the sink's thread, but for open and close. */
+struct sink_kind_ops {
+	/* Checks and connects what can be checked at once. -EINVAL for configuration, told through
+	 * log_error. */
+	int (*open)(const struct sink_context *context, void **state);
+	/*
+	 * Delivers until *stop (an acquiring load); then goes on until the journals are empty or
+	 * *deadline_ms more have passed. *deadline_ms means nothing before *stop.
+	 */
+	int (*run)(void *state, const bool *stop, const unsigned int *deadline_ms);
+	void (*close)(void *state);
+};
+
+extern const struct sink_kind_ops sink_stdout;
+extern const struct sink_kind_ops sink_kafka;
+
+/* Starts the configured sink's thread. 0 or -errno. The context is copied; what it points to must
+ * outlive the sink. */
+int sink__start(const struct sink_context *context, struct sink **out);
+/* True once the sink's thread has ended by itself: a failure that it has told. */
+bool sink__failed(const struct sink *sink);
+/* Drains for at most deadline_ms, joins and frees. Returns the sink's status: 0, or -errno it
+ * failed with. */
+int sink__stop(struct sink *sink, unsigned int deadline_ms);
+
+#endif

@@ -1,0 +1,421 @@
+#include "sink.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "counters.h"
+#include "journal.h"
+#include "kafka_client.h"
+#include "kafka_limit.h"
+#include "kafka_trouble.h"
+#include "kafka_window.h"
+#include "log.h"
+
+/* Records taken from one journal before the next one's turn, and handed to the client at once. */
+#define BATCH_RECORDS 256
+/* Records in the window at most, whatever the client's queue takes. */
+#define WINDOW_MAX 1000000
+/* After new records ended, rest this long before asking to be woken by the next: a wake-up a record costs more than it. */
+#define REST_MS 10
+/* Nothing is expected to happen: look after `stop` and the like. */
+#define IDLE_MS 1000
+/* How long what is on its way may take to be reported after a failure, before it counts as failed as well. */
+#define SETTLE_MS 10000
+#define ASK_LIMIT_MS 3000
+#define BACKOFF_MIN_MS 1000
+#define BACKOFF_MAX_MS 10000
+/* So long without a failure, and the next one is a new story. */
+#define BACKOFF_FORGET_MS 60000
+
+enum kafka_phase {
+	SENDING,                 /* records go from the journals to the client */
+	SETTLING,                /* a delivery failed: nothing new until the rest is reported */
+	BACKING_OFF,             /* no client; a new one will send everything unacknowledged again */
+};
+
+struct kafka {
+	struct sink_context context;
+	struct kafka_client *client;     /* NULL while backing off */
+	struct kafka_window *window;
+	struct kafka_trouble trouble;
+	enum kafka_phase phase;
+	uint64_t phase_end_ms;           /* when settling or backing off is over */
+	uint64_t backoff_ms;
+	uint64_t failed_ms;              /* of the last failure */
+	size_t in_flight;                /* handed to the client, not reported */
+	size_t limit;                    /* of an encoded record in bytes; 0: what the client takes */
+	bool failed;                     /* in a way that needs a new client */
+	bool oversized;                  /* because a batch was over the broker's limit */
+	bool delivered;                  /* once at least: the way is known to work */
+	bool drop_told;
+	bool rested;                     /* since records were read last */
+	unsigned int turn;               /* the journal to be read first */
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000ull + now.tv_nsec / 1000000;
+}
+
+static void kafka__acknowledge(struct kafka *kafka, struct kafka_record *record)
+{
+	journal__ack(record->journal, record->record.handle);
+	kafka_window__remove(kafka->window, record);
+}
+
+static void kafka__fail(struct kafka *kafka, rd_kafka_resp_err_t err)
+{
+	kafka->failed = true;
+	if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || err == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
+		kafka->oversized = true;
+	else
+		kafka_trouble__failed(&kafka->trouble, err, rd_kafka_err2str(err), now_ms());
+}
+
+static size_t value_len(const struct kafka_record *record)
+{
+	return record->cut ? record->cut_len : record->record.meta.value_len;
+}
+
+static void kafka__on_delivered(void *opaque, void *delivered, rd_kafka_resp_err_t err)
+{
+	struct kafka *kafka = opaque;
+	struct kafka_record *record = delivered;
+
+	kafka->in_flight--;
+	if (err) {
+		kafka__fail(kafka, err);
+		return;
+	}
+	kafka->delivered = true;
+	kafka_trouble__over(&kafka->trouble);
+	counters__add(kafka->context.counters, COUNTER_sink_records_delivered, 1);
+	counters__add(kafka->context.counters, COUNTER_sink_bytes_delivered, value_len(record));
+	kafka__acknowledge(kafka, record);
+}
+
+static void kafka__on_error(void *opaque, rd_kafka_resp_err_t err, const char *reason)
+{
+	struct kafka *kafka = opaque;
+
+	counters__add(kafka->context.counters, COUNTER_sink_errors, 1);
+	if (err == RD_KAFKA_RESP_ERR__FATAL)
+		kafka->failed = true;
+	/* A broker may close an idle connection: no harm while nothing waits and it is known to work. */
+	kafka_trouble__client_error(&kafka->trouble, err, reason, kafka->in_flight || !kafka->delivered,
+				    now_ms());
+}
+
+static int kafka__connect(struct kafka *kafka, char *why, size_t why_size)
+{
+	static const struct kafka_client_events events = {
+		.delivered = kafka__on_delivered,
+		.error = kafka__on_error,
+	};
+
+	return kafka_client__new(kafka->context.config, kafka->limit, &events, kafka, &kafka->client, why,
+				 why_size);
+}
+
+static void kafka__close(void *state)
+{
+	struct kafka *kafka = state;
+
+	if (!kafka)
+		return;
+	/* The client first: it refers to the window's records. */
+	kafka_client__free(kafka->client);
+	kafka_window__free(kafka->window);
+	free(kafka);
+}
+
+static int kafka__open(const struct sink_context *context, void **state)
+{
+	struct kafka *kafka = calloc(1, sizeof(*kafka));
+	size_t capacity;
+	char why[1024];
+	int err;
+
+	if (!kafka)
+		return -ENOMEM;
+	kafka->context = *context;
+	err = kafka__connect(kafka, why, sizeof(why));
+	if (err) {
+		log_error("%s", why);
+		goto fail;
+	}
+	capacity = kafka_client__capacity(kafka->client);
+	err = kafka_window__new(capacity && capacity < WINDOW_MAX ? capacity : WINDOW_MAX, &kafka->window);
+	if (err)
+		goto fail;
+	*state = kafka;
+	return 0;
+fail:
+	kafka__close(kafka);
+	return err;
+}
+
+static void kafka__wait(const struct kafka *kafka, uint64_t ms)
+{
+	struct pollfd fds[] = {
+		{ .fd = kafka->context.data_fd, .events = POLLIN },
+		{ .fd = kafka->client ? kafka_client__fd(kafka->client) : -1, .events = POLLIN },
+	};
+	eventfd_t count;
+
+	/* The journals write data_fd once for a follower that found nothing: it wakes no second time unless read. */
+	if (poll(fds, 2, ms) > 0 && fds[0].revents)
+		eventfd_read(kafka->context.data_fd, &count);
+}
+
+static void kafka__drop(struct kafka *kafka, struct kafka_record *record, size_t limit)
+{
+	if (!kafka->drop_told)
+		log_error("topic %s takes %zu bytes at most: a record does not fit even without its message and is dropped; "
+			  "so will others be, see sink_records_dropped",
+			  kafka->context.config->kafka.topic, limit);
+	kafka->drop_told = true;
+	counters__add(kafka->context.counters, COUNTER_sink_records_dropped, 1);
+	kafka__acknowledge(kafka, record);
+}
+
+/* Sees to it that the record fits the limit; it may be gone afterwards (-EMSGSIZE). */
+static int kafka__fit(struct kafka *kafka, struct kafka_record *record)
+{
+	size_t headers_size = kafka_client__headers_size(kafka->client);
+	size_t limit = kafka->limit ? kafka->limit : kafka_client__max_message(kafka->client);
+	char *cut;
+	int err;
+
+	if (kafka_limit__encoded(&record->record, value_len(record), headers_size) <= limit)
+		return 0;
+	err = kafka_limit__cut(&record->record, headers_size, limit, &cut, &record->cut_len);
+	if (err == -EMSGSIZE)
+		kafka__drop(kafka, record, limit);
+	if (err)
+		return err;
+	if (!record->cut)
+		counters__add(kafka->context.counters, COUNTER_sink_records_cut, 1);
+	free(record->cut);
+	record->cut = cut;
+	return 0;
+}
+
+/* Collects messages that are still to be sent, in order. Returns how many. */
+static int kafka__collect(struct kafka *kafka, rd_kafka_message_t *messages)
+{
+	struct kafka_record *record = kafka_window__unsent(kafka->window);
+	int count = 0;
+
+	while (record && count < BATCH_RECORDS) {
+		struct kafka_record *next = TAILQ_NEXT(record, link);
+		int err = kafka__fit(kafka, record);
+
+		if (err == -ENOMEM)
+			break;
+		if (!err)
+			messages[count++] = (rd_kafka_message_t){
+				.payload = record->cut ? record->cut : (char *)record->record.value,
+				.len = value_len(record),
+				.key = record->record.meta.key_len ? (char *)record->record.key : NULL,
+				.key_len = record->record.meta.key_len,
+				._private = record,
+			};
+		record = next;
+	}
+	return count;
+}
+
+/* Sends what is in the window. False when the client takes no more for now, or refused some. */
+static bool kafka__send(struct kafka *kafka)
+{
+	rd_kafka_message_t messages[BATCH_RECORDS];
+
+	while (kafka_window__unsent(kafka->window)) {
+		int count = kafka__collect(kafka, messages);
+
+		kafka_client__send(kafka->client, messages, count);
+		for (int i = 0; i < count; i++) {
+			struct kafka_record *record = messages[i]._private;
+
+			if (messages[i].err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+				return false;
+			kafka_window__set_unsent(kafka->window, TAILQ_NEXT(record, link));
+			if (messages[i].err)
+				kafka__fail(kafka, messages[i].err);
+			else
+				kafka->in_flight++;
+		}
+		if (kafka->failed || !count)
+			return false;
+	}
+	return true;
+}
+
+/* Reads a batch from each journal. False when they had nothing. */
+static bool kafka__read(struct kafka *kafka)
+{
+	unsigned int journals_count = kafka->context.journals_count;
+	bool any = false;
+
+	for (unsigned int i = 0; i < journals_count; i++) {
+		struct journal *journal = kafka->context.journals[(kafka->turn + i) % journals_count];
+		struct journal_record record;
+
+		for (unsigned int n = 0; n < BATCH_RECORDS && !kafka_window__full(kafka->window); n++) {
+			if (journal__next(journal, &record) != 1)
+				break;
+			kafka_window__add(kafka->window, journal, &record);
+			any = true;
+		}
+	}
+	kafka->turn = (kafka->turn + 1) % journals_count;
+	if (any)
+		kafka->rested = false;
+	return any;
+}
+
+static void kafka__start_settling(struct kafka *kafka)
+{
+	uint64_t now = now_ms();
+
+	if (now - kafka->failed_ms > BACKOFF_FORGET_MS)
+		kafka->backoff_ms = 0;
+	kafka->failed_ms = now;
+	/* What was not sent yet fails too, so that it cannot overtake what has failed. */
+	kafka_client__purge(kafka->client);
+	kafka->phase = SETTLING;
+	kafka->phase_end_ms = now + SETTLE_MS;
+}
+
+static void kafka__lower_limit(struct kafka *kafka)
+{
+	size_t now = kafka->limit ? kafka->limit : kafka_client__max_message(kafka->client);
+	size_t said = kafka_client__ask_limit(kafka->client, ASK_LIMIT_MS);
+
+	kafka->limit = said && said < now ? said : now / 2;
+	log_warn("topic %s refuses batches that %zu bytes allow: from now on longer records than %zu bytes are cut and "
+		 "marked partial: max_size",
+		 kafka->context.config->kafka.topic, now, kafka->limit);
+}
+
+static void kafka__start_backing_off(struct kafka *kafka)
+{
+	uint64_t wait_ms = 0;
+
+	if (kafka->oversized) {
+		kafka__lower_limit(kafka);
+	} else {
+		kafka->backoff_ms = kafka->backoff_ms ? 2 * kafka->backoff_ms : BACKOFF_MIN_MS;
+		if (kafka->backoff_ms > BACKOFF_MAX_MS)
+			kafka->backoff_ms = BACKOFF_MAX_MS;
+		wait_ms = kafka->backoff_ms;
+	}
+	/* Reports that came meanwhile: what is acknowledged need not be sent again. */
+	kafka_client__serve(kafka->client);
+	kafka_client__free(kafka->client);
+	kafka->client = NULL;
+	kafka->phase = BACKING_OFF;
+	kafka->phase_end_ms = now_ms() + wait_ms;
+}
+
+static void kafka__start_sending(struct kafka *kafka)
+{
+	char why[1024];
+
+	if (kafka__connect(kafka, why, sizeof(why))) {
+		kafka_trouble__failed(&kafka->trouble, RD_KAFKA_RESP_ERR__FAIL, why, now_ms());
+		kafka->phase_end_ms = now_ms() + BACKOFF_MAX_MS;
+		return;
+	}
+	kafka->failed = false;
+	kafka->oversized = false;
+	kafka->in_flight = 0;
+	counters__add(kafka->context.counters, COUNTER_sink_records_retried, kafka_window__rewind(kafka->window));
+	kafka->phase = SENDING;
+}
+
+static void kafka__idle(struct kafka *kafka, bool draining, uint64_t most_ms)
+{
+	if (draining) {
+		kafka_client__flush(kafka->client, most_ms);
+	} else if (!kafka->rested) {
+		kafka->rested = true;
+		usleep(REST_MS * 1000);
+	} else {
+		kafka__wait(kafka, most_ms);
+	}
+}
+
+/* One turn: it does what there is to do, or waits for most_ms at most. */
+static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
+{
+	uint64_t now = now_ms();
+	uint64_t phase_ms = kafka->phase_end_ms > now ? kafka->phase_end_ms - now : 0;
+
+	switch (kafka->phase) {
+	case SENDING:
+		kafka_client__serve(kafka->client);
+		if (kafka->failed)
+			kafka__start_settling(kafka);
+		else if (!kafka__send(kafka) || kafka_window__full(kafka->window))
+			kafka__wait(kafka, most_ms);
+		else if (!kafka__read(kafka))
+			kafka__idle(kafka, draining, most_ms);
+		break;
+	case SETTLING:
+		kafka_client__serve(kafka->client);
+		if (!kafka->in_flight || !phase_ms)
+			kafka__start_backing_off(kafka);
+		else
+			kafka__wait(kafka, phase_ms < most_ms ? phase_ms : most_ms);
+		break;
+	case BACKING_OFF:
+		if (!phase_ms)
+			kafka__start_sending(kafka);
+		else
+			kafka__wait(kafka, phase_ms < most_ms ? phase_ms : most_ms);
+		break;
+	}
+}
+
+static uint64_t kafka__pending(const struct kafka *kafka)
+{
+	uint64_t pending = 0;
+
+	for (unsigned int i = 0; i < kafka->context.journals_count; i++)
+		pending += journal__pending(kafka->context.journals[i]);
+	return pending;
+}
+
+static int kafka__run(void *state, const bool *stop, const unsigned int *deadline_ms)
+{
+	struct kafka *kafka = state;
+	uint64_t end;
+	uint64_t now;
+
+	while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE))
+		kafka__turn(kafka, false, IDLE_MS);
+	end = now_ms() + *deadline_ms;
+	while (kafka__pending(kafka) && (now = now_ms()) < end)
+		kafka__turn(kafka, true, end - now < IDLE_MS ? end - now : IDLE_MS);
+	if (kafka__pending(kafka))
+		log_warn("%" PRIu64 " records are left undelivered in the journal",
+			 kafka__pending(kafka));
+	return 0;
+}
+
+const struct sink_kind_ops sink_kafka = {
+	.open = kafka__open,
+	.run = kafka__run,
+	.close = kafka__close,
+};

@@ -1,0 +1,298 @@
+#include "stream.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture.h"
+#include "counters.h"
+#include "identity.h"
+#include "log.h"
+#include "selection.h"
+
+/* The process record may be overtaken by another of the same way: the one before is kept too. */
+#define WAY_DEPTH 2
+
+struct stream {
+	struct stream_context *context;
+	struct stream_slot *slot;
+	uint32_t index;
+	uint32_t generation;
+	enum stream_kind kind;
+	char *file;
+	bool wanted;
+	struct stream_text *text;    /* made with the first record: the runtime's files may come late */
+	struct assembly *assembly;
+	struct process processes[SLOT_WRITERS][WAY_DEPTH];
+	/* Losses told so far, in gap records and counters. */
+	uint64_t told_bytes[LOSS_COUNT];
+	uint64_t told_writes[LOSS_COUNT];
+	uint64_t told_bytes_total;
+	uint64_t told_writes_total;
+};
+
+static const struct {
+	enum counter bytes;
+	enum counter writes;
+} loss_counter[LOSS_COUNT] = {
+	[LOSS_RING_FULL] = { COUNTER_bytes_lost_ring_full, COUNTER_writes_lost_ring_full },
+	[LOSS_UNSUPPORTED] = { COUNTER_bytes_lost_unsupported, COUNTER_writes_lost_unsupported },
+	[LOSS_FAULT] = { COUNTER_bytes_lost_fault, COUNTER_writes_lost_fault },
+};
+
+static const struct identity *stream_identity(const struct stream *stream)
+{
+	const struct stream_slot *slot = stream->slot;
+	struct cgroup_names names = { .name = { slot->cgroup[0], slot->cgroup[1], slot->cgroup[2] } };
+
+	return identity_cache__get(stream->context->identities, slot->cgroup_id, &names,
+				   slot->flags & SLOT_PID_NAMESPACE &&
+					   slot->flags & SLOT_MOUNT_NAMESPACE);
+}
+
+static bool admit_file(struct stream *stream)
+{
+	const struct stream_context *context = stream->context;
+	const char *file = selection__file(context->selection, stream->slot);
+
+	if (!file)
+		return false;
+	if (!capture__covers(context->capture, stream->slot->magic)) {
+		log_warn("%s: writes to its file system (magic 0x%" PRIx64 ") cannot be seen, it is not captured: see `logtap doctor`",
+			 file, (uint64_t)stream->slot->magic);
+		return false;
+	}
+	stream->file = strdup(file);
+	return stream->file;
+}
+
+static bool admit(struct stream *stream)
+{
+	stream->kind = stream->slot->kind;
+	if (stream->kind == STREAM_FILE)
+		return admit_file(stream);
+	return selection__admits_pipe(stream->context->selection, stream->slot, stream_identity(stream),
+				      &stream->kind);
+}
+
+int stream__open(struct stream_context *context, uint32_t slot, struct stream **out)
+{
+	struct stream *stream = calloc(1, sizeof(*stream));
+	int err;
+
+	if (!stream)
+		return -ENOMEM;
+	stream->context = context;
+	stream->index = slot;
+	stream->slot = &capture__slots(context->capture)[slot];
+	stream->generation = stream->slot->generation;
+	err = assembly__new(context->assembly, stream, stream->slot->flags & SLOT_MID_LINE,
+			    &stream->assembly);
+	if (err) {
+		stream__free(stream);
+		return err;
+	}
+	stream->wanted = admit(stream);
+	counters__add(context->counters,
+		      stream->wanted ? COUNTER_streams_opened : COUNTER_streams_rejected, 1);
+	*out = stream;
+	return 0;
+}
+
+void stream__free(struct stream *stream)
+{
+	if (!stream)
+		return;
+	assembly__free(stream->assembly);
+	stream_text__free(stream->text);
+	free(stream->file);
+	free(stream);
+}
+
+uint32_t stream__slot(const struct stream *stream)
+{
+	return stream->index;
+}
+
+uint32_t stream__generation(const struct stream *stream)
+{
+	return stream->generation;
+}
+
+bool stream__wanted(const struct stream *stream)
+{
+	return stream->wanted;
+}
+
+/* NULL without memory: the caller's record cannot be made then. */
+static const struct stream_text *stream_text(struct stream *stream)
+{
+	struct stream_source source = {
+		.kind = stream->kind,
+		.file = stream->file,
+		.key = stream->context->key,
+	};
+
+	if (stream->text)
+		return stream->text;
+	source.identity = stream_identity(stream);
+	if (stream_text__new(stream->context->encoder, &source, &stream->text))
+		log_error("out of memory: a record of stream slot %u is lost", stream->index);
+	return stream->text;
+}
+
+static const struct process *find_process(const struct stream *stream, const struct writer *writer)
+{
+	for (int i = 0; i < WAY_DEPTH; i++) {
+		const struct process *process = &stream->processes[writer->way][i];
+
+		if (process->tag == writer->tag && process->tgid == writer->tgid)
+			return process;
+	}
+	return NULL;
+}
+
+void stream__emit(void *context, const struct line *line)
+{
+	struct stream *stream = context;
+	const struct stream_text *text = stream_text(stream);
+
+	if (text)
+		encoder__line(stream->context->encoder, text, line,
+			      find_process(stream, &line->writer));
+}
+
+/*
+ * Tells up to `bytes` and `writes` in total as lost, by reason. The slot's totals by reason may already be ahead of what a record
+ * knew: the rest is told when its turn comes.
+ */
+static void tell_losses(struct stream *stream, uint64_t bytes, uint64_t writes, uint64_t time)
+{
+	const struct stream_text *text = stream_text(stream);
+
+	for (int reason = 0; reason < LOSS_COUNT; reason++) {
+		uint64_t lost_bytes = stream->slot->lost_bytes_by[reason] - stream->told_bytes[reason];
+		uint64_t lost_writes = stream->slot->lost_writes_by[reason] - stream->told_writes[reason];
+		struct gap gap = {
+			.bytes = lost_bytes < bytes ? lost_bytes : bytes,
+			.writes = lost_writes < writes ? lost_writes : writes,
+			.reason = reason,
+			.time = time,
+			.slot = stream->index,
+			.generation = stream->generation,
+		};
+
+		if (!gap.bytes && !gap.writes)
+			continue;
+		bytes -= gap.bytes;
+		writes -= gap.writes;
+		stream->told_bytes[reason] += gap.bytes;
+		stream->told_writes[reason] += gap.writes;
+		stream->told_bytes_total += gap.bytes;
+		stream->told_writes_total += gap.writes;
+		gap.total_writes = stream->told_writes_total;
+		counters__add(stream->context->counters, loss_counter[reason].bytes, gap.bytes);
+		counters__add(stream->context->counters, loss_counter[reason].writes, gap.writes);
+		if (text)
+			encoder__gap(stream->context->encoder, text, &gap);
+	}
+}
+
+/* Losses up to these totals lie before this place in the stream. */
+static void check_losses(struct stream *stream, uint64_t bytes, uint64_t writes, uint64_t time)
+{
+	uint64_t told_bytes = stream->told_bytes_total;
+	uint64_t told_writes = stream->told_writes_total;
+
+	/* The two totals rise one after the other, and records may carry older ones. */
+	bytes = bytes > told_bytes ? bytes - told_bytes : 0;
+	writes = writes > told_writes ? writes - told_writes : 0;
+	if (!bytes && !writes)
+		return;
+	assembly__break(stream->assembly);
+	tell_losses(stream, bytes, writes, time);
+}
+
+static struct writer record_writer(const struct record *record)
+{
+	struct writer writer = {
+		.start_time = record->start_time,
+		.tgid = record->tgid,
+		.tid = record->tid,
+		.tag = record->writer,
+		.way = record->way % SLOT_WRITERS,
+	};
+
+	return writer;
+}
+
+static void learn_process(struct stream *stream, const struct record *record)
+{
+	const struct process_payload *payload = (const void *)(record + 1);
+	struct process *way = stream->processes[record->way % SLOT_WRITERS];
+
+	if (record->length < sizeof(*record) + sizeof(*payload))
+		return;
+	way[1] = way[0];
+	memset(&way[0], 0, sizeof(way[0]));
+	way[0].tag = record->writer;
+	way[0].tgid = record->tgid;
+	way[0].uid = payload->uid;
+	memcpy(way[0].name, payload->name, PROCESS_NAME_SIZE);
+}
+
+static void add_data(struct stream *stream, const struct record *record, uint64_t position)
+{
+	struct counters *counters = stream->context->counters;
+	struct piece piece = {
+		.bytes = (const char *)(record + 1),
+		.length = record->length - sizeof(*record),
+		.position = position,
+		.time = record->time,
+		.writer = record_writer(record),
+		.write_length = record->write_length,
+		.write_offset = record->write_offset,
+	};
+
+	counters__add(counters, COUNTER_writes_captured, piece.write_offset == 0);
+	counters__add(counters, COUNTER_bytes_captured, piece.length);
+	if (!stream->wanted) {
+		counters__add(counters, COUNTER_bytes_discarded, piece.length);
+		return;
+	}
+	check_losses(stream, record->lost_bytes, record->lost_writes, record->time);
+	assembly__add(stream->assembly, &piece);
+}
+
+void stream__record(struct stream *stream, const struct record *record, uint64_t position)
+{
+	if (record->length < sizeof(*record))
+		return;
+	if (record->type == RECORD_PROCESS)
+		learn_process(stream, record);
+	else
+		add_data(stream, record, position);
+}
+
+void stream__eof(struct stream *stream)
+{
+	assembly__flush(stream->assembly, PARTIAL_EOF);
+}
+
+void stream__tick(struct stream *stream, uint64_t now)
+{
+	if (!stream->wanted)
+		return;
+	check_losses(stream, __atomic_load_n(&stream->slot->lost_bytes, __ATOMIC_RELAXED),
+		     __atomic_load_n(&stream->slot->lost_writes, __ATOMIC_RELAXED), now);
+	assembly__expire(stream->assembly, now);
+}
+
+void stream__finish(struct stream *stream, enum partial why, uint64_t now)
+{
+	if (!stream->wanted)
+		return;
+	check_losses(stream, stream->slot->lost_bytes, stream->slot->lost_writes, now);
+	assembly__flush(stream->assembly, why);
+}
