@@ -28,22 +28,32 @@ SOURCES := $(wildcard user/*.c)
 OBJECTS := $(SOURCES:user/%.c=$(BUILD)/user/%.o)
 SKELETON := $(BUILD)/capture.skel.h
 
+# One short line a step; V=1 shows the commands.
+ifneq ($(V),1)
+Q = @
+say = @printf '  %-5s %s\n' $(1) $(2);
+endif
+
 all: $(BUILD)/logtap
 
 $(BUILD)/logtap: $(OBJECTS)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/user/%.o: user/%.c Makefile | $(SKELETON)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 $(BUILD)/capture.bpf.o: bpf/capture.bpf.c Makefile
 	@mkdir -p $(@D)
-	$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -c -o $@ $<
+	$(call say,BPF,$<)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -c -o $@ $<
 
 $(SKELETON): $(BUILD)/capture.bpf.o
-	$(BPFTOOL) gen skeleton $< name capture_bpf > $@.new
-	mv $@.new $@
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name capture_bpf > $@.new
+	$(Q)mv $@.new $@
 
 # Unit tests: all of user/ but main, under the sanitizers, and one program a file of tests/unit.
 
@@ -53,14 +63,17 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/te
 
 $(BUILD)/unit/user/%.o: user/%.c Makefile | $(SKELETON)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) -std=gnu11 $(WARNINGS) -pthread $(UNIT_FLAGS) -MMD -MP -c -o $@ $<
+	$(call say,"CC -fsanitize",$<)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -std=gnu11 $(WARNINGS) -pthread $(UNIT_FLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/unit/logtap.a: $(UNIT_OBJECTS)
-	rm -f $@
-	ar rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/unit/test_%: tests/unit/test_%.c $(BUILD)/unit/logtap.a
-	$(CC) $(CPPFLAGS_ALL) -Itests/unit -std=gnu11 $(WARNINGS) -Werror=unused-function -pthread $(UNIT_FLAGS) \
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/unit -std=gnu11 $(WARNINGS) -Werror=unused-function -pthread $(UNIT_FLAGS) \
 		-MMD -MP -MF $@.d -o $@ $< $(BUILD)/unit/logtap.a -lcmocka $(LDLIBS)
 
 unit-tests: $(UNIT_TESTS)

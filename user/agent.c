@@ -1,7 +1,6 @@
 #include "agent.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -9,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -21,6 +19,7 @@
 #include "doctor.h"
 #include "journal.h"
 #include "log.h"
+#include "privileges.h"
 #include "shard.h"
 #include "sink.h"
 
@@ -38,7 +37,6 @@ struct agent {
 	struct counters counters;
 	const char *root;            /* where the host's files are seen */
 	int signals;
-	int lock;
 	struct capture *capture;
 	int data_fd;
 	int space_fds[SHARDS_MAX];
@@ -72,30 +70,6 @@ static int open_signals(struct agent *agent)
 	signal(SIGPIPE, SIG_IGN);
 	agent->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return agent->signals < 0 ? -errno : 0;
-}
-
-/* One agent a journal: a second one would take the first one's segments for leftovers. */
-static int lock_journal(struct agent *agent)
-{
-	const char *directory = agent->config->journal.directory;
-	char path[4096];
-
-	if (mkdir(directory, 0700) && errno != EEXIST) {
-		log_error("journal.directory: %s cannot be made: %s", directory, strerror(errno));
-		return -errno;
-	}
-	snprintf(path, sizeof(path), "%s/lock", directory);
-	agent->lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (agent->lock < 0) {
-		log_error("%s cannot be opened: %s", path, strerror(errno));
-		return -errno;
-	}
-	if (flock(agent->lock, LOCK_EX | LOCK_NB)) {
-		log_error("another logtap is running with journal.directory %s: stop it first, or give this one a directory of its own",
-			  directory);
-		return -EBUSY;
-	}
-	return 0;
 }
 
 static int open_journals(struct agent *agent)
@@ -198,12 +172,12 @@ static int start_shards(struct agent *agent)
 	return 0;
 }
 
-/* What keeps the kernel from capturing is told in doctor's words. */
+/* What keeps the kernel from capturing is told in doctor's words. Never -EINVAL, which stands for a wrong configuration. */
 static int explain(int err)
 {
-	if (err != -EINVAL && doctor__explain(stderr) == 0)
+	if (doctor__explain(stderr) == 0)
 		log_error("capture cannot start: %s; `logtap run -v` tells what the kernel said", strerror(-err));
-	return err;
+	return -EPERM;
 }
 
 static int open_capture(struct agent *agent)
@@ -213,13 +187,22 @@ static int open_capture(struct agent *agent)
 	return err ? explain(err) : 0;
 }
 
+static int drop_privileges(void)
+{
+	int err = privileges__drop();
+
+	if (err)
+		log_error("capabilities cannot be given up: %s", strerror(-err));
+	return err;
+}
+
 static int start(struct agent *agent)
 {
 	int err = open_signals(agent);
 
 	err = err ? err : open_capture(agent);
-	err = err ? err : lock_journal(agent);
 	err = err ? err : open_journals(agent);
+	err = err ? err : drop_privileges();
 	make_id_prefixes(agent);
 	err = err ? err : start_sink(agent);
 	err = err ? err : start_shards(agent);
@@ -282,7 +265,7 @@ static int stop(struct agent *agent)
 
 int agent__run(const char *path)
 {
-	static struct agent agent = { .lock = -1, .signals = -1, .data_fd = -1 };
+	static struct agent agent = { .signals = -1, .data_fd = -1 };
 	int err = config__load(path, stderr, &agent.config);
 
 	if (err)

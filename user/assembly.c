@@ -21,6 +21,7 @@ struct carry {
 	char *text;
 	size_t length;
 	size_t capacity;
+	struct carry_budget *budget; /* that holds `capacity` of it; or NULL */
 	uint64_t position;
 	uint64_t offset;
 	uint64_t time;           /* of the latest piece, as is the writer */
@@ -51,6 +52,8 @@ int assembly__new(const struct assembly_options *options, void *context, bool mi
 
 static void carry__free(struct carry *carry)
 {
+	if (carry->budget)
+		carry->budget->used -= carry->capacity;
 	free(carry->text);
 	free(carry);
 }
@@ -156,20 +159,36 @@ static struct line line_of_piece(const struct piece *piece, size_t at, size_t le
 	return line;
 }
 
-/* Room is made by doubling, so that a long line in small writes is not copied each time. 0 or -ENOMEM. */
+/* By doubling, so that a long line in small writes is not copied each time. 0 or -ENOMEM: no memory, or not within the budget. */
+static int carry__grow(struct carry *carry, size_t needed)
+{
+	size_t capacity = 2 * carry->capacity;
+	size_t more;
+	char *text;
+
+	if (capacity < needed)
+		capacity = needed;
+	more = capacity - carry->capacity;
+	if (carry->budget && more > carry->budget->limit - carry->budget->used)
+		return -ENOMEM;
+	text = realloc(carry->text, capacity);
+	if (!text)
+		return -ENOMEM;
+	if (carry->budget)
+		carry->budget->used += more;
+	carry->text = text;
+	carry->capacity = capacity;
+	return 0;
+}
+
+/* 0 or -ENOMEM; the carry is as it was then. */
 static int carry__append(struct carry *carry, const char *bytes, size_t length)
 {
 	if (carry->length + length > carry->capacity) {
-		size_t capacity = 2 * carry->capacity;
-		char *text;
+		int err = carry__grow(carry, carry->length + length);
 
-		if (capacity < carry->length + length)
-			capacity = carry->length + length;
-		text = realloc(carry->text, capacity);
-		if (!text)
-			return -ENOMEM;
-		carry->text = text;
-		carry->capacity = capacity;
+		if (err)
+			return err;
 	}
 	memcpy(carry->text + carry->length, bytes, length);
 	carry->length += length;
@@ -205,12 +224,13 @@ static int extend_carry(struct assembly *assembly, struct carry *carry, const st
 }
 
 /* A carry that starts with `line`, not linked yet. NULL without memory. */
-static struct carry *new_carry(const struct line *line)
+static struct carry *new_carry(struct carry_budget *budget, const struct line *line)
 {
 	struct carry *carry = calloc(1, sizeof(*carry));
 
 	if (!carry)
 		return NULL;
+	carry->budget = budget;
 	carry->position = line->position;
 	carry->offset = line->offset;
 	carry->time = line->time;
@@ -301,7 +321,7 @@ static void park(struct assembly *assembly, struct carry *carry, struct line *li
 		err = extend_carry(assembly, carry, line);
 	} else {
 		emit_excess(assembly, line);
-		carry = new_carry(line);
+		carry = new_carry(assembly->options->budget, line);
 	}
 	if (err)
 		emit_carry(assembly, carry, PARTIAL_MAX_SIZE);

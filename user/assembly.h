@@ -48,9 +48,16 @@ struct line {
 	struct writer writer;    /* of that write */
 };
 
+/* Bytes that the half lines of many assemblies may take together. Of one thread. */
+struct carry_budget {
+	size_t used;
+	size_t limit;
+};
+
 struct assembly_options {
 	enum assembly_mode mode;
 	size_t max_line;         /* bytes; a longer line is cut, between UTF-8 characters where there are any */
+	struct carry_budget *budget; /* what does not fit goes out as max_size; NULL: no bound */
 	uint64_t timeout;        /* ns that a half line may wait */
 	void (*emit)(void *context, const struct line *line);
 };

@@ -77,22 +77,17 @@ static int choose_programs(struct capture *capture)
 	return 0;
 }
 
-static int set_globs(struct capture *capture)
+/* The configuration allows no more globs than there is room for. */
+static void set_globs(struct capture *capture)
 {
 	const struct capture_config *config = &capture->config->capture;
 
-	if (config->files_count > NAME_PATTERNS_MAX) {
-		log_error("capture.files: %u globs; at most %d are possible: use ** or fewer, wider globs and exclude_files",
-			  config->files_count, NAME_PATTERNS_MAX);
-		return -EINVAL;
-	}
 	for (unsigned int i = 0; i < config->files_count; i++) {
 		struct name_pattern pattern = path_glob__name_pattern(config->files[i]);
 
 		memcpy((void *)&capture->bpf->rodata->name_patterns[i], &pattern, sizeof(pattern));
 	}
 	capture->bpf->rodata->name_pattern_count = config->files_count;
-	return 0;
 }
 
 static int set_sizes(struct capture *capture)
@@ -173,8 +168,8 @@ int capture__open(const struct config *config, struct capture **out)
 		err = -errno;
 		goto fail;
 	}
+	set_globs(capture);
 	err = choose_programs(capture);
-	err = err ? err : set_globs(capture);
 	err = err ? err : set_sizes(capture);
 	err = err ? err : capture_bpf__load(capture->bpf);
 	err = err ? err : make_rings(capture);

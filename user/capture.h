@@ -13,8 +13,7 @@ struct capture;
 struct config;
 
 /*
- * Loads the programs that this kernel can take and makes the rings. -errno when it cannot capture (doctor__explain says why);
- * -EINVAL for globs that are too many, told through log_error.
+ * Loads the programs that this kernel can take and makes the rings. -errno when it cannot capture: doctor__explain says why.
  */
 int capture__open(const struct config *config, struct capture **out);
 /*

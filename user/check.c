@@ -12,7 +12,7 @@ static void print_size(const char *what, uint64_t bytes, const char *where)
 {
 	char text[QUANTITY_TEXT];
 
-	printf("  %-8s %10s  %s\n", what, quantity__format(QUANTITY_SIZE, bytes, text), where);
+	printf("  %-8s %10s  %s\n", what, quantity__round(QUANTITY_SIZE, bytes, text), where);
 }
 
 static void print_memory(const struct config *config)
@@ -20,12 +20,11 @@ static void print_memory(const struct config *config)
 	struct config_memory memory;
 
 	config__memory(config, &memory);
-	printf("memory, at most:\n");
+	printf("memory, with all of it in use:\n");
 	print_size("rings", memory.rings, "kernel: capture.ring_size for each shard");
 	print_size("maps", memory.maps, "kernel: by capture.max_streams");
 	print_size("journal", memory.journal, "tmpfs: journal.max_size");
-	print_size("lines", memory.lines,
-		   "heap: if every stream held an unfinished line of lines.max_line");
+	print_size("lines", memory.lines, "heap: lines.memory");
 	print_size("sink", memory.sink, "heap: what is on its way to the sink");
 	print_size("total", memory.total, "");
 }

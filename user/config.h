@@ -34,6 +34,7 @@ struct capture_config {
 struct lines_config {
 	enum assembly_mode assembly;
 	uint64_t max_line;       /* bytes; longer lines are cut and marked */
+	uint64_t memory;         /* bytes of all lines that wait for their newline */
 	uint64_t timeout_ms;     /* how long a line may wait for its newline */
 	enum invalid_utf8 invalid_utf8;
 };

@@ -47,6 +47,22 @@ static void check_capture(const struct capture_config *capture, struct config_so
 			"nothing to capture: set it to true, or list files in capture.files");
 }
 
+static void check_lines(const struct config *config, struct config_source *source)
+{
+	const struct lines_config *lines = &config->lines;
+	uint64_t needed = 2 * lines->max_line * config->capture.shards;
+	char is[QUANTITY_TEXT], must[QUANTITY_TEXT];
+
+	if (lines->memory >= needed || config_source__mistaken(source, "lines.memory") ||
+	    config_source__mistaken(source, "lines.max_line") ||
+	    config_source__mistaken(source, "capture.shards"))
+		return;
+	mistake(source, "lines.memory", "lines.max_line",
+		"%s is too small; use at least %s: two of the longest lines (lines.max_line) for each of %u shards",
+		quantity__format(QUANTITY_SIZE, lines->memory, is),
+		quantity__format(QUANTITY_SIZE, needed, must), config->capture.shards);
+}
+
 static void check_journal(const struct config *config, struct config_source *source)
 {
 	const struct journal_config *journal = &config->journal;
@@ -208,6 +224,7 @@ static void check_kafka(const struct config *config, struct config_source *sourc
 void config_check(const struct config *config, struct config_source *source)
 {
 	check_capture(&config->capture, source);
+	check_lines(config, source);
 	check_journal(config, source);
 	check_kafka(config, source);
 }

@@ -15,8 +15,8 @@
 /* Everything in a record beside the message: identity, labels, names. */
 #define RECORD_OVERHEAD (64 * KIB)
 
-/* Of the kernel's hash maps for one stream: elements and buckets, rounded up. */
-#define HASHED_STREAM 256
+/* Of the kernel's hash maps for one stream: its own element, and those of the cgroups. */
+#define HASHED_STREAM 1024
 /* Of librdkafka for a queued message, whose bytes stay in the journal. */
 #define QUEUED_MESSAGE 512
 /* Batches that are compressed and on their way. */
@@ -51,7 +51,7 @@ void config__memory(const struct config *config, struct config_memory *out)
 		.maps = capture->max_streams * (sizeof(struct stream_slot) + HASHED_STREAM) +
 			FILTER_SIZE * sizeof(__u32),
 		.journal = config->journal.max_size,
-		.lines = capture->max_streams * config->lines.max_line,
+		.lines = config->lines.memory,
 		.sink = MIB,
 	};
 

@@ -9,13 +9,13 @@ struct config;
 /* Bytes of the largest record that a line can become. */
 uint64_t config__max_record(const struct config *config);
 
-/* Bytes of memory that `run` will use at most with this configuration, by purpose. */
+/* Bytes of memory that `run` takes with all that is allowed in use, by purpose. */
 struct config_memory {
 	uint64_t rings;          /* kernel, charged to the creating cgroup */
 	uint64_t maps;           /* kernel: slots, filter, hash maps */
 	uint64_t journal;        /* tmpfs */
-	uint64_t lines;          /* heap: half lines and writes in progress */
-	uint64_t sink;           /* heap: librdkafka's queue */
+	uint64_t lines;          /* heap: if every stream held an unfinished line of max_line */
+	uint64_t sink;           /* heap: what is on its way to the sink */
 	uint64_t total;
 };
 void config__memory(const struct config *config, struct config_memory *out);

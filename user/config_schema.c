@@ -73,6 +73,7 @@ static const cyaml_schema_field_t capture_fields[] = {
 static const cyaml_schema_field_t lines_fields[] = {
 	FIELD_ENUM("assembly", struct lines_config, assembly, assembly_names),
 	CYAML_FIELD_UINT("max_line", CYAML_FLAG_DEFAULT, struct lines_config, max_line),
+	CYAML_FIELD_UINT("memory", CYAML_FLAG_DEFAULT, struct lines_config, memory),
 	CYAML_FIELD_UINT("timeout", CYAML_FLAG_DEFAULT, struct lines_config, timeout_ms),
 	FIELD_ENUM("invalid_utf8", struct lines_config, invalid_utf8, invalid_utf8_names),
 	CYAML_FIELD_END
@@ -130,6 +131,7 @@ static const struct config_rule rules[] = {
 	{ "capture.max_streams", "4096", 16, 262144, QUANTITY_COUNT, false },
 	{ .key = "lines.assembly", .preset = "auto" },
 	{ "lines.max_line", "256KiB", KIB, MIB, QUANTITY_SIZE, false },
+	{ "lines.memory", "64MiB", MIB, 64 * GIB, QUANTITY_SIZE, false },
 	{ "lines.timeout", "5s", 100, 60 * MINUTE, QUANTITY_DURATION, false },
 	{ .key = "lines.invalid_utf8", .preset = "replace" },
 	{ .key = "journal.directory", .preset = "/run/logtap" },

@@ -183,8 +183,10 @@ static inline struct utf8_sequence utf8_sequence(const unsigned char *p, size_t 
 	return (struct utf8_sequence){ .len = 4, .valid = true };
 }
 
-/* Measures byte by byte: at least `enough` bytes, then to the end of the characters that are not
- * ASCII. */
+/*
+ * Measures byte by byte: at least `enough` bytes, then to the end of the characters that are not
+ * ASCII.
+ */
 static size_t measure_slowly(const unsigned char *p, size_t left, size_t enough,
 			     struct json_shape *shape)
 {
@@ -228,8 +230,10 @@ struct json_shape json__measure(const char *text, size_t len)
 	return shape;
 }
 
-/* Copies the characters from p on that are not ASCII, with replacements. Returns how many bytes
- * they are. */
+/*
+ * Copies the characters from p on that are not ASCII, with replacements. Returns how many bytes
+ * they are.
+ */
 static size_t replace_utf8(char **out, const unsigned char *p, size_t left)
 {
 	size_t done = 0;
@@ -246,8 +250,10 @@ static size_t replace_utf8(char **out, const unsigned char *p, size_t left)
 	return done;
 }
 
-/* `stop_at_high` is a constant where this is inlined: valid text passes without a second look at
- * its UTF-8. */
+/*
+ * `stop_at_high` is a constant where this is inlined: valid text passes without a second look at
+ * its UTF-8.
+ */
 static inline char *escape(char *out, const char *text, size_t len, size_t out_len,
 			   bool stop_at_high)
 {

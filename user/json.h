@@ -12,8 +12,7 @@ struct json_shape {
 	bool invalid_utf8; /* some bytes are not UTF-8: each maximal bad sequence becomes U+FFFD */
 };
 
-/* Measures `text` in one pass; NUL and other control characters become \u00XX or the short forms.
- */
+/* Measures `text` in one pass. Control characters become \u00XX or the short forms. */
 struct json_shape json__measure(const char *text, size_t len);
 
 /*

@@ -12,6 +12,7 @@
 #include "config.h"
 #include "kafka_conf.h"
 #include "kafka_limit.h"
+#include "kafka_stall.h"
 #include "log.h"
 
 /* A record header's two lengths, at most. */
@@ -27,6 +28,7 @@ struct kafka_client {
 	int fd;
 	struct kafka_client_events events;
 	void *opaque;
+	struct kafka_stall stall;
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
@@ -34,6 +36,8 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 	struct kafka_client *client = opaque;
 
 	(void)rk;
+	if (!message->err)
+		kafka_stall__delivered(&client->stall);
 	client->events.delivered(client->opaque, message->_private, message->err);
 }
 
@@ -44,6 +48,7 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 
 	if (err == RD_KAFKA_RESP_ERR__FATAL && rd_kafka_fatal_error(rk, fatal, sizeof(fatal)))
 		reason = fatal;
+	kafka_stall__error(&client->stall);
 	client->events.error(client->opaque, err, reason);
 }
 
@@ -120,6 +125,7 @@ static int make_producer(struct kafka_client *client, const struct config *confi
 	}
 	client->capacity = property(client, "queue.buffering.max.messages");
 	client->max_message = property(client, "message.max.bytes");
+	kafka_stall__init(&client->stall, client->rk, client->topic, property(client, "linger.ms"));
 	return 0;
 }
 
@@ -204,13 +210,14 @@ int kafka_client__fd(const struct kafka_client *client)
 	return client->fd;
 }
 
-void kafka_client__serve(struct kafka_client *client)
+void kafka_client__serve(struct kafka_client *client, uint64_t now_ms)
 {
 	eventfd_t count;
 
 	/* Emptied first: what becomes due from here on makes it readable again. */
 	eventfd_read(client->fd, &count);
 	rd_kafka_poll(client->rk, 0);
+	kafka_stall__check(&client->stall, rd_kafka_outq_len(client->rk) > 0, now_ms);
 }
 
 void kafka_client__flush(struct kafka_client *client, int timeout_ms)

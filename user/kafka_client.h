@@ -8,6 +8,7 @@
 
 #include <librdkafka/rdkafka.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct config;
 struct kafka_client;
@@ -31,8 +32,8 @@ void kafka_client__send(struct kafka_client *client, rd_kafka_message_t *message
 
 /* Readable when serve() has something to do. */
 int kafka_client__fd(const struct kafka_client *client);
-/* Calls the events that are due. */
-void kafka_client__serve(struct kafka_client *client);
+/* Calls the events that are due. To be called at least every second. */
+void kafka_client__serve(struct kafka_client *client, uint64_t now_ms);
 /* Sends without lingering, calling events, until all is reported or timeout_ms have passed. */
 void kafka_client__flush(struct kafka_client *client, int timeout_ms);
 /* Has messages that are not on their way yet reported as failed. */

@@ -21,8 +21,6 @@ static const struct name_value defaults[] = {
 	{ "message.timeout.ms", "300000" },
 	{ "reconnect.backoff.max.ms", "10000" },
 	{ "socket.keepalive.enable", "true" },
-	/* A broker that closes an idle connection is no error. */
-	{ "log.connection.close", "false" },
 };
 
 /* What delivery rests on, whatever is passed through; the check of the configuration tells the user so. */

@@ -14,10 +14,10 @@
 struct unit {
 	const char *name;
 	uint64_t factor;
-	bool shown;              /* quantity__format uses it */
+	bool shown;              /* format and round use it */
 };
 
-/* Ascending, so that the last one that fits is the one to show. */
+/* Ascending, so that the last one that fits is the one to show; decimal ones never are. */
 static const struct unit size_units[] = {
 	{ "", 1, false },
 	{ "B", 1, true },
@@ -91,13 +91,23 @@ const char *quantity__format(enum quantity kind, uint64_t value, char text[QUANT
 	for (size_t i = 0; i < kinds[kind].count; i++) {
 		const struct unit *unit = &kinds[kind].units[i];
 
+		if (unit->shown && (!best || (value && value % unit->factor == 0)))
+			best = unit;
+	}
+	snprintf(text, QUANTITY_TEXT, "%" PRIu64 "%s", value / best->factor, best->name);
+	return text;
+}
+
+const char *quantity__round(enum quantity kind, uint64_t value, char text[QUANTITY_TEXT])
+{
+	const struct unit *best = NULL;
+
+	for (size_t i = 0; i < kinds[kind].count; i++) {
+		const struct unit *unit = &kinds[kind].units[i];
+
 		if (unit->shown && (!best || value >= unit->factor))
 			best = unit;
 	}
-	if (value % best->factor == 0)
-		snprintf(text, QUANTITY_TEXT, "%" PRIu64 "%s", value / best->factor, best->name);
-	else
-		snprintf(text, QUANTITY_TEXT, "%.1f%s", (double)value / (double)best->factor,
-			 best->name);
+	snprintf(text, QUANTITY_TEXT, "%.1f%s", (double)value / (double)best->factor, best->name);
 	return text;
 }

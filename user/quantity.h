@@ -23,10 +23,10 @@ int quantity__parse(enum quantity kind, const char *text, uint64_t *out);
 /* How to write it, for messages: "a size such as 65536, 64KiB or 16MiB". */
 const char *quantity__forms(enum quantity kind);
 
-/*
- * In the largest unit that fits, with one decimal where it is not a whole number of them. Returns
- * `text`.
- */
+/* Exactly, in the largest unit that it is a whole number of: "3136KiB". Returns `text`. */
 const char *quantity__format(enum quantity kind, uint64_t value, char text[QUANTITY_TEXT]);
+
+/* In the largest unit that fits, rounded to one decimal: "3.1MiB". Returns `text`. */
+const char *quantity__round(enum quantity kind, uint64_t value, char text[QUANTITY_TEXT]);
 
 #endif

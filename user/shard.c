@@ -56,6 +56,7 @@ struct shard {
 	uint64_t consumed;           /* ring position behind the last record read */
 	uint64_t next_tick;
 	unsigned int ticks;
+	struct carry_budget budget;
 	struct assembly_options assembly;
 	struct stream_context context;
 };
@@ -148,7 +149,7 @@ static void read_ahead(struct shard *shard, const struct record *record)
 		return;
 	for (int i = 0; i < CGROUP_NAMES; i++)
 		names.name[i] = payload->names[i];
-	identity_cache__get(shard->context.identities, payload->id, &names, true);
+	identity_cache__get(shard->context.identities, payload->id, &names, false);
 }
 
 static void handle_record(struct shard *shard, const struct record *record, uint64_t position)
@@ -305,6 +306,8 @@ static int open_pipeline(struct shard *shard)
 	shard->assembly.mode = config->lines.assembly;
 	shard->assembly.max_line = config->lines.max_line;
 	shard->assembly.timeout = config->lines.timeout_ms * (NS / 1000);
+	shard->budget.limit = config->lines.memory / config->capture.shards;
+	shard->assembly.budget = &shard->budget;
 	shard->assembly.emit = stream__emit;
 	context->capture = options->capture;
 	context->counters = options->counters;

@@ -22,8 +22,10 @@ struct sink_context {
 
 /* What a kind of sink is. The functions run on the sink's thread, but for open and close. */
 struct sink_kind_ops {
-	/* Checks and connects what can be checked at once. -EINVAL for configuration, told through
-	 * log_error. */
+	/*
+	 * Checks and connects what can be checked at once. -EINVAL for configuration, told through
+	 * log_error.
+	 */
 	int (*open)(const struct sink_context *context, void **state);
 	/*
 	 * Delivers until *stop (an acquiring load); then goes on until the journals are empty or
@@ -36,13 +38,17 @@ struct sink_kind_ops {
 extern const struct sink_kind_ops sink_stdout;
 extern const struct sink_kind_ops sink_kafka;
 
-/* Starts the configured sink's thread. 0 or -errno. The context is copied; what it points to must
- * outlive the sink. */
+/*
+ * Starts the configured sink's thread. 0 or -errno. The context is copied; what it points to must
+ * outlive the sink.
+ */
 int sink__start(const struct sink_context *context, struct sink **out);
 /* True once the sink's thread has ended by itself: a failure that it has told. */
 bool sink__failed(const struct sink *sink);
-/* Drains for at most deadline_ms, joins and frees. Returns the sink's status: 0, or -errno it
- * failed with. */
+/*
+ * Drains for at most deadline_ms, joins and frees. Returns the sink's status: 0, or -errno it
+ * failed with.
+ */
 int sink__stop(struct sink *sink, unsigned int deadline_ms);
 
 #endif

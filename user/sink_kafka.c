@@ -321,7 +321,7 @@ static void kafka__start_backing_off(struct kafka *kafka)
 		wait_ms = kafka->backoff_ms;
 	}
 	/* Reports that came meanwhile: what is acknowledged need not be sent again. */
-	kafka_client__serve(kafka->client);
+	kafka_client__serve(kafka->client, now_ms());
 	kafka_client__free(kafka->client);
 	kafka->client = NULL;
 	kafka->phase = BACKING_OFF;
@@ -364,7 +364,7 @@ static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
 
 	switch (kafka->phase) {
 	case SENDING:
-		kafka_client__serve(kafka->client);
+		kafka_client__serve(kafka->client, now);
 		if (kafka->failed)
 			kafka__start_settling(kafka);
 		else if (!kafka__send(kafka) || kafka_window__full(kafka->window))
@@ -373,7 +373,7 @@ static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
 			kafka__idle(kafka, draining, most_ms);
 		break;
 	case SETTLING:
-		kafka_client__serve(kafka->client);
+		kafka_client__serve(kafka->client, now);
 		if (!kafka->in_flight || !phase_ms)
 			kafka__start_backing_off(kafka);
 		else

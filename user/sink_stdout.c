@@ -72,8 +72,10 @@ static bool out_of_time(struct stdout_sink *sink)
 	return stopping(sink) && now_ms() >= sink->deadline;
 }
 
-/* Waits for room in `fd` (-1: for nothing but time), for records or for the stop, whatever comes
- * first. */
+/*
+ * Waits for room in `fd` (-1: for nothing but time), for records or for the stop, whatever comes
+ * first.
+ */
 static void await(struct stdout_sink *sink, int fd, int timeout_ms)
 {
 	struct pollfd fds[] = {

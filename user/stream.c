@@ -59,7 +59,7 @@ static bool admit_file(struct stream *stream)
 	if (!file)
 		return false;
 	if (!capture__covers(context->capture, stream->slot->magic)) {
-		log_warn("%s: writes to its file system (magic 0x%" PRIx64 ") cannot be seen, it is not captured: see `logtap doctor`",
+		log_warn("%s: writes to its file system (magic 0x%" PRIx64 ") cannot be seen, so it is not captured: `logtap doctor` lists the file systems; a module must be loaded before logtap starts",
 			 file, (uint64_t)stream->slot->magic);
 		return false;
 	}

@@ -1,0 +1,76 @@
+#!/bin/bash
+# packages.sh [-l] GROUP...: install the Debian packages that a purpose needs.
+#   build  compiler, BPF tools and libraries: `make`
+#   run    a container and a guest to run it in: `make run`
+#   test   test libraries, a CRI client, a Kafka broker's runtime: `make test`
+#   -l     only print the names, for a Dockerfile: apt-get install $(packages.sh -l build)
+# Says by name what is missing before it installs; on a prepared machine it is silent.
+set -euo pipefail
+
+packages_of()
+{
+	case $1 in
+	build)
+		echo gcc libc6-dev make clang llvm bpftool pkg-config libbpf-dev librdkafka-dev \
+			libelf-dev zlib1g-dev libcyaml-dev libyaml-dev libjansson-dev
+		;;
+	run)
+		echo runc busybox-static cpio xz-utils zstd iproute2 qemu-system-x86 \
+			qemu-system-common
+		;;
+	test)
+		packages_of run
+		echo libcmocka-dev libclang-rt-dev python3 python3-grpcio python3-grpc-tools \
+			kcat maven
+		;;
+	*)
+		echo "packages.sh: unknown group '$1'; groups are build, run, test" >&2
+		return 2
+		;;
+	esac
+}
+
+# Prints the given packages that are not installed. dpkg-query fails for unknown ones: no news.
+missing_of()
+{
+	{
+		dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true
+		printf 'wanted %s\n' "$@"
+	} | awk '$1 == "installed" { have[$2] = 1 } $1 == "wanted" && !have[$2]++ { print $2 }'
+}
+
+stop()
+{
+	echo "packages.sh: $1; please install: $2" >&2
+	exit 1
+}
+
+install_missing()
+{
+	echo "Missing packages: $*"
+	[ "$(id -u)" = 0 ] || stop "only root can install them" "$*"
+	echo "Installing them with apt-get."
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -q -q
+	apt-get install -q -y -oDpkg::Use-Pty=0 --no-install-recommends "$@"
+}
+
+main()
+{
+	local list=() missing=() group words only_list=
+
+	[ "${1-}" != -l ] || { only_list=1; shift; }
+	[ $# -gt 0 ] || { echo "usage: packages.sh [-l] build|run|test..." >&2; exit 2; }
+	for group; do
+		words=$(packages_of "$group")
+		# shellcheck disable=SC2206 # package names are split on purpose
+		list+=($words)
+	done
+	[ -z "$only_list" ] || { printf '%s\n' "${list[@]}"; return; }
+	command -v apt-get >/dev/null ||
+		stop "this is not a Debian-like system (no apt-get), names may differ" "${list[*]}"
+	mapfile -t missing < <(missing_of "${list[@]}")
+	[ ${#missing[@]} -eq 0 ] || install_missing "${missing[@]}"
+}
+
+main "$@"

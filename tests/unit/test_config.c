@@ -1,0 +1,567 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <cyaml/cyaml.h>
+#include <yaml.h>
+
+#include "config.h"
+#include "config_memory.h"
+#include "config_schema.h"
+#include "record.h"
+
+#define KIB (1ULL << 10)
+#define MIB (1ULL << 20)
+
+#define SHIPPED_FILE "conf/logtap.yaml"
+
+static const cyaml_config_t settings = { .mem_fn = cyaml_mem };
+
+/* Parses `text`; the caller frees *errors. */
+static int parse(const char *text, struct config **config, char **errors)
+{
+	size_t len;
+	FILE *stream = open_memstream(errors, &len);
+	int err;
+
+	assert_non_null(stream);
+	err = config__parse("c.yaml", text, strlen(text), stream, config);
+	fclose(stream);
+	return err;
+}
+
+static struct config *accept(const char *text)
+{
+	struct config *config = NULL;
+	char *errors;
+
+	if (parse(text, &config, &errors))
+		fail_msg("refused: %s", errors);
+	assert_string_equal(errors, "");
+	free(errors);
+	return config;
+}
+
+static void refuse(const char *text, const char *expected)
+{
+	struct config *untouched = (struct config *)text;
+	struct config *config = untouched;
+	char *errors;
+
+	assert_int_equal(parse(text, &config, &errors), -EINVAL);
+	assert_string_equal(errors, expected);
+	assert_ptr_equal(config, untouched);
+	free(errors);
+}
+
+static void no_file_gives_the_defaults(void **state)
+{
+	char host[256];
+	struct config *config = NULL;
+
+	(void)state;
+	assert_int_equal(gethostname(host, sizeof(host)), 0);
+	assert_int_equal(config__load(NULL, stderr, &config), 0);
+	assert_string_equal(config->node, host);
+	assert_true(config->capture.containers);
+	assert_int_equal(config->capture.files_count, 0);
+	assert_int_equal(config->capture.exclude_files_count, 0);
+	assert_in_range(config->capture.shards, 1, 4);
+	assert_int_equal(config->capture.ring_size, 16 * MIB);
+	assert_int_equal(config->capture.max_streams, 4096);
+	assert_int_equal(config->lines.assembly, ASSEMBLY_AUTO);
+	assert_int_equal(config->lines.max_line, 256 * KIB);
+	assert_int_equal(config->lines.memory, 64 * MIB);
+	assert_int_equal(config->lines.timeout_ms, 5000);
+	assert_int_equal(config->lines.invalid_utf8, INVALID_UTF8_REPLACE);
+	assert_string_equal(config->journal.directory, "/run/logtap");
+	assert_int_equal(config->journal.max_size, 256 * MIB);
+	assert_int_equal(config->journal.segment_size, 8 * MIB);
+	assert_int_equal(config->sink, SINK_STDOUT);
+	assert_int_equal(config->kafka.brokers_count, 0);
+	assert_string_equal(config->kafka.topic, "logs");
+	assert_int_equal(config->kafka.key, KAFKA_KEY_STREAM);
+	assert_string_equal(config->kafka.compression, "lz4");
+	assert_int_equal(config->kafka.headers_count, 0);
+	assert_int_equal(config->kafka.rdkafka_count, 0);
+	config__free(config);
+}
+
+/* Every field that the schema knows, as text. */
+static char *dump(const struct config *config, size_t *len)
+{
+	char *text = NULL;
+
+	assert_int_equal(cyaml_save_data(&text, len, &settings, &config_schema, config, 0),
+			 CYAML_OK);
+	return text;
+}
+
+static void shipped_file_gives_the_defaults(void **state)
+{
+	struct config *defaults = NULL, *shipped = NULL;
+	size_t defaults_len, shipped_len;
+	char *defaults_text, *shipped_text;
+
+	(void)state;
+	assert_int_equal(config__load(NULL, stderr, &defaults), 0);
+	assert_int_equal(config__load(SHIPPED_FILE, stderr, &shipped), 0);
+	defaults_text = dump(defaults, &defaults_len);
+	shipped_text = dump(shipped, &shipped_len);
+	assert_int_equal(shipped_len, defaults_len);
+	assert_memory_equal(shipped_text, defaults_text, defaults_len);
+	free(defaults_text);
+	free(shipped_text);
+	config__free(defaults);
+	config__free(shipped);
+}
+
+static yaml_node_t *value_of(yaml_document_t *document, yaml_node_t *mapping, const char *key)
+{
+	for (yaml_node_pair_t *pair = mapping->data.mapping.pairs.start;
+	     pair < mapping->data.mapping.pairs.top; pair++)
+		if (strcmp((const char *)yaml_document_get_node(document, pair->key)
+				   ->data.scalar.value,
+			   key) == 0)
+			return yaml_document_get_node(document, pair->value);
+	fail_msg("%s does not mention %s", SHIPPED_FILE, key);
+	return NULL;
+}
+
+static void has_every_key(yaml_document_t *document, yaml_node_t *mapping,
+			  const cyaml_schema_field_t *field)
+{
+	for (; field->key; field++) {
+		yaml_node_t *value = value_of(document, mapping, field->key);
+
+		if (field->value.type == CYAML_MAPPING)
+			has_every_key(document, value, field->value.mapping.fields);
+	}
+}
+
+static void shipped_file_has_every_key(void **state)
+{
+	FILE *file = fopen(SHIPPED_FILE, "r");
+	yaml_document_t document;
+	yaml_parser_t parser;
+
+	(void)state;
+	assert_non_null(file);
+	assert_true(yaml_parser_initialize(&parser));
+	yaml_parser_set_input_file(&parser, file);
+	assert_true(yaml_parser_load(&parser, &document));
+	has_every_key(&document, yaml_document_get_root_node(&document),
+		      config_schema.mapping.fields);
+	yaml_document_delete(&document);
+	yaml_parser_delete(&parser);
+	fclose(file);
+}
+
+/* Counts the keys with one value below `section`; each must have its rule. */
+static unsigned int count_ruled(const char *section, const cyaml_schema_field_t *field)
+{
+	unsigned int count = 0;
+
+	for (; field->key; field++) {
+		char key[128];
+
+		snprintf(key, sizeof(key), "%s%s%s", section, *section ? "." : "", field->key);
+		if (field->value.type == CYAML_MAPPING) {
+			count += count_ruled(key, field->value.mapping.fields);
+		} else if (field->value.type != CYAML_SEQUENCE) {
+			if (!config_schema__rule(key))
+				fail_msg("%s has no rule", key);
+			count++;
+		}
+	}
+	return count;
+}
+
+static void keys_and_rules_match(void **state)
+{
+	unsigned int count;
+
+	(void)state;
+	config_schema__rules(&count);
+	assert_int_equal(count_ruled("", config_schema.mapping.fields), count);
+}
+
+static void every_value_is_taken(void **state)
+{
+	struct config *config = accept(
+		"node: n1\n"
+		"capture: {containers: no, files: [/a/*.log, /b], exclude_files: [/c], shards: "
+		"3, ring_size: 64KiB,\n"
+		"          max_streams: 17}\n"
+		"lines: {assembly: process, max_line: 64kB, memory: 2MiB, timeout: 1m, invalid_utf8: base64}\n"
+		"journal: {directory: /j, max_size: 1GiB, segment_size: 2097152}\n"
+		"sink: kafka\n"
+		"kafka:\n"
+		"  brokers: ['b1:9092', 'SSL://b2', '[::1]:9093']\n"
+		"  topic: t\n"
+		"  key: none\n"
+		"  compression: gzip\n"
+		"  headers: {h1: v1, h2: ''}\n"
+		"  rdkafka: {linger.ms: 7, acks: -1, enable.idempotence: true}\n");
+
+	(void)state;
+	assert_string_equal(config->node, "n1");
+	assert_false(config->capture.containers);
+	assert_int_equal(config->capture.files_count, 2);
+	assert_string_equal(config->capture.files[0], "/a/*.log");
+	assert_string_equal(config->capture.files[1], "/b");
+	assert_int_equal(config->capture.exclude_files_count, 1);
+	assert_string_equal(config->capture.exclude_files[0], "/c");
+	assert_int_equal(config->capture.shards, 3);
+	assert_int_equal(config->capture.ring_size, 65536);
+	assert_int_equal(config->capture.max_streams, 17);
+	assert_int_equal(config->lines.assembly, ASSEMBLY_PROCESS);
+	assert_int_equal(config->lines.max_line, 64000);
+	assert_int_equal(config->lines.memory, 2 * MIB);
+	assert_int_equal(config->lines.timeout_ms, 60000);
+	assert_int_equal(config->lines.invalid_utf8, INVALID_UTF8_BASE64);
+	assert_string_equal(config->journal.directory, "/j");
+	assert_int_equal(config->journal.max_size, 1024 * MIB);
+	assert_int_equal(config->journal.segment_size, 2 * MIB);
+	assert_int_equal(config->sink, SINK_KAFKA);
+	assert_int_equal(config->kafka.brokers_count, 3);
+	assert_string_equal(config->kafka.brokers[2], "[::1]:9093");
+	assert_string_equal(config->kafka.topic, "t");
+	assert_int_equal(config->kafka.key, KAFKA_KEY_NONE);
+	assert_string_equal(config->kafka.compression, "gzip");
+	assert_int_equal(config->kafka.headers_count, 2);
+	assert_string_equal(config->kafka.headers[0].name, "h1");
+	assert_string_equal(config->kafka.headers[0].value, "v1");
+	assert_string_equal(config->kafka.headers[1].value, "");
+	assert_int_equal(config->kafka.rdkafka_count, 3);
+	assert_string_equal(config->kafka.rdkafka[0].name, "linger.ms");
+	assert_string_equal(config->kafka.rdkafka[0].value, "7");
+	config__free(config);
+}
+
+static void empty_sections_stand_for_the_defaults(void **state)
+{
+	struct config *config = accept(
+		"capture:\nlines: ~\nkafka:\n  brokers:\n  headers:\n  rdkafka: null\n");
+
+	(void)state;
+	assert_true(config->capture.containers);
+	assert_int_equal(config->lines.max_line, 256 * KIB);
+	assert_int_equal(config->kafka.brokers_count, 0);
+	config__free(config);
+}
+
+static void an_alias_stands_for_its_value(void **state)
+{
+	struct config *config = accept("node: &n name\nkafka: {topic: *n}\n");
+
+	(void)state;
+	assert_string_equal(config->kafka.topic, "name");
+	config__free(config);
+}
+
+static void every_mistake_is_reported_in_the_order_of_the_file(void **state)
+{
+	(void)state;
+	refuse("node: ${LOGTAP_TEST_UNSET}\n"
+	       "capture:\n"
+	       "  containers: maybe\n"
+	       "  ringsize: 4MiB\n"
+	       "  ring_size: 3MiB\n"
+	       "  files: /var/log/x\n"
+	       "  exclude_files: [a, /b]\n"
+	       "  shards: 17\n"
+	       "  max_streams: 1e3\n"
+	       "lines: {assembly: foo, timeout: 5, max_line: 2KiB, max_line: 3KiB}\n"
+	       "journal: [x]\n"
+	       "sink: [kafka]\n"
+	       "kafka:\n"
+	       "  topic:\n"
+	       "  compression: zip\n"
+	       "zzz: 1\n",
+	       "c.yaml:1: node: the environment variable LOGTAP_TEST_UNSET is not set; set it, "
+	       "or write ${LOGTAP_TEST_UNSET:-default}\n"
+	       "c.yaml:3: capture.containers: \"maybe\" is neither true nor false\n"
+	       "c.yaml:4: capture.ringsize: unknown key; did you mean \"ring_size\"? Allowed "
+	       "here: containers, files, exclude_files, shards, ring_size, max_streams\n"
+	       "c.yaml:5: capture.ring_size: 3MiB is not a power of two; use 2MiB or 4MiB\n"
+	       "c.yaml:6: capture.files: must be a list: one line \"- VALUE\" for each, or "
+	       "[VALUE, ...]\n"
+	       "c.yaml:7: capture.exclude_files: \"a\" must be an absolute path: begin it with "
+	       "/\n"
+	       "c.yaml:8: capture.shards: 17 is out of range; use 0 to 16\n"
+	       "c.yaml:9: capture.max_streams: \"1e3\" is not a whole number\n"
+	       "c.yaml:10: lines.assembly: \"foo\" is not allowed; use auto, process or stream\n"
+	       "c.yaml:10: lines.timeout: \"5\" is not a duration such as 500ms, 5s, 1m or 1h\n"
+	       "c.yaml:10: lines.max_line: given twice; it is on line 10 already\n"
+	       "c.yaml:11: journal: must be a mapping: lines of \"KEY: VALUE\"\n"
+	       "c.yaml:12: sink: the value must be plain text, not a list\n"
+	       "c.yaml:14: kafka.topic: has no value; give it one, or remove the key\n"
+	       "c.yaml:15: kafka.compression: librdkafka refuses it: Invalid value \"zip\" for "
+	       "configuration property \"compression.codec\"; use none, gzip, snappy, lz4 or "
+	       "zstd\n"
+	       "c.yaml:16: zzz: unknown key. Allowed here: node, capture, lines, journal, sink, "
+	       "kafka\n");
+}
+
+static void numbers_out_of_range_are_refused(void **state)
+{
+	(void)state;
+	refuse("capture: {ring_size: 32KiB}",
+	       "c.yaml:1: capture.ring_size: 32KiB is out of range; use 64KiB to 1GiB\n");
+	refuse("capture: {ring_size: 2GiB}",
+	       "c.yaml:1: capture.ring_size: 2GiB is out of range; use 64KiB to 1GiB\n");
+	refuse("lines: {max_line: 99999999999999999999}",
+	       "c.yaml:1: lines.max_line: 99999999999999999999 is out of range; use 1KiB to "
+	       "1MiB\n");
+	refuse("lines: {timeout: 18446744073709551615h}",
+	       "c.yaml:1: lines.timeout: 18446744073709551615h is out of range; use 100ms to 1h\n");
+	refuse("capture: {max_streams: -1}",
+	       "c.yaml:1: capture.max_streams: \"-1\" is not a whole number\n");
+}
+
+static void a_segment_holds_the_largest_record(void **state)
+{
+	(void)state;
+	/* 6 * 512 KiB + 64 KiB = 3136 KiB */
+	config__free(accept("lines: {max_line: 512KiB}\njournal: {segment_size: 3211264}\n"));
+	refuse("lines: {max_line: 512KiB}\njournal:\n  segment_size: 3211263\n",
+	       "c.yaml:3: journal.segment_size: 3211263B cannot hold the largest record, 3136KiB: "
+	       "lines.max_line six times, as escaping may lengthen it, and 64KiB; use at least "
+	       "that, or a smaller lines.max_line\n");
+	/* Told where the cause is when the key is not in the file. */
+	refuse("node: a\nlines:\n  max_line: 1MiB\njournal: {segment_size: 1MiB}\n",
+	       "c.yaml:4: journal.segment_size: 1MiB cannot hold the largest record, 6208KiB: "
+	       "lines.max_line six times, as escaping may lengthen it, and 64KiB; use at least "
+	       "that, or a smaller lines.max_line\n");
+}
+
+static void a_journal_holds_two_segments_a_shard(void **state)
+{
+	(void)state;
+	config__free(accept("capture: {shards: 3}\njournal: {max_size: 48MiB}\n"));
+	refuse("capture: {shards: 3}\njournal:\n  max_size: 47MiB\n",
+	       "c.yaml:3: journal.max_size: 47MiB is too small; use at least 48MiB: two segments "
+	       "(journal.segment_size) for each of 3 shards\n");
+}
+
+static void there_must_be_something_to_capture(void **state)
+{
+	(void)state;
+	config__free(accept("capture: {containers: false, files: [/a]}"));
+	refuse("capture:\n  containers: false\n",
+	       "c.yaml:2: capture.containers: nothing to capture: set it to true, or list files "
+	       "in capture.files\n");
+}
+
+static void kafka_needs_brokers(void **state)
+{
+	(void)state;
+	refuse("\nsink: kafka\n", "c.yaml:2: kafka.brokers: \"sink: kafka\" needs it: list "
+				  "HOST:PORT of at least one\n");
+	refuse("kafka:\n  brokers: ['a:0', 'a:65536', 'a:b', 'a b:1', ':1', '[::1', 'ok:1', '']\n",
+	       "c.yaml:2: kafka.brokers: must not be empty\n"
+	       "c.yaml:2: kafka.brokers: \"a:0\" is no broker's address; use HOST:PORT\n"
+	       "c.yaml:2: kafka.brokers: \"a:65536\" is no broker's address; use HOST:PORT\n"
+	       "c.yaml:2: kafka.brokers: \"a:b\" is no broker's address; use HOST:PORT\n"
+	       "c.yaml:2: kafka.brokers: \"a b:1\" is no broker's address; use HOST:PORT\n"
+	       "c.yaml:2: kafka.brokers: \":1\" is no broker's address; use HOST:PORT\n"
+	       "c.yaml:2: kafka.brokers: \"[::1\" is no broker's address; use HOST:PORT\n");
+	refuse("kafka: {topic: 'a/b'}",
+	       "c.yaml:1: kafka.topic: \"a/b\" is no topic name; use letters, digits, \".\", "
+	       "\"_\" and \"-\"\n");
+}
+
+static void librdkafka_has_the_word_on_its_properties(void **state)
+{
+	(void)state;
+	refuse("kafka:\n"
+	       "  rdkafka:\n"
+	       "    no.such: 1\n"
+	       "    linger.ms: abc\n"
+	       "    acks: 1\n"
+	       "    enable.idempotence: false\n"
+	       "    bootstrap.servers: x\n"
+	       "    max.in.flight: 6\n"
+	       "    client.id: fine\n"
+	       "    dr_msg_cb: x\n",
+	       "c.yaml:3: kafka.rdkafka.no.such: librdkafka refuses it: No such configuration "
+	       "property: \"no.such\"\n"
+	       "c.yaml:4: kafka.rdkafka.linger.ms: librdkafka refuses it: Invalid value for "
+	       "configuration property \"queue.buffering.max.ms\"\n"
+	       "c.yaml:5: kafka.rdkafka.acks: must be all: a line counts as delivered when all "
+	       "replicas in sync have it\n"
+	       "c.yaml:6: kafka.rdkafka.enable.idempotence: must be true: else a retry could "
+	       "double or reorder lines\n"
+	       "c.yaml:7: kafka.rdkafka.bootstrap.servers: cannot be set here; use "
+	       "kafka.brokers\n"
+	       "c.yaml:8: kafka.rdkafka.max.in.flight: must be 1 to 5: the idempotent producer's "
+	       "order rests on it\n"
+	       "c.yaml:10: kafka.rdkafka.dr_msg_cb: librdkafka refuses it: Property "
+	       "\"dr_msg_cb\" must be set through dedicated .._set_..() function\n");
+}
+
+static void the_environment_is_data_not_yaml(void **state)
+{
+	static const char password[] = "a: b #c\n- \"d\" ${NO} $$ {e}";
+	struct config *config;
+
+	(void)state;
+	setenv("LOGTAP_TEST_PASSWORD", password, 1);
+	config = accept("kafka: {rdkafka: {sasl.password: \"${LOGTAP_TEST_PASSWORD}\"}}");
+	unsetenv("LOGTAP_TEST_PASSWORD");
+	assert_string_equal(config->kafka.rdkafka[0].value, password);
+	config__free(config);
+}
+
+static void the_environment_fills_in_any_value(void **state)
+{
+	struct config *config;
+
+	(void)state;
+	setenv("LOGTAP_TEST_A", "8", 1);
+	setenv("LOGTAP_TEST_EMPTY", "", 1);
+	config = accept("node: '$${x} costs $5 ${LOGTAP_TEST_UNSET:-a: "
+			"b}${LOGTAP_TEST_EMPTY}${LOGTAP_TEST_EMPTY:-!}'\n"
+			"capture: {ring_size: \"${LOGTAP_TEST_A}MiB\", containers: "
+			"\"${LOGTAP_TEST_UNSET:-on}\"}\n"
+			"kafka: {brokers: [\"h:${LOGTAP_TEST_A}\"]}\n");
+	assert_string_equal(config->node, "${x} costs $5 a: b!");
+	assert_int_equal(config->capture.ring_size, 8 * MIB);
+	assert_string_equal(config->kafka.brokers[0], "h:8");
+	config__free(config);
+	refuse("\nlines: {max_line: \"${LOGTAP_TEST_A}\", timeout: \"${LOGTAP_TEST_EMPTY}\"}\n",
+	       "c.yaml:2: lines.max_line: 8 is out of range; use 1KiB to 1MiB\n"
+	       "c.yaml:2: lines.timeout: \"\" is not a duration such as 500ms, 5s, 1m or 1h\n");
+	unsetenv("LOGTAP_TEST_A");
+	unsetenv("LOGTAP_TEST_EMPTY");
+}
+
+static void bad_references_to_the_environment_are_refused(void **state)
+{
+	(void)state;
+	refuse("node: ${A\n",
+	       "c.yaml:1: node: \"${\" without its \"}\"; write $$ for a dollar sign\n");
+	refuse("node: ${1}\n",
+	       "c.yaml:1: node: \"${1}\" names no environment variable; write ${NAME} or "
+	       "${NAME:-default}, and $$ for a dollar sign\n");
+	refuse("node: ${A-b}\n",
+	       "c.yaml:1: node: \"${A-b}\" names no environment variable; write ${NAME} or "
+	       "${NAME:-default}, and $$ for a dollar sign\n");
+	setenv("LOGTAP_TEST_LATIN", "caf\xe9", 1);
+	refuse("node: ${LOGTAP_TEST_LATIN}\n", "c.yaml:1: node: is not UTF-8\n");
+	unsetenv("LOGTAP_TEST_LATIN");
+}
+
+static void the_node_is_named_by_the_environment(void **state)
+{
+	struct config *config = NULL;
+
+	(void)state;
+	setenv("NODE_NAME", "worker-7", 1);
+	assert_int_equal(config__load(NULL, stderr, &config), 0);
+	unsetenv("NODE_NAME");
+	assert_string_equal(config->node, "worker-7");
+	config__free(config);
+}
+
+static void broken_yaml_is_told_with_line_and_column(void **state)
+{
+	(void)state;
+	refuse("node: a\ncapture:\n\tfiles: []\n",
+	       "c.yaml:3: not valid YAML at column 1: found character that cannot start any "
+	       "token while scanning for the next token; indent with spaces and quote text that "
+	       "has special characters\n");
+	refuse("node: a\n---\nnode: b\n",
+	       "c.yaml:3: a second YAML document; put everything into one, without \"---\"\n");
+	refuse("- a\n", "c.yaml:1: must be a mapping: lines of \"KEY: VALUE\"\n");
+	refuse("node: \"a\\0b\"\n", "c.yaml:1: node: the value holds a NUL byte\n");
+	refuse("caf\xe9: 1\n", "c.yaml: not UTF-8 text at byte 4: invalid trailing UTF-8 octet\n");
+}
+
+static void escapes_for_the_terminal_are_not_printed(void **state)
+{
+	(void)state;
+	refuse("\"\\e[2J\": 1\n", "c.yaml:1: ?[2J: unknown key. Allowed here: node, capture, "
+				  "lines, journal, sink, kafka\n");
+}
+
+static void an_unreadable_file_is_told(void **state)
+{
+	struct config *config = NULL;
+	char *errors = NULL;
+	size_t len;
+	FILE *stream = open_memstream(&errors, &len);
+
+	(void)state;
+	assert_int_equal(config__load("/nonexistent/c.yaml", stream, &config), -ENOENT);
+	assert_int_equal(config__load("/", stream, &config), -EISDIR);
+	fclose(stream);
+	assert_string_equal(errors,
+			    "/nonexistent/c.yaml: cannot be read: No such file or directory\n"
+			    "/: cannot be read: Is a directory\n");
+	assert_null(config);
+	free(errors);
+}
+
+static void memory_adds_up(void **state)
+{
+	struct config *config = accept("capture: {shards: 2, ring_size: 1MiB, max_streams: 100}\n"
+				       "lines: {max_line: 1KiB, memory: 3MiB}\njournal: {max_size: 64MiB}\n");
+	struct config_memory small, kafka;
+
+	(void)state;
+	config__memory(config, &small);
+	assert_in_range(small.rings, 2 * MIB, 2 * MIB + 2 * 3 * 65536);
+	assert_in_range(small.maps, 100 * sizeof(struct stream_slot),
+			100 * sizeof(struct stream_slot) + MIB);
+	assert_int_equal(small.journal, 64 * MIB);
+	assert_int_equal(small.lines, 3 * MIB);
+	assert_int_equal(small.total,
+			 small.rings + small.maps + small.journal + small.lines + small.sink);
+	config__free(config);
+
+	config = accept("sink: kafka\nkafka: {brokers: [b], rdkafka: "
+			"{queue.buffering.max.messages: 1000000}}\n");
+	config__memory(config, &kafka);
+	assert_true(kafka.sink > 1000000 * sizeof(void *));
+	config__free(config);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_file_gives_the_defaults),
+		cmocka_unit_test(shipped_file_gives_the_defaults),
+		cmocka_unit_test(shipped_file_has_every_key),
+		cmocka_unit_test(keys_and_rules_match),
+		cmocka_unit_test(every_value_is_taken),
+		cmocka_unit_test(empty_sections_stand_for_the_defaults),
+		cmocka_unit_test(an_alias_stands_for_its_value),
+		cmocka_unit_test(every_mistake_is_reported_in_the_order_of_the_file),
+		cmocka_unit_test(numbers_out_of_range_are_refused),
+		cmocka_unit_test(a_segment_holds_the_largest_record),
+		cmocka_unit_test(a_journal_holds_two_segments_a_shard),
+		cmocka_unit_test(there_must_be_something_to_capture),
+		cmocka_unit_test(kafka_needs_brokers),
+		cmocka_unit_test(librdkafka_has_the_word_on_its_properties),
+		cmocka_unit_test(the_environment_is_data_not_yaml),
+		cmocka_unit_test(the_environment_fills_in_any_value),
+		cmocka_unit_test(bad_references_to_the_environment_are_refused),
+		cmocka_unit_test(the_node_is_named_by_the_environment),
+		cmocka_unit_test(broken_yaml_is_told_with_line_and_column),
+		cmocka_unit_test(escapes_for_the_terminal_are_not_printed),
+		cmocka_unit_test(an_unreadable_file_is_told),
+		cmocka_unit_test(memory_adds_up),
+	};
+
+	/* What the tests expect does not depend on where they run. */
+	unsetenv("NODE_NAME");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
