@@ -1,8 +1,8 @@
-# make            builds build/logtap
+# make            builds build/logtap; make deps installs what that needs
 # make run        shows it: a container logs, its lines come out as JSON
 # make test       unit tests, then end-to-end tests in a guest
 # make bench      instructions a write (guest) and lines a second (here)
-# make clean      removes what was built; what was downloaded stays in build/cache
+# make clean      removes what was built; distclean also what was downloaded
 #
 # BUILD=DIR builds elsewhere. Run and test install what is missing (Debian, as root); see docker/packages.sh.
 
@@ -47,6 +47,8 @@ $(BUILD)/user/%.o: user/%.c Makefile | $(SKELETON)
 
 $(BUILD)/capture.bpf.o: bpf/capture.bpf.c Makefile
 	@mkdir -p $(@D)
+	@command -v $(CLANG) >/dev/null && pkg-config --exists $(PACKAGES) || \
+		{ echo "Something that the build needs is missing: as root, make deps"; exit 1; }
 	$(call say,BPF,$<)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -c -o $@ $<
 
@@ -78,6 +80,9 @@ $(BUILD)/unit/test_%: tests/unit/test_%.c $(BUILD)/unit/logtap.a
 
 unit-tests: $(UNIT_TESTS)
 
+deps:
+	@docker/packages.sh build
+
 run:
 	@docker/packages.sh build run
 	@$(MAKE) --no-print-directory all
@@ -86,18 +91,21 @@ run:
 test:
 	@docker/packages.sh build run test
 	@$(MAKE) --no-print-directory all unit-tests
-	@tests/run
+	@tests/run $(UNIT_TESTS)
 
 test-unit: unit-tests
-	@tests/unit/run
+	@tests/unit/run $(UNIT_TESTS)
 
 test-e2e: all
 	@tests/e2e/run $(CASE)
 
 clean:
-	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} + 2>/dev/null || true
+	@[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
+
+distclean:
+	rm -rf $(BUILD)
 
 -include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(BUILD)/capture.bpf.d
 
 .DELETE_ON_ERROR:
-.PHONY: all run test test-unit test-e2e unit-tests clean
+.PHONY: all deps run test test-unit test-e2e unit-tests clean distclean

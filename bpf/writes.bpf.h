@@ -51,12 +51,16 @@ static __always_inline void count_loss(struct stream_slot *slot, enum loss why, 
 		return 0;                                                                       \
 	} while (0)
 
-/* One piece of a write as one record: 0, -ENOSPC (ring full) or -EFAULT. */
-static __noinline int emit_piece(const struct record *head, u32 shard, u64 source, u64 length)
+/*
+ * One piece of a write as one record: 0, -ENOSPC (ring full) or -EFAULT. Global, so that it is verified once and for itself: from
+ * 6.7 on (ab5cfac139ab, "bpf: verify callbacks as if they are called unknown number of times") the walk below would have it
+ * verified again and again.
+ */
+__noinline int emit_piece(const struct record *head, u32 shard, u64 source, u64 length)
 {
 	void *ring = bpf_map_lookup_elem(&rings, &shard);
 
-	if (!ring)
+	if (!ring || !head)
 		return -ENOSPC;
 	if (length <= 448) {
 		if (length <= 64)

@@ -327,6 +327,7 @@ static void park(struct assembly *assembly, struct carry *carry, struct line *li
 		emit_carry(assembly, carry, PARTIAL_MAX_SIZE);
 	if (!carry || err) {
 		/* No memory to wait in: better cut than lost. */
+		emit_excess(assembly, line);
 		line->partial = PARTIAL_MAX_SIZE;
 		emit(assembly, line);
 		if (carry)
@@ -353,9 +354,12 @@ static void complete_carry(struct assembly *assembly, struct carry *carry, struc
 
 void assembly__add(struct assembly *assembly, const struct piece *piece)
 {
-	struct carry *carry = continued_carry(assembly, piece);
+	struct carry *carry;
 	size_t at = 0;
 
+	if (!piece->length)
+		return;
+	carry = continued_carry(assembly, piece);
 	while (at < piece->length) {
 		const char *start = piece->bytes + at;
 		const char *newline = memchr(start, '\n', piece->length - at);

@@ -37,7 +37,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 
 	(void)rk;
 	if (!message->err)
-		kafka_stall__delivered(&client->stall);
+		kafka_stall__delivered(&client->stall, message->partition);
 	client->events.delivered(client->opaque, message->_private, message->err);
 }
 

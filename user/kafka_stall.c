@@ -3,7 +3,6 @@
 #define STALL_MS 2000
 /* Paused for so long, let it try, whatever it may have missed to say. */
 #define PAUSE_MS 30000
-#define PARTITIONS_AT_ONCE 64
 
 void kafka_stall__init(struct kafka_stall *stall, rd_kafka_t *rk, rd_kafka_topic_t *topic,
 		       uint64_t linger_ms)
@@ -15,8 +14,10 @@ void kafka_stall__init(struct kafka_stall *stall, rd_kafka_t *rk, rd_kafka_topic
 	};
 }
 
-void kafka_stall__delivered(struct kafka_stall *stall)
+void kafka_stall__delivered(struct kafka_stall *stall, int partition)
 {
+	if (partition >= stall->partitions)
+		stall->partitions = partition + 1;
 	stall->flowing = true;
 	stall->stirred = true;
 }
@@ -27,28 +28,19 @@ void kafka_stall__error(struct kafka_stall *stall)
 	stall->stirred = true;
 }
 
-/* Pauses or resumes `count` partitions from `first` on. False when some of them are not known. */
-static bool set_some(const struct kafka_stall *stall, bool paused, int first, int count)
-{
-	rd_kafka_topic_partition_list_t *partitions = rd_kafka_topic_partition_list_new(count);
-	bool known;
-
-	rd_kafka_topic_partition_list_add_range(partitions, rd_kafka_topic_name(stall->topic), first,
-						first + count - 1);
-	if (paused)
-		rd_kafka_pause_partitions(stall->rk, partitions);
-	else
-		rd_kafka_resume_partitions(stall->rk, partitions);
-	known = !partitions->elems[count - 1].err;
-	rd_kafka_topic_partition_list_destroy(partitions);
-	return known;
-}
-
 static void set_paused(struct kafka_stall *stall, bool paused)
 {
+	rd_kafka_topic_partition_list_t *list =
+		rd_kafka_topic_partition_list_new(stall->partitions);
+
+	rd_kafka_topic_partition_list_add_range(list, rd_kafka_topic_name(stall->topic), 0,
+						stall->partitions - 1);
+	if (paused)
+		rd_kafka_pause_partitions(stall->rk, list);
+	else
+		rd_kafka_resume_partitions(stall->rk, list);
+	rd_kafka_topic_partition_list_destroy(list);
 	stall->paused = paused;
-	for (int first = 0; set_some(stall, paused, first, PARTITIONS_AT_ONCE);)
-		first += PARTITIONS_AT_ONCE;
 }
 
 void kafka_stall__check(struct kafka_stall *stall, bool waiting, uint64_t now_ms)

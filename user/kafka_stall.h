@@ -14,6 +14,7 @@
 struct kafka_stall {
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *topic;
+	int partitions;          /* up to the highest that was delivered to */
 	uint64_t stall_ms;       /* without a report: the broker does not answer */
 	uint64_t since_ms;       /* of the last change, as far as check() has seen */
 	bool flowing;            /* delivered, and no error since: the brokers are connected */
@@ -24,7 +25,7 @@ struct kafka_stall {
 /* The topic must outlive it. `linger_ms`: what the producer itself may wait before it sends. */
 void kafka_stall__init(struct kafka_stall *stall, rd_kafka_t *rk, rd_kafka_topic_t *topic,
 		       uint64_t linger_ms);
-void kafka_stall__delivered(struct kafka_stall *stall);
+void kafka_stall__delivered(struct kafka_stall *stall, int partition);
 void kafka_stall__error(struct kafka_stall *stall);
 /* To be called at least every second. `waiting`: messages are not reported yet. */
 void kafka_stall__check(struct kafka_stall *stall, bool waiting, uint64_t now_ms);

@@ -1,0 +1,155 @@
+# Sourced by every phase of a case (tests/e2e/phase), on the host and in the guest. Known there:
+#   REPO   the repository      OUT    the case's directory, the same path on host and guest
+#   CASE   its name            PHASE  host, guest or check
+#   KAFKA  what a client in this place gives as bootstrap.servers (cases that need kafka)
+set -euo pipefail
+
+LOGTAP=$REPO/build/logtap
+ROOTFS=$E2E_CACHE/rootfs
+declare -gA LOGTAP_PIDS=()
+# shellcheck source=tests/e2e/containers.sh
+. "$REPO/tests/e2e/containers.sh"
+
+# --- results
+
+# Ends the phase; the first reason that a case gives is the one that is reported.
+fail()
+{
+	echo "FAILED: $*" >&2
+	[ -e "$OUT/reason" ] || printf '%s\n' "$*" >"$OUT/reason"
+	exit 1
+}
+
+skip()
+{
+	printf '%s\n' "$*" >"$OUT/reason"
+	exit 77
+}
+
+# expect WHAT ACTUAL WANTED
+expect()
+{
+	[ "$2" = "$3" ] || fail "$1: '$2', not '$3'"
+}
+
+# --- waiting
+
+# wait_for WHAT SECONDS COMMAND...: until COMMAND succeeds.
+wait_for()
+{
+	local what=$1 end=$((SECONDS + $2))
+	shift 2
+
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$end" ] || fail "waited in vain for $what"
+		sleep 0.1
+	done
+}
+
+# Flags are how the host and the guest of a case tell each other where they are.
+flag()
+{
+	: >"$OUT/flag.$1"
+}
+
+wait_flag()
+{
+	wait_for "flag $1" "${2:-120}" test -e "$OUT/flag.$1"
+}
+
+# --- logtap
+
+logtap_ready()
+{
+	grep -q capturing "$1" || ! kill -0 "$2" 2>/dev/null
+}
+
+# logtap_start NAME [CONFIG]: runs it beside the case, its stdout in $OUT/NAME.out and stderr in
+# $OUT/NAME.err; returns when all hooks are attached.
+logtap_start()
+{
+	local name=$1 args=()
+
+	[ -z "${2-}" ] || args=(-c "$2")
+	"$LOGTAP" run "${args[@]}" </dev/null >"$OUT/$name.out" 2>"$OUT/$name.err" &
+	LOGTAP_PIDS[$name]=$!
+	wait_for "logtap to capture" 60 logtap_ready "$OUT/$name.err" $!
+	kill -0 $! 2>/dev/null || fail "logtap ended: $(tail -n 3 "$OUT/$name.err")"
+}
+
+# logtap_stop NAME [SIGNAL]: returns logtap's exit status.
+logtap_stop()
+{
+	local pid=${LOGTAP_PIDS[$1]}
+
+	kill "-${2:-TERM}" "$pid" 2>/dev/null || true
+	wait "$pid"
+}
+
+# --- Kafka
+
+# Topics of a case: `# topics: a b:4` makes CASE.a and CASE.b; on the broker of all cases.
+topic()
+{
+	echo "$CASE.$1"
+}
+
+broker()
+{
+	"$REPO/tests/kafka/broker" "$1" "$BROKER_DIR" "${@:2}"
+}
+
+# consume TOPIC: prints all that it holds now, one message a line.
+consume()
+{
+	kcat -C -q -e -b "$KAFKA" -t "$(topic "$1")"
+}
+
+# --- containerd, with its CRI plugin (cases that need containerd)
+
+containerd_start()
+{
+	local run=/run/e2e/containerd
+
+	mkdir -p "$run"
+	cat >"$run/config.toml" <<-END
+		version = 2
+		[plugins."io.containerd.grpc.v1.cri"]
+		sandbox_image = "localhost/pause:1"
+		disable_apparmor = true
+		[plugins."io.containerd.grpc.v1.cri".containerd]
+		snapshotter = "native"
+	END
+	export PATH=$CONTAINERD/usr/bin:$PATH PYTHONPATH=$E2E_CACHE
+	containerd --config "$run/config.toml" </dev/null >"$OUT/containerd.log" 2>&1 &
+	CONTAINERD_PID=$!
+	wait_for "containerd" 60 ctr version
+	ctr -n k8s.io images import --snapshotter native "$E2E_CACHE/image.tar" >/dev/null
+}
+
+containerd_stop()
+{
+	kill "$CONTAINERD_PID"
+	wait "$CONTAINERD_PID" || true
+}
+
+cri()
+{
+	/usr/bin/python3 "$REPO/tests/e2e/cri.py" "$@"
+}
+
+# ctr_run ID COMMAND...: a container of containerd without a pod, in the namespace `default`.
+ctr_run()
+{
+	ctr images ls -q | grep -qx localhost/busybox:1 ||
+		ctr images import --snapshotter native "$E2E_CACHE/image.tar" >/dev/null
+	ctr run --snapshotter native --rm localhost/busybox:1 "$@"
+}
+
+# judge: runs the Python on stdin, with tests/e2e/tools/records.py beside it; argv[1] is $OUT. What it
+# says last is why it fails.
+judge()
+{
+	PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$REPO/tests/e2e/tools /usr/bin/python3 - "$OUT" \
+		2>"$OUT/judgement" || fail "$(tail -n 1 "$OUT/judgement")"
+}

@@ -1,0 +1,91 @@
+/*
+ * topics BROKER NAME[:PARTITIONS[:MAX_MESSAGE_BYTES]]...: creates topics and returns when every
+ * partition has a leader. Kafka's own tool would start a Java machine for each call.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <librdkafka/rdkafka.h>
+
+enum { TIMEOUT_MS = 20000 };
+
+static void die(const char *what, const char *why)
+{
+	fprintf(stderr, "topics: %s: %s\n", what, why);
+	exit(1);
+}
+
+static rd_kafka_NewTopic_t *topic__new(char *spec)
+{
+	char *name = strsep(&spec, ":"), *partitions = strsep(&spec, ":"), error[256];
+	rd_kafka_NewTopic_t *topic;
+
+	topic = rd_kafka_NewTopic_new(name, partitions ? atoi(partitions) : 1, 1, error,
+				      sizeof(error));
+	if (!topic)
+		die(name, error);
+	if (spec && rd_kafka_NewTopic_set_config(topic, "max.message.bytes", spec))
+		die(name, "bad limit");
+	return topic;
+}
+
+static void check_results(rd_kafka_event_t *event)
+{
+	const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(event);
+	const rd_kafka_topic_result_t **topics;
+	size_t count;
+
+	if (rd_kafka_event_error(event))
+		die("no answer", rd_kafka_event_error_string(event));
+	topics = rd_kafka_CreateTopics_result_topics(result, &count);
+	for (size_t i = 0; i < count; i++)
+		if (rd_kafka_topic_result_error(topics[i]))
+			die(rd_kafka_topic_result_name(topics[i]),
+			    rd_kafka_topic_result_error_string(topics[i]));
+}
+
+static void create(rd_kafka_t *client, rd_kafka_NewTopic_t **topics, size_t count)
+{
+	rd_kafka_AdminOptions_t *options;
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+	rd_kafka_event_t *event;
+	char error[256];
+
+	options = rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+	if (rd_kafka_AdminOptions_set_operation_timeout(options, TIMEOUT_MS, error, sizeof(error)))
+		die("timeout", error);
+	rd_kafka_CreateTopics(client, topics, count, options, queue);
+	event = rd_kafka_queue_poll(queue, TIMEOUT_MS + 5000);
+	if (!event)
+		die("no answer", "timed out");
+	check_results(event);
+	rd_kafka_event_destroy(event);
+	rd_kafka_AdminOptions_destroy(options);
+	rd_kafka_queue_destroy(queue);
+}
+
+int main(int argc, char **argv)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	rd_kafka_NewTopic_t **topics;
+	rd_kafka_t *client;
+	char error[256];
+
+	if (argc < 3)
+		die("usage", "topics BROKER NAME[:PARTITIONS[:MAX_MESSAGE_BYTES]]...");
+	if (rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], error, sizeof(error)))
+		die(argv[1], error);
+	client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
+	topics = calloc(argc - 2, sizeof(*topics));
+	if (!client || !topics)
+		die("client", error);
+	for (int i = 2; i < argc; i++)
+		topics[i - 2] = topic__new(argv[i]);
+	create(client, topics, argc - 2);
+	rd_kafka_NewTopic_destroy_array(topics, argc - 2);
+	free(topics);
+	rd_kafka_destroy(client);
+	return 0;
+}
