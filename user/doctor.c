@@ -142,6 +142,16 @@ static void check_btf(struct doctor *doctor)
 		    "CONFIG_DEBUG_INFO_BTF=y, as most distributions' are");
 }
 
+/* Walking a write's segments takes it: 5.17, e6f2dd0f8067 ("bpf: Add bpf_loop helper"), and distributions' 5.14. */
+static void check_helpers(struct doctor *doctor)
+{
+	if (doctor->has_btf && hooks__has_helper("BPF_FUNC_loop") == 0)
+		say(doctor, NO,
+		    "kernel %s: too old, it lacks the BPF helper bpf_loop; logtap needs Linux 5.17 or "
+		    "later, or a distribution's kernel that has it",
+		    doctor->system.release);
+}
+
 /* Whether some hook of the group is present: which of them a group needs is the table's to say. */
 static bool group_has_any(enum hook_group group)
 {
@@ -454,6 +464,7 @@ static int examine(struct doctor *doctor)
 	check_capabilities(doctor);
 	check_kernel(doctor);
 	check_btf(doctor);
+	check_helpers(doctor);
 	check_hooks(doctor);
 	check_lockdown(doctor);
 	check_ring(doctor);

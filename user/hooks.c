@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <bpf/btf.h>
 #include <linux/magic.h>
@@ -130,6 +131,26 @@ int hooks__function_id(const char *function)
 	int err = hooks__load();
 
 	return err ? err : btf__find_by_name_kind(vmlinux, function, BTF_KIND_FUNC);
+}
+
+int hooks__has_helper(const char *name)
+{
+	const struct btf_enum *values;
+	const struct btf_type *type;
+	int err = hooks__load();
+	int id;
+
+	if (err)
+		return err;
+	id = btf__find_by_name_kind(vmlinux, "bpf_func_id", BTF_KIND_ENUM);
+	if (id < 0)
+		return 0;
+	type = btf__type_by_id(vmlinux, id);
+	values = btf_enum(type);
+	for (int i = 0; i < btf_vlen(type); i++)
+		if (strcmp(btf__name_by_offset(vmlinux, values[i].name_off), name) == 0)
+			return 1;
+	return 0;
 }
 
 void hooks__release(void)

@@ -48,6 +48,8 @@ int hooks__load(void);
 int hooks__present(const struct hook *hook);
 /* Type id of a function in the kernel's own BTF (not a module's), or -errno. */
 int hooks__function_id(const char *function);
+/* 1 or 0: the kernel has this BPF helper, named as in enum bpf_func_id; -errno as above. */
+int hooks__has_helper(const char *name);
 /* Gives back the BTF that hooks__present keeps, some MB. */
 void hooks__release(void);
 
