@@ -56,14 +56,24 @@ static const char *host_root(void)
 	return init.st_ino == self.st_ino ? "" : CONTAINER_ROOT;
 }
 
+/* What nohup or a shell's & has had ignored stays so. */
+static void add_unless_ignored(sigset_t *set, int signal)
+{
+	struct sigaction action;
+
+	if (!sigaction(signal, NULL, &action) && action.sa_handler == SIG_IGN)
+		return;
+	sigaddset(set, signal);
+}
+
 static int open_signals(struct agent *agent)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	add_unless_ignored(&set, SIGINT);
+	add_unless_ignored(&set, SIGTERM);
+	add_unless_ignored(&set, SIGHUP);
 	sigaddset(&set, SIGUSR1);
 	/* Before any thread starts, so that all inherit it. */
 	sigprocmask(SIG_BLOCK, &set, NULL);

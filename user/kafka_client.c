@@ -52,7 +52,10 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	client->events.error(client->opaque, err, reason);
 }
 
-/* On librdkafka's threads. Its connection messages repeat what on_error is told; what it thinks of the configuration is news. */
+/*
+ * On librdkafka's threads. Its connection messages repeat what on_error is told; what it thinks of
+ * the configuration is news.
+ */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *message)
 {
 	(void)rk;
@@ -72,7 +75,8 @@ static int make_headers(struct kafka_client *client, const struct kafka_config *
 
 		if (rd_kafka_header_add(client->headers, header->name, -1, header->value, -1))
 			return -ENOMEM;
-		client->headers_size += strlen(header->name) + strlen(header->value) + HEADER_OVERHEAD;
+		client->headers_size += strlen(header->name) + strlen(header->value) +
+					HEADER_OVERHEAD;
 	}
 	return 0;
 }
@@ -97,8 +101,8 @@ static size_t property(const struct kafka_client *client, const char *name)
 	return strtoul(value, NULL, 10);
 }
 
-static int make_producer(struct kafka_client *client, const struct config *config, size_t limit, char *why,
-			 size_t why_size)
+static int make_producer(struct kafka_client *client, const struct config *config, size_t limit,
+			 char *why, size_t why_size)
 {
 	rd_kafka_conf_t *conf;
 	char errstr[512];
@@ -129,8 +133,9 @@ static int make_producer(struct kafka_client *client, const struct config *confi
 	return 0;
 }
 
-int kafka_client__new(const struct config *config, size_t limit, const struct kafka_client_events *events,
-		      void *opaque, struct kafka_client **out, char *why, size_t why_size)
+int kafka_client__new(const struct config *config, size_t limit,
+		      const struct kafka_client_events *events, void *opaque,
+		      struct kafka_client **out, char *why, size_t why_size)
 {
 	struct kafka_client *client = calloc(1, sizeof(*client));
 	int err = -ENOMEM;
@@ -174,7 +179,8 @@ void kafka_client__free(struct kafka_client *client)
 	free(client);
 }
 
-static rd_kafka_resp_err_t send_with_headers(struct kafka_client *client, const rd_kafka_message_t *message)
+static rd_kafka_resp_err_t send_with_headers(struct kafka_client *client,
+					     const rd_kafka_message_t *message)
 {
 	rd_kafka_headers_t *headers = rd_kafka_headers_copy(client->headers);
 	rd_kafka_resp_err_t err;

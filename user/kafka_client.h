@@ -1,7 +1,7 @@
 /*
- * One librdkafka producer for one topic, from its creation to its end. After a failure it is not repaired but freed, and a
- * new one made: that keeps the idempotent producer's sequence whole whatever happened.
- * Owner: the Kafka sink; its thread alone, on which the events are called, too.
+ * One librdkafka producer for one topic, from its creation to its end. After a failure it is not
+ * repaired but freed, and a new one made: that keeps the idempotent producer's sequence whole
+ * whatever happened. Owner: the Kafka sink; its thread alone, on which the events are called, too.
  */
 #ifndef LOGTAP_KAFKA_CLIENT_H
 #define LOGTAP_KAFKA_CLIENT_H
@@ -14,19 +14,27 @@ struct config;
 struct kafka_client;
 
 struct kafka_client_events {
-	/* The delivery report of a message that send() has taken: `record` is the message's _private. */
+	/*
+	 * The delivery report of a message that send() has taken: `record` is the message's
+	 * _private.
+	 */
 	void (*delivered)(void *opaque, void *record, rd_kafka_resp_err_t err);
 	void (*error)(void *opaque, rd_kafka_resp_err_t err, const char *reason);
 };
 
-/* `limit` as for kafka_conf__new. 0, or -EINVAL or -ENOMEM with the reason in `why`. Brokers need not be reachable. */
-int kafka_client__new(const struct config *config, size_t limit, const struct kafka_client_events *events,
-		      void *opaque, struct kafka_client **out, char *why, size_t why_size);
+/*
+ * `limit` as for kafka_conf__new. 0, or -EINVAL or -ENOMEM with the reason in `why`. Brokers need
+ * not be reachable.
+ */
+int kafka_client__new(const struct config *config, size_t limit,
+		      const struct kafka_client_events *events, void *opaque,
+		      struct kafka_client **out, char *why, size_t why_size);
 void kafka_client__free(struct kafka_client *client);
 
 /*
- * Hands over the messages: payload, len, key, key_len and _private are read, err is set. The payloads stay the caller's
- * and must not move before the delivery report or kafka_client__free(). _QUEUE_FULL holds for all that follow.
+ * Hands over the messages: payload, len, key, key_len and _private are read, err is set. The
+ * payloads stay the caller's and must not move before the delivery report or kafka_client__free().
+ * _QUEUE_FULL holds for all that follow.
  */
 void kafka_client__send(struct kafka_client *client, rd_kafka_message_t *messages, int count);
 

@@ -23,7 +23,10 @@ static const struct name_value defaults[] = {
 	{ "socket.keepalive.enable", "true" },
 };
 
-/* What delivery rests on, whatever is passed through; the check of the configuration tells the user so. */
+/*
+ * What delivery rests on, whatever is passed through; the check of the configuration tells the user
+ * so.
+ */
 static const struct name_value guarantees[] = {
 	{ "enable.idempotence", "true" },
 	{ "acks", "all" },
@@ -31,7 +34,8 @@ static const struct name_value guarantees[] = {
 	{ "log.queue", "false" },
 };
 
-static int set(rd_kafka_conf_t *conf, const char *name, const char *value, char *why, size_t why_size)
+static int set(rd_kafka_conf_t *conf, const char *name, const char *value, char *why,
+	       size_t why_size)
 {
 	char errstr[512];
 
@@ -41,7 +45,8 @@ static int set(rd_kafka_conf_t *conf, const char *name, const char *value, char 
 	return -EINVAL;
 }
 
-static int set_brokers(rd_kafka_conf_t *conf, const struct kafka_config *kafka, char *why, size_t why_size)
+static int set_brokers(rd_kafka_conf_t *conf, const struct kafka_config *kafka, char *why,
+		       size_t why_size)
 {
 	char *list = NULL;
 	size_t len = 0;
@@ -62,8 +67,8 @@ static int set_brokers(rd_kafka_conf_t *conf, const struct kafka_config *kafka, 
 	return err;
 }
 
-static int set_all(rd_kafka_conf_t *conf, const struct name_value *properties, size_t count, char *why,
-		   size_t why_size)
+static int set_all(rd_kafka_conf_t *conf, const struct name_value *properties, size_t count,
+		   char *why, size_t why_size)
 {
 	int err = 0;
 

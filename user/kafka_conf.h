@@ -1,6 +1,6 @@
 /*
- * librdkafka's configuration out of ours: the defaults that suit a log shipper, then what the user passes
- * through, then what delivery rests on and nobody can change.
+ * librdkafka's configuration out of ours: the defaults that suit a log shipper, then what the user
+ * passes through, then what delivery rests on and nobody can change.
  */
 #ifndef LOGTAP_KAFKA_CONF_H
 #define LOGTAP_KAFKA_CONF_H
@@ -10,13 +10,12 @@
 
 struct config;
 
-/* Of a message of v2 batches that comes alone: batch header and the record's own, at their largest. */
-#define KAFKA_OVERHEAD 100
-
 /*
- * `limit`: the largest batch in bytes that the topic takes, 0 when it is not known. 0, or -EINVAL with the reason,
- * naming the property, in `why`. The caller owns *out until rd_kafka_new() has taken it.
+ * `limit`: the largest batch in bytes that the topic takes, 0 when it is not known. 0, or -EINVAL
+ * with the reason, naming the property, in `why`. The caller owns *out until rd_kafka_new() has
+ * taken it.
  */
-int kafka_conf__new(const struct config *config, size_t limit, rd_kafka_conf_t **out, char *why, size_t why_size);
+int kafka_conf__new(const struct config *config, size_t limit, rd_kafka_conf_t **out, char *why,
+		    size_t why_size);
 
 #endif

@@ -8,15 +8,17 @@
 
 #include "journal.h"
 #include "json.h"
-#include "kafka_conf.h"
 
 static const char mark[] = "\",\"partial\":\"max_size\"}";
 
 #define MARK_LEN (sizeof(mark) - 1)
+/* Of a batch with one record: the header of version 2 (61 bytes) and the record's own, at most. */
+#define OVERHEAD 100
 
-size_t kafka_limit__encoded(const struct journal_record *record, size_t value_len, size_t headers_size)
+size_t kafka_limit__encoded(const struct journal_record *record, size_t value_len,
+			    size_t headers_size)
 {
-	return KAFKA_OVERHEAD + headers_size + record->meta.key_len + value_len;
+	return OVERHEAD + headers_size + record->meta.key_len + value_len;
 }
 
 static bool is_base64(const char *text, size_t len)
@@ -27,7 +29,10 @@ static bool is_base64(const char *text, size_t len)
 	return true;
 }
 
-/* Whole groups of four, lest a base64 message end in one that cannot be decoded; plain words lose at most three bytes. */
+/*
+ * Whole groups of four, lest a base64 message end in one that cannot be decoded; plain words lose
+ * at most three bytes.
+ */
 static size_t cut_message(const char *message, size_t len, size_t max)
 {
 	size_t cut = json__cut(message, len, max);
@@ -35,8 +40,8 @@ static size_t cut_message(const char *message, size_t len, size_t max)
 	return cut < len && is_base64(message, cut) ? cut - cut % 4 : cut;
 }
 
-int kafka_limit__cut(const struct journal_record *record, size_t headers_size, size_t limit, char **out,
-		     size_t *out_len)
+int kafka_limit__cut(const struct journal_record *record, size_t headers_size, size_t limit,
+		     char **out, size_t *out_len)
 {
 	const struct journal_meta *meta = &record->meta;
 	size_t least = kafka_limit__encoded(record, meta->message_off + MARK_LEN, headers_size);
@@ -45,7 +50,8 @@ int kafka_limit__cut(const struct journal_record *record, size_t headers_size, s
 
 	if (!meta->message_off || least > limit)
 		return -EMSGSIZE;
-	message_len = cut_message(record->value + meta->message_off, meta->message_len, limit - least);
+	message_len = cut_message(record->value + meta->message_off, meta->message_len,
+				  limit - least);
 	value = malloc(meta->message_off + message_len + MARK_LEN);
 	if (!value)
 		return -ENOMEM;
@@ -64,7 +70,8 @@ static size_t read_answer(rd_kafka_event_t *event)
 
 	if (!event || rd_kafka_event_error(event))
 		return 0;
-	resources = rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &count);
+	resources = rd_kafka_DescribeConfigs_result_resources(
+		rd_kafka_event_DescribeConfigs_result(event), &count);
 	if (!count || rd_kafka_ConfigResource_error(resources[0]))
 		return 0;
 	entries = rd_kafka_ConfigResource_configs(resources[0], &count);
@@ -79,14 +86,17 @@ static size_t read_answer(rd_kafka_event_t *event)
 
 size_t kafka_limit__ask(rd_kafka_t *rk, const char *topic, int timeout_ms)
 {
-	rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
-	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+	rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC,
+									  topic);
+	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(
+		rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
 	rd_kafka_queue_t *answers = rd_kafka_queue_new(rk);
 	rd_kafka_event_t *event = NULL;
 	size_t limit = 0;
 	char errstr[256];
 
-	if (!rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, errstr, sizeof(errstr))) {
+	if (!rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, errstr,
+						       sizeof(errstr))) {
 		rd_kafka_DescribeConfigs(rk, &resource, 1, options, answers);
 		event = rd_kafka_queue_poll(answers, timeout_ms);
 		limit = read_answer(event);

@@ -10,16 +10,21 @@
 struct journal_record;
 
 /* Bytes of the record in a batch of its own, at most, its value being `value_len` long. */
-size_t kafka_limit__encoded(const struct journal_record *record, size_t value_len, size_t headers_size);
+size_t kafka_limit__encoded(const struct journal_record *record, size_t value_len,
+			    size_t headers_size);
 
 /*
- * A copy of the record's value with its message cut and marked, so that it is encoded in `limit` bytes. 0 and the caller's
- * *out, to be freed; -EMSGSIZE when it would not fit even without a message; -ENOMEM.
+ * A copy of the record's value with its message cut and marked, so that it is encoded in `limit`
+ * bytes. 0 and the caller's *out, to be freed; -EMSGSIZE when it would not fit even without a
+ * message; -ENOMEM.
  */
-int kafka_limit__cut(const struct journal_record *record, size_t headers_size, size_t limit, char **out,
-		     size_t *out_len);
+int kafka_limit__cut(const struct journal_record *record, size_t headers_size, size_t limit,
+		     char **out, size_t *out_len);
 
-/* Asks the brokers for the topic's max.message.bytes, for at most timeout_ms. 0 when they do not say. */
+/*
+ * Asks the brokers for the topic's max.message.bytes, for at most timeout_ms. 0 when they do not
+ * say.
+ */
 size_t kafka_limit__ask(rd_kafka_t *rk, const char *topic, int timeout_ms);
 
 #endif

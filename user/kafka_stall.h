@@ -1,8 +1,9 @@
 /*
- * Holds librdkafka back while a connected broker does not answer. Up to the present version, the idempotent producer's
- * broker thread polls without rest as long as a request is under way and other messages have lingered: for the length of
- * an outage that is one whole processor. It rests while the partitions are paused, so they are, until something happens.
- * Owner: the Kafka client; its thread alone.
+ * Holds librdkafka back while a connected broker does not answer. Up to the present version, the
+ * idempotent producer's broker thread polls without rest as long as a request is under way and
+ * other messages have lingered: for the length of an outage that is one whole processor. It rests
+ * while the partitions are paused, so they are, until something happens. Owner: the Kafka client;
+ * its thread alone.
  */
 #ifndef LOGTAP_KAFKA_STALL_H
 #define LOGTAP_KAFKA_STALL_H

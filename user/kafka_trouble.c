@@ -40,8 +40,8 @@ static void tell(struct kafka_trouble *trouble, rd_kafka_resp_err_t err, const c
 	log_warn("%s", text);
 }
 
-void kafka_trouble__failed(struct kafka_trouble *trouble, rd_kafka_resp_err_t err, const char *reason,
-			   uint64_t now_ms)
+void kafka_trouble__failed(struct kafka_trouble *trouble, rd_kafka_resp_err_t err,
+			   const char *reason, uint64_t now_ms)
 {
 	/* Taken back by us because of another failure, which was told. */
 	if (err != RD_KAFKA_RESP_ERR__PURGE_QUEUE && err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)

@@ -1,6 +1,7 @@
 /*
- * What is wrong with the delivery to Kafka, told in plain words when it begins and when it is over, not a
- * thousand times in between. Owner: the Kafka sink; its thread alone. All zero: nothing is wrong.
+ * What is wrong with the delivery to Kafka, told in plain words when it begins and when it is over,
+ * not a thousand times in between. Owner: the Kafka sink; its thread alone. All zero: nothing is
+ * wrong.
  */
 #ifndef LOGTAP_KAFKA_TROUBLE_H
 #define LOGTAP_KAFKA_TROUBLE_H
@@ -18,8 +19,8 @@ struct kafka_trouble {
 };
 
 /* A delivery failed, or a client could not be made. */
-void kafka_trouble__failed(struct kafka_trouble *trouble, rd_kafka_resp_err_t err, const char *reason,
-			   uint64_t now_ms);
+void kafka_trouble__failed(struct kafka_trouble *trouble, rd_kafka_resp_err_t err,
+			   const char *reason, uint64_t now_ms);
 /* The client reports an error. `waiting`: records wait, so that a broker out of reach matters. */
 void kafka_trouble__client_error(struct kafka_trouble *trouble, rd_kafka_resp_err_t err,
 				 const char *reason, bool waiting, uint64_t now_ms);

@@ -60,7 +60,8 @@ static struct kafka_record *take_spare(struct kafka_window *window)
 	return spare;
 }
 
-void kafka_window__add(struct kafka_window *window, struct journal *journal, const struct journal_record *record)
+void kafka_window__add(struct kafka_window *window, struct journal *journal,
+		       const struct journal_record *record)
 {
 	struct kafka_record *added = take_spare(window);
 

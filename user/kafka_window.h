@@ -1,6 +1,7 @@
 /*
- * The records that were read from the journals and are not acknowledged yet, in reading order: first those handed
- * to the client, then those still to be sent. Bounded. Owner: the Kafka sink; its thread alone.
+ * The records that were read from the journals and are not acknowledged yet, in reading order:
+ * first those handed to the client, then those still to be sent. Bounded. Owner: the Kafka sink;
+ * its thread alone.
  */
 #ifndef LOGTAP_KAFKA_WINDOW_H
 #define LOGTAP_KAFKA_WINDOW_H
@@ -15,7 +16,7 @@ struct kafka_record {
 	TAILQ_ENTRY(kafka_record) link;
 	struct journal *journal;
 	struct journal_record record;
-	char *cut;               /* the value that is sent instead of the record's; NULL: the record's. Owned. */
+	char *cut;               /* owned; sent instead of the record's value, unless NULL */
 	size_t cut_len;
 };
 
@@ -27,13 +28,16 @@ void kafka_window__free(struct kafka_window *window);
 
 bool kafka_window__full(const struct kafka_window *window);
 /* The journal's record becomes the last one, to be sent. The window must not be full. */
-void kafka_window__add(struct kafka_window *window, struct journal *journal, const struct journal_record *record);
+void kafka_window__add(struct kafka_window *window, struct journal *journal,
+		       const struct journal_record *record);
 /* Takes the record out and frees its cut value. */
 void kafka_window__remove(struct kafka_window *window, struct kafka_record *record);
 
 /* The first record still to be sent, or NULL. */
 struct kafka_record *kafka_window__unsent(const struct kafka_window *window);
-/* `first` is from now on the first record still to be sent; all before it are sent. NULL: all are. */
+/*
+ * `first` is from now on the first record still to be sent; all before it are sent. NULL: all are.
+ */
 void kafka_window__set_unsent(struct kafka_window *window, struct kafka_record *first);
 /* Everything is to be sent, oldest first. Returns how many records that had been sent before. */
 size_t kafka_window__rewind(struct kafka_window *window);

@@ -1,6 +1,7 @@
 #include "mounts.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,19 +48,22 @@ void mounts__free(struct mounts *mounts)
 	free(mounts);
 }
 
+static bool is_octal(char c)
+{
+	return c >= '0' && c <= '7';
+}
+
 /* Space, tab, newline and backslash stand as \ooo in mountinfo. In place. */
 static void unescape(char *text)
 {
 	char *out = text;
 
-	for (; *text; text++) {
-		unsigned int code;
-
-		if (*text == '\\' && sscanf(text + 1, "%3o", &code) == 1) {
-			*out++ = code;
-			text += 3;
+	while (*text) {
+		if (*text == '\\' && is_octal(text[1]) && is_octal(text[2]) && is_octal(text[3])) {
+			*out++ = (text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0');
+			text += 4;
 		} else {
-			*out++ = *text;
+			*out++ = *text++;
 		}
 	}
 	*out = 0;
@@ -68,11 +72,13 @@ static void unescape(char *text)
 static int add(struct mounts *mounts, const char *line)
 {
 	struct mount *list;
-	struct mount mount;
+	struct mount mount = { 0 };
 	unsigned int major, minor;
 
-	if (sscanf(line, "%*u %*u %u:%u %ms %ms", &major, &minor, &mount.root, &mount.point) != 4)
+	if (sscanf(line, "%*u %*u %u:%u %ms %ms", &major, &minor, &mount.root, &mount.point) != 4) {
+		free(mount.root);
 		return 0;
+	}
 	unescape(mount.root);
 	unescape(mount.point);
 	mount.dev = major << 20 | minor;

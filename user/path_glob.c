@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Matches one character against the set behind '['; *end is behind its ']'. A set without an end is a plain '['. */
+/* Matches one character against the set behind '['; *end is behind its ']'. A set that does not end in its name is a plain '['. */
 static bool set_matches(const char *set, char c, const char **end)
 {
 	bool inverted = *set == '!' || *set == '^';
@@ -11,8 +11,8 @@ static bool set_matches(const char *set, char c, const char **end)
 	bool found = false;
 	bool first = true;
 
-	for (; *p && (first || *p != ']'); p++, first = false) {
-		if (p[1] == '-' && p[2] && p[2] != ']') {
+	for (; *p && *p != '/' && (first || *p != ']'); p++, first = false) {
+		if (p[1] == '-' && p[2] && p[2] != ']' && p[2] != '/') {
 			found |= (unsigned char)*p <= (unsigned char)c &&
 				 (unsigned char)c <= (unsigned char)p[2];
 			p += 2;
@@ -20,7 +20,7 @@ static bool set_matches(const char *set, char c, const char **end)
 			found |= *p == c;
 		}
 	}
-	if (!*p) {
+	if (*p != ']') {
 		*end = set;
 		return c == '[';
 	}
@@ -48,43 +48,60 @@ static bool element_matches(const char **glob, char c)
 	}
 }
 
-/* A `**` in front of `glob` has just been read: any part of the path may be it, whole directories if a slash follows. */
-static bool deep_matches(const char *glob, const char *path)
-{
-	bool directories = *glob == '/';
+/* Where to go on when what follows a star does not match: its rest against the path one byte, or one directory, further on. */
+struct retry {
+	const char *glob;
+	const char *path;
+	bool directories;
+};
 
-	if (directories && path_glob__matches(glob + 1, path))
-		return true;
-	for (; *path; path++) {
-		if (directories && *path != '/')
-			continue;
-		if (path_glob__matches(glob, path))
-			return true;
-	}
-	return !*glob;
+/* Moves *path to the next place where the rest of a star may begin. */
+static bool next_place(struct retry *retry, const char **glob, const char **path)
+{
+	const char *p = retry->path;
+
+	if (!retry->glob || !*p)
+		return false;
+	p = retry->directories ? strchr(p + 1, '/') : p + 1;
+	if (!p)
+		return false;
+	retry->path = p;
+	*path = p;
+	*glob = retry->glob;
+	return true;
 }
 
-static bool star_matches(const char *glob, const char *path)
-{
-	for (;; path++) {
-		if (path_glob__matches(glob, path))
-			return true;
-		if (!*path || *path == '/')
-			return false;
-	}
-}
-
+/*
+ * Only the last star of each kind is ever retried: what came before it matched as early as it could, which leaves the star the
+ * most to take. So the time is bounded by the path's length, squared, times the glob's, whatever a container calls its files.
+ */
 bool path_glob__matches(const char *glob, const char *path)
 {
-	for (; *glob; path++) {
-		if (glob[0] == '*' && glob[1] == '*')
-			return deep_matches(glob + 2, path);
-		if (*glob == '*')
-			return star_matches(glob + 1, path);
-		if (!*path || !element_matches(&glob, *path))
-			return false;
+	struct retry star = { 0 }, deep = { 0 };
+
+	while (*glob || *path) {
+		if (!strncmp(glob, "/**/", 4) && *path == '/') {
+			/* Its second slash is the next one, or this one when it is no directory at all. */
+			glob += 3;
+			deep = (struct retry){ glob, path, true };
+			star.glob = NULL;
+		} else if (glob[0] == '*' && glob[1] == '*') {
+			glob += 2;
+			deep = (struct retry){ glob, path, false };
+			star.glob = NULL;
+		} else if (*glob == '*') {
+			star = (struct retry){ ++glob, path, false };
+		} else if (*glob && *path && element_matches(&glob, *path)) {
+			path++;
+		} else if (star.glob && *star.path != '/' && next_place(&star, &glob, &path)) {
+			continue;
+		} else {
+			star.glob = NULL;
+			if (!next_place(&deep, &glob, &path))
+				return false;
+		}
 	}
-	return !*path;
+	return true;
 }
 
 static bool is_special(char c)
@@ -112,7 +129,8 @@ struct name_pattern path_glob__name_pattern(const char *glob)
 	uint64_t value, mask;
 	size_t head = 0, tail = 0;
 
-	while (head < length && head < 8 && !is_special(name[head]))
+	/* A `**` may take slashes: then only what follows it is surely in the last name. */
+	while (!strstr(name, "**") && head < length && head < 8 && !is_special(name[head]))
 		head++;
 	while (tail < length && tail < 8 && !is_special(name[length - 1 - tail]))
 		tail++;

@@ -263,6 +263,8 @@ static void *run(void *argument)
 	}
 	while (drain(shard) && !__atomic_load_n(&shard->abandon, __ATOMIC_RELAXED))
 		;
+	/* Also what was opened while the ring was full: all of it is lost, and that is told. */
+	scan_slots(shard);
 	finish_streams(shard);
 	return NULL;
 }

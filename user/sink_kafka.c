@@ -21,11 +21,17 @@
 #define BATCH_RECORDS 256
 /* Records in the window at most, whatever the client's queue takes. */
 #define WINDOW_MAX 1000000
-/* After new records ended, rest this long before asking to be woken by the next: a wake-up a record costs more than it. */
+/*
+ * After new records ended, rest this long before asking to be woken by the next: a wake-up a record
+ * costs more than it.
+ */
 #define REST_MS 10
 /* Nothing is expected to happen: look after `stop` and the like. */
 #define IDLE_MS 1000
-/* How long what is on its way may take to be reported after a failure, before it counts as failed as well. */
+/*
+ * How long what is on its way may take to be reported after a failure, before it counts as failed
+ * as well.
+ */
 #define SETTLE_MS 10000
 #define ASK_LIMIT_MS 3000
 #define BACKOFF_MIN_MS 1000
@@ -36,26 +42,26 @@
 enum kafka_phase {
 	SENDING,                 /* records go from the journals to the client */
 	SETTLING,                /* a delivery failed: nothing new until the rest is reported */
-	BACKING_OFF,             /* no client; a new one will send everything unacknowledged again */
+	BACKING_OFF,             /* no client; a new one will send again what is left */
 };
 
 struct kafka {
 	struct sink_context context;
-	struct kafka_client *client;     /* NULL while backing off */
+	struct kafka_client *client; /* NULL while backing off */
 	struct kafka_window *window;
 	struct kafka_trouble trouble;
 	enum kafka_phase phase;
-	uint64_t phase_end_ms;           /* when settling or backing off is over */
+	uint64_t phase_end_ms;  /* when settling or backing off is over */
 	uint64_t backoff_ms;
-	uint64_t failed_ms;              /* of the last failure */
-	size_t in_flight;                /* handed to the client, not reported */
-	size_t limit;                    /* of an encoded record in bytes; 0: what the client takes */
-	bool failed;                     /* in a way that needs a new client */
-	bool oversized;                  /* because a batch was over the broker's limit */
-	bool delivered;                  /* once at least: the way is known to work */
+	uint64_t failed_ms;     /* of the last failure */
+	size_t in_flight;       /* handed to the client, not reported */
+	size_t limit;           /* of an encoded record in bytes; 0: what the client takes */
+	bool failed;            /* in a way that needs a new client */
+	bool oversized;         /* because a batch was over the broker's limit */
+	bool delivered;         /* once at least: the way is known to work */
 	bool drop_told;
-	bool rested;                     /* since records were read last */
-	unsigned int turn;               /* the journal to be read first */
+	bool rested;            /* since records were read last */
+	unsigned int turn;      /* the journal to be read first */
 };
 
 static uint64_t now_ms(void)
@@ -75,7 +81,8 @@ static void kafka__acknowledge(struct kafka *kafka, struct kafka_record *record)
 static void kafka__fail(struct kafka *kafka, rd_kafka_resp_err_t err)
 {
 	kafka->failed = true;
-	if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || err == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
+	if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+	    err == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
 		kafka->oversized = true;
 	else
 		kafka_trouble__failed(&kafka->trouble, err, rd_kafka_err2str(err), now_ms());
@@ -110,9 +117,12 @@ static void kafka__on_error(void *opaque, rd_kafka_resp_err_t err, const char *r
 	counters__add(kafka->context.counters, COUNTER_sink_errors, 1);
 	if (err == RD_KAFKA_RESP_ERR__FATAL)
 		kafka->failed = true;
-	/* A broker may close an idle connection: no harm while nothing waits and it is known to work. */
-	kafka_trouble__client_error(&kafka->trouble, err, reason, kafka->in_flight || !kafka->delivered,
-				    now_ms());
+	/*
+	 * A broker may close an idle connection: no harm while nothing waits and it is known to
+	 * work.
+	 */
+	kafka_trouble__client_error(&kafka->trouble, err, reason,
+				    kafka->in_flight || !kafka->delivered, now_ms());
 }
 
 static int kafka__connect(struct kafka *kafka, char *why, size_t why_size)
@@ -122,8 +132,8 @@ static int kafka__connect(struct kafka *kafka, char *why, size_t why_size)
 		.error = kafka__on_error,
 	};
 
-	return kafka_client__new(kafka->context.config, kafka->limit, &events, kafka, &kafka->client, why,
-				 why_size);
+	return kafka_client__new(kafka->context.config, kafka->limit, &events, kafka,
+				 &kafka->client, why, why_size);
 }
 
 static void kafka__close(void *state)
@@ -154,7 +164,8 @@ static int kafka__open(const struct sink_context *context, void **state)
 		goto fail;
 	}
 	capacity = kafka_client__capacity(kafka->client);
-	err = kafka_window__new(capacity && capacity < WINDOW_MAX ? capacity : WINDOW_MAX, &kafka->window);
+	err = kafka_window__new(capacity && capacity < WINDOW_MAX ? capacity : WINDOW_MAX,
+				&kafka->window);
 	if (err)
 		goto fail;
 	*state = kafka;
@@ -172,7 +183,10 @@ static void kafka__wait(const struct kafka *kafka, uint64_t ms)
 	};
 	eventfd_t count;
 
-	/* The journals write data_fd once for a follower that found nothing: it wakes no second time unless read. */
+	/*
+	 * The journals write data_fd once for a follower that found nothing: it wakes no second
+	 * time unless read.
+	 */
 	if (poll(fds, 2, ms) > 0 && fds[0].revents)
 		eventfd_read(kafka->context.data_fd, &count);
 }
@@ -180,8 +194,9 @@ static void kafka__wait(const struct kafka *kafka, uint64_t ms)
 static void kafka__drop(struct kafka *kafka, struct kafka_record *record, size_t limit)
 {
 	if (!kafka->drop_told)
-		log_error("topic %s takes %zu bytes at most: a record does not fit even without its message and is dropped; "
-			  "so will others be, see sink_records_dropped",
+		log_error("topic %s takes %zu bytes at most: a record that does not fit even "
+			  "without its message is dropped, and others like it will be; see "
+			  "sink_records_dropped",
 			  kafka->context.config->kafka.topic, limit);
 	kafka->drop_told = true;
 	counters__add(kafka->context.counters, COUNTER_sink_records_dropped, 1);
@@ -226,7 +241,8 @@ static int kafka__collect(struct kafka *kafka, rd_kafka_message_t *messages)
 			messages[count++] = (rd_kafka_message_t){
 				.payload = record->cut ? record->cut : (char *)record->record.value,
 				.len = value_len(record),
-				.key = record->record.meta.key_len ? (char *)record->record.key : NULL,
+				.key = record->record.meta.key_len ? (char *)record->record.key
+								   : NULL,
 				.key_len = record->record.meta.key_len,
 				._private = record,
 			};
@@ -255,8 +271,10 @@ static bool kafka__send(struct kafka *kafka)
 			else
 				kafka->in_flight++;
 		}
-		if (kafka->failed || !count)
+		if (kafka->failed)
 			return false;
+		if (!count)
+			return !kafka_window__unsent(kafka->window);
 	}
 	return true;
 }
@@ -268,10 +286,12 @@ static bool kafka__read(struct kafka *kafka)
 	bool any = false;
 
 	for (unsigned int i = 0; i < journals_count; i++) {
-		struct journal *journal = kafka->context.journals[(kafka->turn + i) % journals_count];
+		struct journal *journal =
+			kafka->context.journals[(kafka->turn + i) % journals_count];
 		struct journal_record record;
 
-		for (unsigned int n = 0; n < BATCH_RECORDS && !kafka_window__full(kafka->window); n++) {
+		for (unsigned int n = 0; n < BATCH_RECORDS && !kafka_window__full(kafka->window);
+		     n++) {
 			if (journal__next(journal, &record) != 1)
 				break;
 			kafka_window__add(kafka->window, journal, &record);
@@ -303,8 +323,8 @@ static void kafka__lower_limit(struct kafka *kafka)
 	size_t said = kafka_client__ask_limit(kafka->client, ASK_LIMIT_MS);
 
 	kafka->limit = said && said < now ? said : now / 2;
-	log_warn("topic %s refuses batches that %zu bytes allow: from now on longer records than %zu bytes are cut and "
-		 "marked partial: max_size",
+	log_warn("topic %s refuses batches of up to %zu bytes: from now on records longer than "
+		 "%zu bytes are cut and marked partial: max_size",
 		 kafka->context.config->kafka.topic, now, kafka->limit);
 }
 
@@ -340,7 +360,8 @@ static void kafka__start_sending(struct kafka *kafka)
 	kafka->failed = false;
 	kafka->oversized = false;
 	kafka->in_flight = 0;
-	counters__add(kafka->context.counters, COUNTER_sink_records_retried, kafka_window__rewind(kafka->window));
+	counters__add(kafka->context.counters, COUNTER_sink_records_retried,
+		      kafka_window__rewind(kafka->window));
 	kafka->phase = SENDING;
 }
 
