@@ -1,6 +1,7 @@
 # make            builds build/logtap; make deps installs what that needs
 # make run        shows it: a container logs, its lines come out as JSON
 # make test       unit tests, then end-to-end tests in a guest
+# make fuzz       fuzzes the parsers of untrusted bytes, SECONDS=60 each
 # make bench      instructions a write (guest) and lines a second (here)
 # make clean      removes what was built; distclean also what was downloaded
 #
@@ -91,13 +92,34 @@ run:
 test:
 	@docker/packages.sh build run test
 	@$(MAKE) --no-print-directory all unit-tests
-	@tests/run $(UNIT_TESTS)
+	@BUILD=$(BUILD) tests/run
 
 test-unit: unit-tests
-	@tests/unit/run $(UNIT_TESTS)
+	@BUILD=$(BUILD) tests/unit/run
 
 test-e2e: all
 	@tests/e2e/run $(CASE)
+
+# Fuzzing: each of tests/fuzz for SECONDS, with clang's libFuzzer, ASan and UBSan.
+
+SECONDS ?= 60
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_FLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+$(BUILD)/fuzz/user/%.o: user/%.c Makefile | $(SKELETON)
+	@mkdir -p $(@D)
+	$(call say,"CC -fsanitize=fuzzer",$<)
+	$(Q)$(CLANG) $(CPPFLAGS_ALL) -std=gnu11 $(WARNINGS) -pthread $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(patsubst user/%.c,$(BUILD)/fuzz/user/%.o,$(filter-out user/main.c,$(SOURCES)))
+	$(call say,FUZZ,$<)
+	$(Q)$(CLANG) $(CPPFLAGS_ALL) -std=gnu11 $(WARNINGS) -pthread $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+fuzz: $(FUZZERS)
+	@mkdir -p $(BUILD)/fuzz/corpus
+	@for f in $(FUZZERS); do echo "$$f for $(SECONDS) s"; mkdir -p $(BUILD)/fuzz/corpus/$${f##*/}; \
+		$$f -max_total_time=$(SECONDS) -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus/$${f##*/} \
+			2>$$f.log || { tail -n 40 $$f.log; exit 1; }; tail -n 1 $$f.log; done
 
 clean:
 	@[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +
@@ -108,4 +130,5 @@ distclean:
 -include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(BUILD)/capture.bpf.d
 
 .DELETE_ON_ERROR:
-.PHONY: all deps run test test-unit test-e2e unit-tests clean distclean
+.SECONDARY:
+.PHONY: all deps run fuzz test test-unit test-e2e unit-tests clean distclean

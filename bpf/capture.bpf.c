@@ -38,7 +38,6 @@ static __always_inline int on_write(struct kiocb *iocb, struct iov_iter *iter, l
 
 WRITE_HOOK(pipe_write)
 WRITE_HOOK(anon_pipe_write)
-WRITE_HOOK(generic_file_write_iter)
 WRITE_HOOK(shmem_file_write_iter)
 WRITE_HOOK(ext4_file_write_iter)
 WRITE_HOOK(xfs_file_write_iter)
@@ -46,6 +45,17 @@ WRITE_HOOK(btrfs_file_write_iter)
 WRITE_HOOK(f2fs_file_write_iter)
 WRITE_HOOK(fuse_file_write_iter)
 WRITE_HOOK(ovl_write_iter)
+
+/* FUSE with a write-back cache comes through here too, with the same inode, after its own function was hooked. */
+SEC("fexit/generic_file_write_iter")
+int BPF_PROG(generic_file_write_iter_exit, struct kiocb *iocb, struct iov_iter *iter, long ret)
+{
+	struct inode *inode = iocb->ki_filp->f_inode;
+
+	if (!filter[filter_index(inode->i_ino)] || inode->i_sb->s_magic == FUSE_SUPER_MAGIC)
+		return 0;
+	return capture_write(inode, iter, ret);
+}
 
 /* Containers' pipes. */
 
@@ -96,10 +106,14 @@ int BPF_PROG(sched_process_exec, struct task_struct *task, pid_t old_pid, struct
 	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 	u64 id = BPF_CORE_READ(cgroup, kn, id);
 	u8 entered = 1;
+	long err;
 
 	if (!BPF_CORE_READ(cgroup, level) || in_init_mount_namespace(task))
 		return 0;
-	if (bpf_map_update_elem(&entered_cgroups, &id, &entered, BPF_NOEXIST))
+	err = bpf_map_update_elem(&entered_cgroups, &id, &entered, BPF_NOEXIST);
+	if (err && err != -EEXIST)
+		__sync_fetch_and_add(&unregistered, 1);
+	if (err)
 		return 0;
 	task = topmost_in_cgroup(task, cgroup);
 	register_standard_pipe(task, 1, STREAM_STDOUT);
@@ -150,22 +164,14 @@ SEC("fexit/pipe_release")
 int BPF_PROG(pipe_release_exit, struct inode *inode, struct file *file, int ret)
 {
 	struct pipe_inode_info *pipe = inode->i_pipe;
-	struct stream_key key;
-	struct stream_value *value;
 
 	if (!filter[filter_index(inode->i_ino)])
 		return 0;
-	key = inode_key(inode);
 	/* The last file of a pipe takes the pipe from its inode. */
-	if (!pipe) {
-		close_stream(&key);
-		return 0;
-	}
-	if (!(file->f_mode & FMODE_WRITE) || BPF_CORE_READ(pipe, writers))
-		return 0;
-	value = bpf_map_lookup_elem(&streams, &key);
-	if (value)
-		set_slot_state(value->slot, value->generation, SLOT_EOF);
+	if (!pipe)
+		close_stream(inode);
+	else if ((file->f_mode & FMODE_WRITE) && !BPF_CORE_READ(pipe, writers))
+		end_stream(inode);
 	return 0;
 }
 
@@ -181,11 +187,12 @@ int BPF_PROG(security_file_open_exit, struct file *file, int ret)
 }
 
 /*
- * The last writer of a file goes. A new one may come at the same moment: its open counts it as a writer before it looks for
- * the stream, and here the stream is removed before the writers are counted again, so one of the two sees the other.
+ * The last writer of a file has gone: it is no longer counted when the file is freed. A new one may come at the same moment: its open
+ * counts it as a writer before it looks for the stream, and here the stream is removed before the writers are counted again, so
+ * one of the two sees the other. The inode may be gone already, and its stream with it; its memory is still readable.
  */
-SEC("fentry/__fput")
-int BPF_PROG(fput_enter, struct file *file)
+SEC("fentry/security_file_free")
+int BPF_PROG(security_file_free_enter, struct file *file)
 {
 	struct inode *inode = file->f_inode;
 	struct stream_value *found, value;
@@ -193,21 +200,21 @@ int BPF_PROG(fput_enter, struct file *file)
 
 	if (!(file->f_mode & FMODE_WRITE) || !inode || !filter[filter_index(inode->i_ino)])
 		return 0;
-	if ((inode->i_mode & S_IFMT) != S_IFREG || inode->i_writecount.counter > 1)
+	if ((inode->i_mode & S_IFMT) != S_IFREG || inode->i_writecount.counter > 0)
 		return 0;
 	key = inode_key(inode);
 	found = bpf_map_lookup_elem(&streams, &key);
 	if (!found)
 		return 0;
 	value = *found;
-	if (!unpublish_stream(&key))
+	if (!unpublish_stream(&key, inode->i_ino))
 		return 0;
-	if (BPF_CORE_READ(inode, i_writecount.counter) > 1 &&
+	if (BPF_CORE_READ(inode, i_writecount.counter) > 0 &&
 	    !bpf_map_update_elem(&streams, &key, &value, BPF_NOEXIST)) {
-		filter_add(key.ino, 1);
+		filter_add(inode->i_ino, 1);
 		return 0;
 	}
-	set_slot_state(value.slot, value.generation, SLOT_CLOSED);
+	close_slot(value.slot, value.generation);
 	return 0;
 }
 
@@ -215,12 +222,8 @@ int BPF_PROG(fput_enter, struct file *file)
 SEC("fentry/__destroy_inode")
 int BPF_PROG(destroy_inode_enter, struct inode *inode)
 {
-	struct stream_key key;
-
-	if (!filter[filter_index(inode->i_ino)])
-		return 0;
-	key = inode_key(inode);
-	close_stream(&key);
+	if (filter[filter_index(inode->i_ino)])
+		close_stream(inode);
 	return 0;
 }
 

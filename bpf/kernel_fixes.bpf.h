@@ -37,9 +37,9 @@ static __always_inline enum iter_kind iter_kind(struct iov_iter *iter)
 	unsigned int type;
 
 	if (bpf_core_field_exists(struct iov_iter___iter_type, iter_type))
-		type = BPF_CORE_READ((struct iov_iter___iter_type *)iter, iter_type);
+		type = ((struct iov_iter___iter_type *)iter)->iter_type;
 	else
-		type = BPF_CORE_READ((struct iov_iter___type *)iter, type) & ~1U;
+		type = ((struct iov_iter___type *)iter)->type & ~1U;
 
 	if (bpf_core_enum_value_exists(enum iter_type___any, ITER_UBUF___any) &&
 	    type == bpf_core_enum_value(enum iter_type___any, ITER_UBUF___any))
@@ -51,8 +51,11 @@ static __always_inline enum iter_kind iter_kind(struct iov_iter *iter)
 
 static __always_inline u64 iter_ubuf(struct iov_iter *iter)
 {
-	/* A helper, not a load: the union's first member is a pointer, and 6.1's verifier would not let it be computed with. */
-	return (u64)BPF_CORE_READ((struct iov_iter___ubuf *)iter, ubuf);
+	u64 ubuf = (u64)((struct iov_iter___ubuf *)iter)->ubuf;
+
+	/* The union's first member is a pointer, with which 6.1's verifier would not let us compute. Negated, it is a number. */
+	asm volatile("%0 = -%0\n\t%0 = -%0" : "+r"(ubuf));
+	return ubuf;
 }
 
 static __always_inline const struct iovec *iter_iov(struct iov_iter *iter)

@@ -6,6 +6,7 @@
 #define LOGTAP_STREAMS_BPF_H
 
 #define PIPEFS_MAGIC 0x50495045
+#define FUSE_SUPER_MAGIC 0x65735546
 #define S_IFMT 0170000
 #define S_IFREG 0100000
 #define S_IFIFO 0010000
@@ -19,9 +20,11 @@ static __always_inline void filter_add(u64 ino, int n)
 	__sync_fetch_and_add(&filter[filter_index(ino)], n);
 }
 
+#define EEXIST 17
+
 static __always_inline struct stream_key inode_key(struct inode *inode)
 {
-	struct stream_key key = { .ino = inode->i_ino, .dev = inode->i_sb->s_dev };
+	struct stream_key key = { .inode = (u64)inode };
 
 	return key;
 }
@@ -44,8 +47,8 @@ static __always_inline u32 shard_of(u64 id)
 }
 
 /* Starts the slot's next life. A container's streams share its shard, so that what is known of it stays on one thread. */
-static __always_inline void fill_slot(struct stream_slot *slot, const struct stream_key *key, u64 magic,
-				      u32 kind, u32 flags, struct task_struct *task)
+static __always_inline void fill_slot(struct stream_slot *slot, struct inode *inode, u32 kind, u32 flags,
+				      struct task_struct *task)
 {
 	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 
@@ -56,15 +59,16 @@ static __always_inline void fill_slot(struct stream_slot *slot, const struct str
 		slot->flags |= SLOT_PID_NAMESPACE;
 	if (BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) != init_mount_namespace)
 		slot->flags |= SLOT_MOUNT_NAMESPACE;
-	slot->ino = key->ino;
-	slot->dev = key->dev;
-	slot->magic = magic;
+	slot->inode = (u64)inode;
+	slot->ino = BPF_CORE_READ(inode, i_ino);
+	slot->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	slot->magic = BPF_CORE_READ(inode, i_sb, s_magic);
+	slot->eof = 0;
 	slot->cgroup_id = BPF_CORE_READ(cgroup, kn, id);
-	slot->shard = shard_of(kind == STREAM_FILE ? key->ino : slot->cgroup_id);
+	slot->shard = shard_of(kind == STREAM_FILE ? slot->ino : slot->cgroup_id);
 	slot->path[0] = 0;
 	slot->names_length = 0;
 	read_cgroup_names(BPF_CORE_READ(cgroup, kn), slot->cgroup);
-	slot->state = SLOT_OPEN;
 }
 
 /*
@@ -89,17 +93,21 @@ static __always_inline void publish_stream(const struct stream_key *key, u32 ind
 					   struct stream_slot *slot)
 {
 	struct stream_value value = { .slot = index, .generation = slot->generation };
-	long err = bpf_map_update_elem(&streams, key, &value, BPF_NOEXIST);
+	long err;
 
+	/* From here on user space may look at the slot: all of it must be filled. */
+	barrier();
+	slot->state = SLOT_OPEN;
+	err = bpf_map_update_elem(&streams, key, &value, BPF_NOEXIST);
 	if (err) {
-		/* Somebody registered it at the same moment, or the map is full. */
-		slot->state = SLOT_FREE;
-		bpf_map_push_elem(&free_slots, &index, 0);
-		if (err != -17 /* EEXIST */)
+		/* Somebody registered it at the same moment, or the map is full. User space may have seen it: it frees the slot. */
+		slot->state = SLOT_CLOSED;
+		send_hint(RECORD_CLOSED, index, slot);
+		if (err != -EEXIST)
 			__sync_fetch_and_add(&unregistered, 1);
 		return;
 	}
-	filter_add(key->ino, 1);
+	filter_add(slot->ino, 1);
 	send_hint(RECORD_OPENED, index, slot);
 }
 
@@ -112,15 +120,14 @@ static __always_inline bool is_anonymous_pipe(struct inode *inode)
 static __always_inline void register_pipe(struct inode *inode, u32 kind, u32 flags,
 					  struct task_struct *task)
 {
-	struct stream_key key = { .ino = BPF_CORE_READ(inode, i_ino),
-				  .dev = BPF_CORE_READ(inode, i_sb, s_dev) };
+	struct stream_key key = inode_key(inode);
 	struct stream_slot *slot;
 	u32 index;
 
 	slot = take_slot(&key, &index);
 	if (!slot)
 		return;
-	fill_slot(slot, &key, PIPEFS_MAGIC, kind, flags, task);
+	fill_slot(slot, inode, kind, flags, task);
 	publish_stream(&key, index, slot);
 }
 
@@ -159,13 +166,15 @@ static __always_inline bool name_matches(struct dentry *dentry)
 /* The path inside the file system, which user space can turn into the host's path whatever mounts the writer sees. */
 static __always_inline void read_names(struct dentry *dentry, struct stream_slot *slot)
 {
+	bool whole = false;
 	u32 used = 0;
 
 	for (int i = 0; i < NAMES_DEPTH; i++) {
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
 		long n;
 
-		if (!parent || parent == dentry || used > SLOT_PATH_SIZE - 256)
+		whole = parent == dentry;
+		if (!parent || whole || used > SLOT_PATH_SIZE - 256)
 			break;
 		n = bpf_probe_read_kernel_str(&slot->names[used], 256,
 					      BPF_CORE_READ(dentry, d_name.name));
@@ -174,7 +183,7 @@ static __always_inline void read_names(struct dentry *dentry, struct stream_slot
 		used += n & 511;
 		dentry = parent;
 	}
-	slot->names_length = used;
+	slot->names_length = whole ? used : 0;
 }
 
 static __always_inline bool is_log_file(struct file *file)
@@ -194,7 +203,7 @@ static __always_inline void register_file(struct file *file, u32 flags, struct t
 	slot = take_slot(&key, &index);
 	if (!slot)
 		return;
-	fill_slot(slot, &key, file->f_inode->i_sb->s_magic, STREAM_FILE, flags, task);
+	fill_slot(slot, file->f_inode, STREAM_FILE, flags, task);
 	/* Too long for the slot, or gone: an empty path matches nothing and user space says so. */
 	if (bpf_d_path(&file->f_path, slot->path, sizeof(slot->path)) < 0)
 		slot->path[0] = 0;
@@ -203,36 +212,54 @@ static __always_inline void register_file(struct file *file, u32 flags, struct t
 }
 
 /* Removes the stream from the writers' sight. True for the one caller that did it. */
-static __always_inline bool unpublish_stream(const struct stream_key *key)
+static __always_inline bool unpublish_stream(const struct stream_key *key, u64 ino)
 {
 	if (bpf_map_delete_elem(&streams, key))
 		return false;
 	/* Also the full barrier that fput_enter needs between this removal and its second look at the writers. */
-	filter_add(key->ino, -1);
+	filter_add(ino, -1);
 	return true;
 }
 
-static __always_inline void set_slot_state(u32 index, u32 generation, u32 state)
+static __always_inline void close_slot(u32 index, u32 generation)
 {
 	struct stream_slot *slot = bpf_map_lookup_elem(&slots, &index);
 
 	if (!slot || slot->generation != generation)
 		return;
-	if (slot->state < state)
-		slot->state = state;
+	slot->state = SLOT_CLOSED;
 	send_hint(RECORD_CLOSED, index, slot);
 }
 
-static __always_inline void close_stream(const struct stream_key *key)
+/* Nobody holds the pipe for writing now; somebody may again, who has it open for reading. */
+static __always_inline void end_stream(struct inode *inode)
 {
-	struct stream_value *found = bpf_map_lookup_elem(&streams, key);
+	struct stream_key key = inode_key(inode);
+	struct stream_value *value = bpf_map_lookup_elem(&streams, &key);
+	struct stream_slot *slot;
+	u32 index;
+
+	if (!value)
+		return;
+	index = value->slot;
+	slot = bpf_map_lookup_elem(&slots, &index);
+	if (!slot || slot->inode != key.inode)
+		return;
+	slot->eof = 1;
+	send_hint(RECORD_CLOSED, index, slot);
+}
+
+static __always_inline void close_stream(struct inode *inode)
+{
+	struct stream_key key = inode_key(inode);
+	struct stream_value *found = bpf_map_lookup_elem(&streams, &key);
 	struct stream_value value;
 
 	if (!found)
 		return;
 	value = *found;
-	if (unpublish_stream(key))
-		set_slot_state(value.slot, value.generation, SLOT_CLOSED);
+	if (unpublish_stream(&key, inode->i_ino))
+		close_slot(value.slot, value.generation);
 }
 
 #endif

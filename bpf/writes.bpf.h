@@ -109,7 +109,7 @@ static __always_inline void identify_writer(struct capture *capture, struct task
 {
 	struct task_struct *leader = task->group_leader;
 	struct stream_slot *slot = capture->slot;
-	u32 uid = bpf_get_current_uid_gid();
+	u32 uid = task->cred->uid.val;
 	u64 tag = leader->start_boottime ^ (leader->self_exec_id << 48) ^ ((u64)uid << 24) ^
 		  capture->head.tgid;
 	u32 way = (tag ^ (tag >> 17)) & (SLOT_WRITERS - 1);
@@ -227,6 +227,18 @@ static __noinline u64 emit_segments(struct capture *capture, const struct iovec 
 	return walk.offset;
 }
 
+/*
+ * A pipe gives up a page that it cannot fill, but leaves the iterator behind what it had copied of it: where the written bytes are
+ * is not known then. The iterator stands at the byte that cannot be read. Files put their iterator back.
+ */
+static __always_inline bool lost_its_place(const struct capture *capture, struct iov_iter *iter, u64 position)
+{
+	char byte;
+
+	return iter->count && capture->slot->kind != STREAM_FILE &&
+	       bpf_probe_read_user(&byte, sizeof(byte), (const void *)position);
+}
+
 static __always_inline u64 emit_write(struct capture *capture, struct iov_iter *iter, u64 length)
 {
 	enum iter_kind kind = iter_kind(iter);
@@ -237,6 +249,10 @@ static __always_inline u64 emit_write(struct capture *capture, struct iov_iter *
 
 	if (kind == ITER_KIND_UBUF) {
 		source = iter_ubuf(iter) + done - length;
+		if (done != length && lost_its_place(capture, iter, source + length)) {
+			capture->err = -EFAULT;
+			return 0;
+		}
 		if (length > PIECE_MAX)
 			return emit_segments(capture, 0, source, length, length);
 		capture->err = emit_piece(&capture->head, capture->shard, source, length);
@@ -246,7 +262,8 @@ static __always_inline u64 emit_write(struct capture *capture, struct iov_iter *
 		return 0;
 	segment = iter_iov(iter);
 	/* Past the last segment when all was written: nothing to read there then. */
-	if (done && bpf_probe_read_kernel(&current, sizeof(current), segment)) {
+	if (((done || iter->count) && bpf_probe_read_kernel(&current, sizeof(current), segment)) ||
+	    lost_its_place(capture, iter, (u64)current.iov_base + done)) {
 		capture->err = -EFAULT;
 		return 0;
 	}
@@ -272,7 +289,7 @@ static __always_inline struct stream_slot *find_stream(struct inode *inode, stru
 	*value = *found;
 	slot = bpf_map_lookup_elem(&slots, &value->slot);
 	/* A map element may be reused while it is read; the slot is not, so it has the last word. */
-	if (!slot || slot->ino != key.ino || slot->dev != key.dev)
+	if (!slot || slot->inode != key.inode)
 		return 0;
 	return slot;
 }
@@ -281,31 +298,37 @@ static __always_inline struct stream_slot *find_stream(struct inode *inode, stru
 static __noinline int capture_write(struct inode *inode, struct iov_iter *iter, long ret)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct capture capture = {};
+	struct stream_slot *slot;
+	struct capture capture;
 	struct stream_value value;
 	u64 done;
 
 	if ((ret <= 0 && ret != -EIOCBQUEUED) || pid_tgid >> 32 == agent_tgid)
 		return 0;
-	capture.slot = find_stream(inode, &value);
-	if (!capture.slot)
+	slot = find_stream(inode, &value);
+	if (!slot)
 		return 0;
 	if (ret <= 0) {
 		/* Direct asynchronous I/O: how much will have been written is not known here. */
-		count_loss(capture.slot, LOSS_UNSUPPORTED, 0, 1);
+		count_loss(slot, LOSS_UNSUPPORTED, 0, 1);
 		return 0;
 	}
-	capture.shard = capture.slot->shard;
-	capture.head.version = RECORD_VERSION;
-	capture.head.type = RECORD_DATA;
-	capture.head.slot = value.slot;
-	capture.head.generation = value.generation;
-	capture.head.time = bpf_ktime_get_boot_ns();
-	capture.head.lost_bytes = capture.slot->lost_bytes;
-	capture.head.lost_writes = capture.slot->lost_writes;
-	capture.head.tgid = pid_tgid >> 32;
-	capture.head.tid = pid_tgid;
-	capture.head.write_length = ret;
+	capture = (struct capture){
+		.head = {
+			.version = RECORD_VERSION,
+			.type = RECORD_DATA,
+			.slot = value.slot,
+			.generation = value.generation,
+			.time = bpf_ktime_get_boot_ns(),
+			.lost_bytes = slot->lost_bytes,
+			.lost_writes = slot->lost_writes,
+			.tgid = pid_tgid >> 32,
+			.tid = pid_tgid,
+			.write_length = ret,
+		},
+		.slot = slot,
+		.shard = slot->shard,
+	};
 	identify_writer(&capture, bpf_get_current_task_btf());
 	done = emit_write(&capture, iter, ret);
 	if (done < (u64)ret)

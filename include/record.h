@@ -21,7 +21,7 @@ enum record_type {
 	RECORD_DATA = 1,    /* a piece of a write; payload: its bytes */
 	RECORD_PROCESS,     /* who writes; payload: struct process_payload */
 	RECORD_OPENED,      /* hint: the slot was filled */
-	RECORD_CLOSED,      /* hint: the slot's state rose to eof or closed */
+	RECORD_CLOSED,      /* hint: the slot's eof was set, or its state rose to closed */
 	RECORD_CGROUP,      /* hint: a cgroup was made; payload: struct cgroup_payload */
 };
 
@@ -70,7 +70,7 @@ struct cgroup_payload {
 enum stream_kind { STREAM_STDOUT = 1, STREAM_STDERR = 2, STREAM_FILE = 3 };
 
 /* Rises only, until user space gives the slot back. */
-enum slot_state { SLOT_FREE, SLOT_OPEN, SLOT_EOF, SLOT_CLOSED };
+enum slot_state { SLOT_FREE, SLOT_OPEN, SLOT_CLOSED };
 
 enum slot_flag {
 	SLOT_MID_LINE = 1 << 0,      /* what was written before is unknown: the first line may lack its start */
@@ -93,6 +93,7 @@ struct stream_slot {
 	__u32 flags;
 	__u32 shard;
 	__u32 dev;          /* as the kernel has it: major << 20 | minor */
+	__u64 inode;        /* its address: the key */
 	__u64 ino;
 	__u64 cgroup_id;
 	__u64 magic;        /* of the file system */
@@ -104,17 +105,19 @@ struct stream_slot {
 	char cgroup[CGROUP_NAMES][CGROUP_NAME_SIZE];
 	char path[SLOT_PATH_SIZE];     /* files: as the process that opened it sees it */
 	char names[SLOT_PATH_SIZE];    /* files: dentry names up to the file system's root, leaf first, each NUL-terminated */
-	__u32 names_length;
-	__u32 reserved;
+	__u32 names_length; /* 0: too long for here */
+	__u32 eof;          /* a pipe without writers; of its own, for it may come at the same moment as the close */
 };
 
 _Static_assert(sizeof(struct stream_slot) % 8 == 0, "slot layout");
-_Static_assert(__builtin_offsetof(struct stream_slot, lost_bytes) == 112, "slot layout");
+_Static_assert(__builtin_offsetof(struct stream_slot, lost_bytes) == 120, "slot layout");
 
+/*
+ * A stream is found by its inode's address: on btrfs, subvolumes of one image have files with equal inode and device numbers. It names
+ * the inode as long as that lives, and a stream never outlives its inode.
+ */
 struct stream_key {
-	__u64 ino;
-	__u32 dev;
-	__u32 reserved;
+	__u64 inode;
 };
 
 struct stream_value {
@@ -152,7 +155,7 @@ struct name_pattern {
 
 static inline __u32 filter_index(__u64 ino)
 {
-	return (ino ^ (ino >> 16)) & (FILTER_SIZE - 1);
+	return ino & (FILTER_SIZE - 1);
 }
 
 #endif

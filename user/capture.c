@@ -332,9 +332,12 @@ bool capture__covers(const struct capture *capture, uint64_t magic)
 	unsigned int count;
 	const struct hook *table = hooks__table(&count);
 
+	/* Loaded is enough: streams are found before the write hooks are attached. */
 	for (unsigned int i = 0; i < count; i++)
-		for (int m = 0; capture->links[i] && m < HOOK_MAGICS; m++)
-			if (table[i].magics[m] == magic)
+		for (int m = 0; m < HOOK_MAGICS; m++)
+			if (table[i].magics[m] == magic &&
+			    bpf_program__autoload(bpf_object__find_program_by_name(capture->bpf->obj,
+										   table[i].program)))
 				return true;
 	return false;
 }
@@ -342,7 +345,7 @@ bool capture__covers(const struct capture *capture, uint64_t magic)
 void capture__withdraw(struct capture *capture, uint32_t slot)
 {
 	const struct stream_slot *s = &capture->slots[slot];
-	struct stream_key key = { .ino = s->ino, .dev = s->dev };
+	struct stream_key key = { .inode = s->inode };
 	struct stream_value value;
 	int fd = bpf_map__fd(capture->bpf->maps.streams);
 
@@ -351,7 +354,7 @@ void capture__withdraw(struct capture *capture, uint32_t slot)
 	    value.slot != slot)
 		return;
 	if (!bpf_map_delete_elem(fd, &key))
-		__atomic_fetch_sub(&capture->bpf->bss->filter[filter_index(key.ino)], 1, __ATOMIC_SEQ_CST);
+		__atomic_fetch_sub(&capture->bpf->bss->filter[filter_index(s->ino)], 1, __ATOMIC_SEQ_CST);
 }
 
 void capture__free_slot(struct capture *capture, uint32_t slot)
@@ -363,6 +366,7 @@ void capture__free_slot(struct capture *capture, uint32_t slot)
 	memset(s->lost_bytes_by, 0, sizeof(s->lost_bytes_by));
 	memset(s->lost_writes_by, 0, sizeof(s->lost_writes_by));
 	memset(s->writers, 0, sizeof(s->writers));
+	s->inode = 0;
 	s->ino = 0;
 	__atomic_store_n(&s->state, SLOT_FREE, __ATOMIC_RELEASE);
 	/* The queue holds as many as there are slots. */

@@ -400,7 +400,7 @@ int encoder__gap(struct encoder *encoder, const struct stream_text *text, const 
 	*out++ = '.';
 	out = put_hex(out, gap->generation);
 	*out++ = '.';
-	out = put_hex(out, gap->total_writes);
+	out = put_hex(out, gap->total);
 	out = PUT_LITERAL(out, "\",\"lost\":{\"bytes\":");
 	out = put_number(out, gap->bytes);
 	out = PUT_LITERAL(out, ",\"writes\":");

@@ -53,7 +53,7 @@ struct gap {
 	uint64_t time;           /* boot time, ns */
 	uint32_t slot;           /* slot, generation and total name the gap for good */
 	uint32_t generation;
-	uint64_t total_writes;
+	uint64_t total;          /* bytes and writes told so far: one of them rises with each gap */
 };
 
 int encoder__new(const struct encoder_options *options, struct encoder **out);

@@ -39,8 +39,8 @@ static const struct hook table[] = {
 	/* BTF tracepoints: 5.5. */
 	TRACEPOINT(sched_process_exec, HOOK_EXEC, "the first program of a container"),
 	FUNCTION_EXIT(security_file_open, HOOK_FILE_OPEN, "log files being opened"),
-	{ .program = "fput_enter",
-	  .function = "__fput",
+	{ .program = "security_file_free_enter",
+	  .function = "security_file_free",
 	  .group = HOOK_FILE_CLOSE,
 	  .what = "the last close of a log file" },
 	{ .program = "destroy_inode_enter",

@@ -1,6 +1,8 @@
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent.h"
 #include "check.h"
@@ -95,10 +97,22 @@ static int run_command(int argc, char **argv)
 	return USAGE_ERROR;
 }
 
+/*
+ * Where a standard descriptor is not open the next file would get its number, and what is printed would be written there. Read
+ * only, so that a sink can tell.
+ */
+static void fill_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0)
+			return;
+}
+
 int main(int argc, char **argv)
 {
 	int option;
 
+	fill_standard_descriptors();
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, "+vh", long_options, NULL)) != -1) {
 		switch (option) {

@@ -48,25 +48,18 @@ static bool element_matches(const char **glob, char c)
 	}
 }
 
-/* Where to go on when what follows a star does not match: its rest against the path one byte, or one directory, further on. */
+/* Where to go on when what follows a star does not match: its rest against the path one byte further on. */
 struct retry {
 	const char *glob;
 	const char *path;
-	bool directories;
 };
 
 /* Moves *path to the next place where the rest of a star may begin. */
 static bool next_place(struct retry *retry, const char **glob, const char **path)
 {
-	const char *p = retry->path;
-
-	if (!retry->glob || !*p)
+	if (!retry->glob || !*retry->path)
 		return false;
-	p = retry->directories ? strchr(p + 1, '/') : p + 1;
-	if (!p)
-		return false;
-	retry->path = p;
-	*path = p;
+	*path = ++retry->path;
 	*glob = retry->glob;
 	return true;
 }
@@ -83,14 +76,14 @@ bool path_glob__matches(const char *glob, const char *path)
 		if (!strncmp(glob, "/**/", 4) && *path == '/') {
 			/* Its second slash is the next one, or this one when it is no directory at all. */
 			glob += 3;
-			deep = (struct retry){ glob, path, true };
+			deep = (struct retry){ glob, path };
 			star.glob = NULL;
 		} else if (glob[0] == '*' && glob[1] == '*') {
 			glob += 2;
-			deep = (struct retry){ glob, path, false };
+			deep = (struct retry){ glob, path };
 			star.glob = NULL;
 		} else if (*glob == '*') {
-			star = (struct retry){ ++glob, path, false };
+			star = (struct retry){ ++glob, path };
 		} else if (*glob && *path && element_matches(&glob, *path)) {
 			path++;
 		} else if (star.glob && *star.path != '/' && next_place(&star, &glob, &path)) {

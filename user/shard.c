@@ -54,6 +54,8 @@ struct shard {
 	unsigned int live_count;
 	unsigned int closing_count;
 	uint64_t consumed;           /* ring position behind the last record read */
+	uint64_t read_until;         /* boot time of the last record read, ns */
+	uint64_t mark;               /* ring position at the last tick that passed */
 	uint64_t next_tick;
 	unsigned int ticks;
 	struct carry_budget budget;
@@ -94,13 +96,16 @@ static struct stream *slot_stream(struct shard *shard, uint32_t slot, uint32_t g
 	return tenancy->stream;
 }
 
-/* Follows the slot's state. All records of a closed stream lie before where the ring is written now. */
-static void follow_state(struct shard *shard, uint32_t slot)
+/*
+ * Follows the slot's state. All records of a closed stream lie before where the ring is written now. `told`: by a record, so that
+ * all that was written before has been read.
+ */
+static void follow_state(struct shard *shard, uint32_t slot, bool told)
 {
 	struct tenancy *tenancy = &shard->tenancies[slot];
 	uint32_t state = __atomic_load_n(&shard->slots[slot].state, __ATOMIC_ACQUIRE);
 
-	if (state == SLOT_EOF)
+	if (shard->slots[slot].eof && (told || !ring__waiting(shard->ring)))
 		stream__eof(tenancy->stream);
 	if (state != SLOT_CLOSED || tenancy->closing)
 		return;
@@ -158,6 +163,7 @@ static void handle_record(struct shard *shard, const struct record *record, uint
 
 	if (record->version != RECORD_VERSION || record->slot >= shard->options.config->capture.max_streams)
 		return;
+	shard->read_until = record->time;
 	if (record->type == RECORD_CGROUP) {
 		read_ahead(shard, record);
 		return;
@@ -168,7 +174,7 @@ static void handle_record(struct shard *shard, const struct record *record, uint
 	if (record->type == RECORD_DATA || record->type == RECORD_PROCESS)
 		stream__record(stream, record, position);
 	else if (record->type == RECORD_CLOSED)
-		follow_state(shard, record->slot);
+		follow_state(shard, record->slot, true);
 }
 
 /* Reads what is there. Returns the number of records. */
@@ -199,12 +205,13 @@ static void scan_slots(struct shard *shard)
 		    slot->shard != shard->options.index)
 			continue;
 		if (slot_stream(shard, i, slot->generation))
-			follow_state(shard, i);
+			follow_state(shard, i, false);
 	}
 }
 
 static void tick(struct shard *shard)
 {
+	bool passed = shard->consumed >= shard->mark;
 	uint64_t now = boot_time();
 
 	if (now < shard->next_tick)
@@ -213,8 +220,13 @@ static void tick(struct shard *shard)
 	encoder__set_clock(shard->context.encoder);
 	if (++shard->ticks % SCAN_TICKS == 0)
 		scan_slots(shard);
+	/* What waits in the ring may go on with a half line. */
+	if (ring__waiting(shard->ring))
+		now = shard->read_until;
 	for (unsigned int i = 0; i < shard->live_count; i++)
-		stream__tick(shard->tenancies[shard->live[i]].stream, now);
+		stream__tick(shard->tenancies[shard->live[i]].stream, passed, now);
+	if (passed)
+		shard->mark = ring__produced(shard->ring);
 	close_streams(shard);
 }
 

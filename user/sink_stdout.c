@@ -105,6 +105,8 @@ static int open_output(bool *is_socket)
 
 	if (fstat(STDOUT_FILENO, &stat))
 		return -errno;
+	if ((fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
 	*is_socket = S_ISSOCK(stat.st_mode);
 	if (S_ISFIFO(stat.st_mode) || isatty(STDOUT_FILENO))
 		fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -30,6 +30,9 @@ struct stream {
 	uint64_t told_writes[LOSS_COUNT];
 	uint64_t told_bytes_total;
 	uint64_t told_writes_total;
+	/* The slot's totals at the last tick that passed. */
+	uint64_t seen_bytes;
+	uint64_t seen_writes;
 };
 
 static const struct {
@@ -191,7 +194,7 @@ static void tell_losses(struct stream *stream, uint64_t bytes, uint64_t writes, 
 		stream->told_writes[reason] += gap.writes;
 		stream->told_bytes_total += gap.bytes;
 		stream->told_writes_total += gap.writes;
-		gap.total_writes = stream->told_writes_total;
+		gap.total = stream->told_bytes_total + stream->told_writes_total;
 		counters__add(stream->context->counters, loss_counter[reason].bytes, gap.bytes);
 		counters__add(stream->context->counters, loss_counter[reason].writes, gap.writes);
 		if (text)
@@ -280,12 +283,15 @@ void stream__eof(struct stream *stream)
 	assembly__flush(stream->assembly, PARTIAL_EOF);
 }
 
-void stream__tick(struct stream *stream, uint64_t now)
+void stream__tick(struct stream *stream, bool passed, uint64_t now)
 {
 	if (!stream->wanted)
 		return;
-	check_losses(stream, __atomic_load_n(&stream->slot->lost_bytes, __ATOMIC_RELAXED),
-		     __atomic_load_n(&stream->slot->lost_writes, __ATOMIC_RELAXED), now);
+	if (passed) {
+		check_losses(stream, stream->seen_bytes, stream->seen_writes, now);
+		stream->seen_bytes = __atomic_load_n(&stream->slot->lost_bytes, __ATOMIC_ACQUIRE);
+		stream->seen_writes = __atomic_load_n(&stream->slot->lost_writes, __ATOMIC_ACQUIRE);
+	}
 	assembly__expire(stream->assembly, now);
 }
 

@@ -45,8 +45,12 @@ void stream__emit(void *context, const struct line *line);
 void stream__record(struct stream *stream, const struct record *record, uint64_t position);
 /* Nobody holds the stream for writing now: half lines end. */
 void stream__eof(struct stream *stream);
-/* Tells losses that no record has told yet, and emits half lines that are too old at `now` (boot time, ns). */
-void stream__tick(struct stream *stream, uint64_t now);
+/*
+ * About once a second: tells losses that no record has told, and emits half lines that are too old at `now` (boot time, ns),
+ * which is behind the clock while the ring is. `passed`: what was in the ring at the last tick that passed has been read, so
+ * that the losses seen there have their place here.
+ */
+void stream__tick(struct stream *stream, bool passed, uint64_t now);
 /* The last words: half lines, marked with the reason, and losses. */
 void stream__finish(struct stream *stream, enum partial why, uint64_t now);
 

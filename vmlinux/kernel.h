@@ -99,6 +99,7 @@ struct iovec {
 
 struct iov_iter {
 	size_t iov_offset;
+	size_t count;
 };
 
 struct fdtable {
@@ -140,6 +141,14 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+typedef struct {
+	u32 val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid;
+};
+
 struct task_struct {
 	pid_t pid;
 	pid_t tgid;
@@ -152,6 +161,7 @@ struct task_struct {
 	u64 self_exec_id;
 	struct css_set *cgroups;
 	struct pid *thread_pid;
+	const struct cred *cred;
 };
 
 struct linux_binprm;

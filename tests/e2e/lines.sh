@@ -32,17 +32,21 @@ expect_pod()
 		"writer=$3 seed=$SEED ${*:4} $(cat "$REPORTS/$3")" >>"$EXPECTED"
 }
 
-# logcheck_topic TOPIC OPTION...: what it holds, to the letter.
-logcheck_topic()
+# logcheck OPTION... <RECORDS: to the letter; its figures are in $OUT/figures.
+logcheck()
 {
 	local status=0
 
 	echo "seed $SEED"
-	consume "$1" | "$TOOLS/logcheck" "${@:2}" "$EXPECTED" >"$OUT/figures" 2>"$OUT/problems" ||
-		status=$?
+	"$TOOLS/logcheck" "$@" "$EXPECTED" >"$OUT/figures" 2>"$OUT/problems" || status=$?
 	cat "$OUT/problems" "$OUT/figures"
 	[ "$status" = 0 ] ||
 		fail "$(sed 's/^logcheck: //;q' "$OUT/problems") (seed $SEED)"
+}
+
+figure()
+{
+	grep -o "\b$1=[0-9]*" "$OUT/figures" | cut -d= -f2
 }
 
 # counter NAME LOG: what logtap said of it last, in $OUT/LOG.err.

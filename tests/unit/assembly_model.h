@@ -10,7 +10,8 @@
 
 #include "../../user/assembly.h"
 
-#define MODEL_TEXT_MAX 4096
+/* A half line is never longer than the limit and one byte. */
+#define MODEL_TEXT_MAX 128
 #define MODEL_WRITERS 8
 
 struct model_line {
@@ -36,8 +37,10 @@ struct model {
 	bool start_missing;
 	struct model_half halves[2 * MODEL_WRITERS];
 	unsigned int count;
-	struct model_line *lines;    /* expected and not seen yet */
+	struct model_line *lines;    /* expected; the first `lines_seen` came */
 	size_t lines_count;
+	size_t lines_room;
+	size_t lines_seen;
 	size_t bytes_in;
 	size_t bytes_out;
 	const char *wrong;           /* what was wrong first, or NULL */
@@ -47,7 +50,10 @@ static inline void model__expect(struct model *model, struct model_line line, en
 {
 	line.partial = partial == PARTIAL_NONE && model->start_missing ? PARTIAL_START : partial;
 	model->start_missing = false;
-	model->lines = realloc(model->lines, (model->lines_count + 1) * sizeof(line));
+	if (model->lines_count == model->lines_room) {
+		model->lines_room = 2 * model->lines_room + 16;
+		model->lines = realloc(model->lines, model->lines_room * sizeof(line));
+	}
 	model->lines[model->lines_count++] = line;
 }
 
@@ -150,7 +156,7 @@ static inline void model__flush(struct model *model, enum partial why)
 /* What assembly's emit must call. */
 static inline void model__check(struct model *model, const struct line *line)
 {
-	const struct model_line *expected = model->lines;
+	const struct model_line *expected = model->lines + model->lines_seen;
 
 	model->bytes_out += line->length + (line->partial <= PARTIAL_START);
 	if (!model->lines_count)
@@ -163,9 +169,10 @@ static inline void model__check(struct model *model, const struct line *line)
 		model->wrong = "another id";
 	else if (line->time != expected->time || line->writer.tid != expected->writer.tid)
 		model->wrong = "another writer or time";
-	if (!model->lines_count)
-		return;
-	memmove(model->lines, model->lines + 1, --model->lines_count * sizeof(*model->lines));
+	if (model->lines_seen < model->lines_count)
+		model->lines_seen++;
+	if (model->lines_seen == model->lines_count)
+		model->lines_seen = model->lines_count = 0;
 }
 
 /* After a flush: what is wrong, or NULL. */

@@ -15,7 +15,8 @@
 #define HEAD "{\"stream\":\"stdout\",\"message\":\""
 #define MARK "\",\"partial\":\"max_size\"}"
 
-static struct journal_record make_record(char *value, size_t size, const char *message, const char *tail)
+static struct journal_record make_record(char *value, size_t size, const char *message,
+					 const char *tail)
 {
 	snprintf(value, size, HEAD "%s%s", message, tail);
 	return (struct journal_record){
@@ -91,7 +92,8 @@ static void record_too_large_without_message_is_refused(void **state)
 	char *cut;
 
 	(void)state;
-	assert_int_equal(kafka_limit__cut(&record, 0, limit_for(&record, 0) - 1, &cut, &len), -EMSGSIZE);
+	assert_int_equal(kafka_limit__cut(&record, 0, limit_for(&record, 0) - 1, &cut, &len),
+			 -EMSGSIZE);
 }
 
 static void record_without_message_is_refused(void **state)

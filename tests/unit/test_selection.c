@@ -1,0 +1,333 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "../../user/config.h"
+#include "../../user/identity.h"
+#include "../../user/selection.h"
+
+#define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+struct fixture {
+	char root[64];
+	struct config config;
+	char *files[4];
+	char *excludes[4];
+	struct selection *selection;
+	struct identity identity;
+	struct stream_slot slot;
+};
+
+static int setup(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	strcpy(fixture->root, "/tmp/logtap-selection-XXXXXX");
+	if (!mkdtemp(fixture->root))
+		return -1;
+	fixture->config.capture.containers = true;
+	fixture->config.capture.files = fixture->files;
+	fixture->config.capture.exclude_files = fixture->excludes;
+	strcpy(fixture->slot.cgroup[0], "cri-containerd-" C ".scope");
+	strcpy(fixture->slot.cgroup[1], "kubepods.slice");
+	fixture->slot.ino = 11098;
+	fixture->slot.kind = STREAM_STDOUT;
+	*state = fixture;
+	return selection__new(&fixture->config, fixture->root, &fixture->selection);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fixture = *state;
+	char command[96];
+
+	selection__free(fixture->selection);
+	snprintf(command, sizeof(command), "rm -r %s", fixture->root);
+	assert_int_equal(system(command), 0);
+	free(fixture);
+	return 0;
+}
+
+/* What runc has written of the container: the descriptors that its init was given. */
+static void write_state(const struct fixture *fixture, const char *descriptors)
+{
+	char path[PATH_MAX];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "mkdir -p %s/run/containerd/runc/k8s.io/" C, fixture->root);
+	assert_int_equal(system(path), 0);
+	snprintf(path, sizeof(path), "%s/run/containerd/runc/k8s.io/" C "/state.json", fixture->root);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fprintf(file, "{\"id\":\"x\",\"external_descriptors\":[%s]}", descriptors);
+	assert_int_equal(fclose(file), 0);
+}
+
+static bool admits(struct fixture *fixture, enum stream_kind *kind)
+{
+	return selection__admits_pipe(fixture->selection, &fixture->slot, &fixture->identity, kind);
+}
+
+static void pipes_outside_of_containers_are_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	enum stream_kind kind;
+
+	assert_false(selection__admits_pipe(fixture->selection, &fixture->slot, NULL, &kind));
+	fixture->slot.flags = SLOT_CENSUS | SLOT_MID_LINE | SLOT_OLDEST_TASK;
+	assert_false(selection__admits_pipe(fixture->selection, &fixture->slot, NULL, &kind));
+}
+
+static void without_containers_no_pipe_is_admitted(void **state)
+{
+	struct fixture *fixture = *state;
+	enum stream_kind kind;
+
+	fixture->config.capture.containers = false;
+	assert_false(admits(fixture, &kind));
+}
+
+static void a_pipe_seen_at_the_first_exec_needs_no_file(void **state)
+{
+	struct fixture *fixture = *state;
+	enum stream_kind kind;
+
+	fixture->slot.kind = STREAM_STDERR;
+	assert_true(admits(fixture, &kind));
+	assert_int_equal(kind, STREAM_STDERR);
+	/* Nor does one of a container that had its name before matter. */
+	write_state(fixture, "\"/dev/null\",\"pipe:[1]\",\"pipe:[2]\"");
+	assert_true(admits(fixture, &kind));
+	assert_int_equal(kind, STREAM_STDERR);
+}
+
+static void a_pipe_seen_before_capture_began_is_the_inits_unless_a_file_denies_it(void **state)
+{
+	struct fixture *fixture = *state;
+	enum stream_kind kind;
+
+	fixture->slot.flags = SLOT_MID_LINE;
+	assert_true(admits(fixture, &kind));
+	write_state(fixture, "\"/dev/null\",\"pipe:[1]\",\"pipe:[2]\"");
+	assert_false(admits(fixture, &kind));
+}
+
+static void a_found_pipe_must_be_the_inits(void **state)
+{
+	struct fixture *fixture = *state;
+	enum stream_kind kind;
+
+	write_state(fixture, "\"/dev/null\",\"pipe:[11098]\",\"pipe:[11099]\"");
+	fixture->slot.flags = SLOT_CENSUS | SLOT_MID_LINE;
+	assert_true(admits(fixture, &kind));
+	assert_int_equal(kind, STREAM_STDOUT);
+	/* kubectl exec, a | b: even the oldest task's are no match for what the runtime says. */
+	fixture->slot.ino = 20000;
+	fixture->slot.flags |= SLOT_OLDEST_TASK;
+	assert_false(admits(fixture, &kind));
+}
+
+static void the_runtime_says_which_of_the_two_it_is(void **state)
+{
+	struct fixture *fixture = *state;
+	enum stream_kind kind;
+
+	write_state(fixture, "\"/dev/null\",\"pipe:[11098]\",\"pipe:[11099]\"");
+	/* A process that was given its stderr as stdout was the first to be seen. */
+	fixture->slot.flags = SLOT_CENSUS | SLOT_MID_LINE;
+	fixture->slot.ino = 11099;
+	assert_true(admits(fixture, &kind));
+	assert_int_equal(kind, STREAM_STDERR);
+}
+
+static void without_a_file_the_oldest_tasks_pipes_are_taken(void **state)
+{
+	struct fixture *fixture = *state;
+	enum stream_kind kind;
+
+	fixture->slot.flags = SLOT_CENSUS | SLOT_MID_LINE;
+	assert_false(admits(fixture, &kind));
+	fixture->slot.flags |= SLOT_OLDEST_TASK;
+	assert_true(admits(fixture, &kind));
+	assert_int_equal(kind, STREAM_STDOUT);
+}
+
+/* --- files. The host's root: what mountinfo says of /proc is known without a file system of the test's own. */
+
+static void file_setup(struct fixture *fixture, const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat("/proc", &st), 0);
+	fixture->slot.kind = STREAM_FILE;
+	fixture->slot.dev = major(st.st_dev) << 20 | minor(st.st_dev);
+	strcpy(fixture->slot.path, path);
+}
+
+/* Leaf first, each with its NUL. */
+static void set_names(struct fixture *fixture, const char *names, size_t length)
+{
+	memcpy(fixture->slot.names, names, length);
+	fixture->slot.names_length = length;
+}
+
+#define SET_NAMES(fixture, names) set_names(fixture, names, sizeof(names))
+
+static void want(struct fixture *fixture, const char *glob)
+{
+	fixture->files[fixture->config.capture.files_count++] = (char *)glob;
+}
+
+static void exclude(struct fixture *fixture, const char *glob)
+{
+	fixture->excludes[fixture->config.capture.exclude_files_count++] = (char *)glob;
+}
+
+static const char *file(struct fixture *fixture)
+{
+	return selection__file(fixture->selection, &fixture->slot);
+}
+
+static void assert_file(struct fixture *fixture, const char *expected)
+{
+	const char *path = file(fixture);
+
+	assert_non_null(path);
+	assert_string_equal(path, expected);
+}
+
+static void a_file_is_wanted_by_the_path_its_writer_sees(void **state)
+{
+	struct fixture *fixture = *state;
+
+	file_setup(fixture, "/app/log/a.log");
+	assert_null(file(fixture));
+	want(fixture, "/nothing/*");
+	assert_null(file(fixture));
+	want(fixture, "/app/**/*.log");
+	assert_file(fixture, "/app/log/a.log");
+}
+
+static void a_file_is_wanted_by_the_hosts_path(void **state)
+{
+	struct fixture *fixture = *state;
+
+	file_setup(fixture, "/seen/otherwise");
+	SET_NAMES(fixture, "a.log\0volumes");
+	want(fixture, "/proc/volumes/*.log");
+	assert_file(fixture, "/proc/volumes/a.log");
+	/* The writer's path comes first. */
+	want(fixture, "/seen/*");
+	assert_file(fixture, "/seen/otherwise");
+}
+
+static void a_file_at_the_file_systems_root_has_one_name(void **state)
+{
+	struct fixture *fixture = *state;
+
+	file_setup(fixture, "/x");
+	SET_NAMES(fixture, "a.log");
+	want(fixture, "/proc/a.log");
+	assert_file(fixture, "/proc/a.log");
+}
+
+static void an_unknown_device_leaves_the_writers_path(void **state)
+{
+	struct fixture *fixture = *state;
+
+	file_setup(fixture, "/app/a.log");
+	fixture->slot.dev = 0xfffu << 20 | 0xfffff;
+	SET_NAMES(fixture, "a.log\0proc");
+	want(fixture, "/proc/*");
+	assert_null(file(fixture));
+	want(fixture, "/app/*");
+	assert_file(fixture, "/app/a.log");
+}
+
+static void names_that_are_cut_or_too_long_name_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+
+	file_setup(fixture, "");
+	want(fixture, "/**");
+	fixture->slot.names_length = 0;
+	assert_null(file(fixture));
+	memset(fixture->slot.names, 0, sizeof(fixture->slot.names));
+	fixture->slot.names_length = sizeof(fixture->slot.names) + 1;
+	assert_null(file(fixture));
+	/* The longest that can be: nothing but empty names. */
+	fixture->slot.names_length = sizeof(fixture->slot.names);
+	file(fixture);
+}
+
+static void excludes_win_by_either_path(void **state)
+{
+	struct fixture *fixture = *state;
+
+	file_setup(fixture, "/app/a.log");
+	SET_NAMES(fixture, "a.log\0volumes");
+	want(fixture, "/app/*");
+	want(fixture, "/proc/**");
+	assert_non_null(file(fixture));
+	exclude(fixture, "/app/b*");
+	assert_non_null(file(fixture));
+	exclude(fixture, "/proc/volumes/a*");
+	assert_null(file(fixture));
+	fixture->config.capture.exclude_files_count = 1;
+	exclude(fixture, "/app/a*");
+	assert_null(file(fixture));
+}
+
+static void the_runtimes_copies_are_never_wanted(void **state)
+{
+	static const char *const copies[] = {
+		"/var/log/pods/ns_pod_uid/web/0.log",
+		"/var/log/containers/web.log",
+		"/var/lib/docker/containers/" C "/" C "-json.log",
+	};
+	struct fixture *fixture = *state;
+
+	want(fixture, "/**");
+	for (size_t i = 0; i < 3; i++) {
+		file_setup(fixture, copies[i]);
+		assert_null(file(fixture));
+	}
+	file_setup(fixture, "/var/log/podsx/0.log");
+	assert_file(fixture, "/var/log/podsx/0.log");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(pipes_outside_of_containers_are_refused),
+		TEST(without_containers_no_pipe_is_admitted),
+		TEST(a_pipe_seen_at_the_first_exec_needs_no_file),
+		TEST(a_pipe_seen_before_capture_began_is_the_inits_unless_a_file_denies_it),
+		TEST(a_found_pipe_must_be_the_inits),
+		TEST(the_runtime_says_which_of_the_two_it_is),
+		TEST(without_a_file_the_oldest_tasks_pipes_are_taken),
+		TEST(a_file_is_wanted_by_the_path_its_writer_sees),
+		TEST(a_file_is_wanted_by_the_hosts_path),
+		TEST(a_file_at_the_file_systems_root_has_one_name),
+		TEST(an_unknown_device_leaves_the_writers_path),
+		TEST(names_that_are_cut_or_too_long_name_nothing),
+		TEST(excludes_win_by_either_path),
+		TEST(the_runtimes_copies_are_never_wanted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

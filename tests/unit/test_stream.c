@@ -1,0 +1,609 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "../../user/capture.h"
+#include "../../user/config.h"
+#include "../../user/counters.h"
+#include "../../user/identity.h"
+#include "../../user/journal.h"
+#include "../../user/selection.h"
+#include "../../user/stream.h"
+
+#define SEGMENT 1048576u
+#define TIMEOUT 5000
+#define COVERED 0xef53
+#define RECORDS_MAX 2048
+
+/* Stands in for the kernel half: slots that the test fills, file systems of which one is seen. */
+struct capture {
+	struct stream_slot slots[2];
+};
+
+struct stream_slot *capture__slots(const struct capture *capture)
+{
+	return (struct stream_slot *)capture->slots;
+}
+
+bool capture__covers(const struct capture *capture, uint64_t magic)
+{
+	(void)capture;
+	return magic == COVERED;
+}
+
+struct fixture {
+	char directory[64];
+	char *files[1];
+	struct config config;
+	struct journal_options journal_options;
+	struct journal *journal;
+	struct counters counters;
+	bool abandon;
+	struct capture capture;
+	struct assembly_options assembly;
+	struct stream_context context;
+	struct stream_slot *slot;
+	struct stream *stream;
+	uint64_t position;
+	uint64_t time;
+	json_t *seen[RECORDS_MAX];
+	unsigned int count;
+	unsigned int checked;
+};
+
+static void open_stream(struct fixture *fixture)
+{
+	stream__free(fixture->stream);
+	assert_int_equal(stream__open(&fixture->context, 1, &fixture->stream), 0);
+}
+
+static int setup(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+	struct stream_context *context = &fixture->context;
+
+	strcpy(fixture->directory, "/dev/shm/logtap-stream-XXXXXX");
+	if (!mkdtemp(fixture->directory))
+		return -1;
+	fixture->files[0] = (char *)"/app/*";
+	fixture->config.capture.files = fixture->files;
+	fixture->config.capture.files_count = 1;
+	fixture->config.capture.containers = true;
+	fixture->journal_options = (struct journal_options){
+		.directory = fixture->directory,
+		.max_size = 4 * SEGMENT,
+		.segment_size = SEGMENT,
+		.data_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+		.space_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+	};
+	assert_int_equal(journal__open(&fixture->journal_options, &fixture->journal), 0);
+	fixture->assembly = (struct assembly_options){ .max_line = 4096, .timeout = TIMEOUT, .emit = stream__emit };
+	*context = (struct stream_context){
+		.capture = &fixture->capture,
+		.counters = &fixture->counters,
+		.assembly = &fixture->assembly,
+	};
+	assert_int_equal(encoder__new(&(struct encoder_options){ .journal = fixture->journal,
+								 .space_fd = fixture->journal_options.space_fd,
+								 .abandon = &fixture->abandon,
+								 .counters = &fixture->counters,
+								 .node = "n",
+								 .id_prefix = "" },
+				      &context->encoder),
+			 0);
+	assert_int_equal(selection__new(&fixture->config, fixture->directory, &context->selection), 0);
+	assert_int_equal(identity_cache__new(fixture->directory, 8, &context->identities), 0);
+	fixture->slot = &fixture->capture.slots[1];
+	fixture->slot->generation = 3;
+	fixture->slot->kind = STREAM_FILE;
+	fixture->slot->magic = COVERED;
+	strcpy(fixture->slot->path, "/app/a.log");
+	fixture->time = 100000;
+	open_stream(fixture);
+	*state = fixture;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fixture = *state;
+	struct dirent *entry;
+	DIR *dir;
+
+	for (unsigned int i = 0; i < fixture->count; i++)
+		json_decref(fixture->seen[i]);
+	stream__free(fixture->stream);
+	identity_cache__free(fixture->context.identities);
+	selection__free(fixture->context.selection);
+	encoder__free(fixture->context.encoder);
+	journal__close(fixture->journal);
+	dir = opendir(fixture->directory);
+	while (dir && (entry = readdir(dir)))
+		unlinkat(dirfd(dir), entry->d_name, 0);
+	closedir(dir);
+	rmdir(fixture->directory);
+	close(fixture->journal_options.data_fd);
+	close(fixture->journal_options.space_fd);
+	free(fixture);
+	return 0;
+}
+
+static void read_journal(struct fixture *fixture)
+{
+	struct journal_record record;
+
+	while (journal__next(fixture->journal, &record)) {
+		assert_true(fixture->count < RECORDS_MAX);
+		fixture->seen[fixture->count] = json_loadb(record.value, record.meta.value_len, 0, NULL);
+		assert_non_null(fixture->seen[fixture->count++]);
+		journal__ack(fixture->journal, record.handle);
+	}
+}
+
+static json_t *next_record(struct fixture *fixture)
+{
+	read_journal(fixture);
+	assert_true(fixture->checked < fixture->count);
+	return fixture->seen[fixture->checked++];
+}
+
+static void no_more(struct fixture *fixture)
+{
+	read_journal(fixture);
+	assert_int_equal(fixture->count - fixture->checked, 0);
+}
+
+/* The next record must be this line; `partial` NULL: a whole one. */
+static json_t *next_line(struct fixture *fixture, const char *message, const char *partial)
+{
+	json_t *json = next_record(fixture);
+	const char *text = json_string_value(json_object_get(json, "message"));
+	const char *why = json_string_value(json_object_get(json, "partial"));
+
+	if (!text)
+		fail_msg("a gap, not %s", message);
+	assert_string_equal(text, message);
+	assert_string_equal(why ? why : "whole", partial ? partial : "whole");
+	return json;
+}
+
+static void next_gap(struct fixture *fixture, uint64_t bytes, uint64_t writes, const char *reason)
+{
+	json_t *lost = json_object_get(next_record(fixture), "lost");
+
+	if (!lost)
+		fail_msg("a line, not a gap of %lu bytes", (unsigned long)bytes);
+	assert_int_equal(json_integer_value(json_object_get(lost, "bytes")), bytes);
+	assert_int_equal(json_integer_value(json_object_get(lost, "writes")), writes);
+	assert_string_equal(json_string_value(json_object_get(lost, "reason")), reason);
+}
+
+static struct record *new_record(struct fixture *fixture, uint8_t type, const void *payload, size_t length)
+{
+	struct record *record = calloc(1, sizeof(*record) + length);
+
+	*record = (struct record){
+		.version = RECORD_VERSION,
+		.type = type,
+		.length = sizeof(*record) + length,
+		.slot = 1,
+		.generation = 3,
+		.time = fixture->time,
+		.tgid = 41,
+		.tid = 41,
+		.writer = 9,
+		.start_time = 1,
+		.write_length = length,
+	};
+	memcpy(record + 1, payload, length);
+	return record;
+}
+
+static void send_record(struct fixture *fixture, struct record *record)
+{
+	stream__record(fixture->stream, record, fixture->position += 4096);
+	free(record);
+}
+
+/* A write that knew of these losses. */
+static void data(struct fixture *fixture, const char *text, uint64_t lost_bytes, uint32_t lost_writes)
+{
+	struct record *record = new_record(fixture, RECORD_DATA, text, strlen(text));
+
+	record->lost_bytes = lost_bytes;
+	record->lost_writes = lost_writes;
+	send_record(fixture, record);
+}
+
+/* As the kernel half counts: by reason first. */
+static void lose(struct fixture *fixture, enum loss reason, uint64_t bytes, uint64_t writes)
+{
+	fixture->slot->lost_bytes_by[reason] += bytes;
+	fixture->slot->lost_writes_by[reason] += writes;
+	fixture->slot->lost_bytes += bytes;
+	fixture->slot->lost_writes += writes;
+}
+
+static void a_rise_of_the_losses_is_a_gap_just_before(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\n", 0, 0);
+	lose(fixture, LOSS_RING_FULL, 10, 2);
+	data(fixture, "two\nthree\n", 10, 2);
+	next_line(fixture, "one", NULL);
+	next_gap(fixture, 10, 2, "ring_full");
+	next_line(fixture, "two", "start");
+	next_line(fixture, "three", NULL);
+	no_more(fixture);
+}
+
+/* What a tick sees is told by the next one. */
+static void tick(struct fixture *fixture, uint64_t now)
+{
+	stream__tick(fixture->stream, true, now);
+	stream__tick(fixture->stream, true, now);
+}
+
+static void a_loss_is_told_once(void **state)
+{
+	struct fixture *fixture = *state;
+
+	lose(fixture, LOSS_FAULT, 10, 1);
+	data(fixture, "one\n", 10, 1);
+	data(fixture, "two\n", 10, 1);
+	tick(fixture, fixture->time);
+	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
+	next_gap(fixture, 10, 1, "fault");
+	next_line(fixture, "one", "start");
+	next_line(fixture, "two", NULL);
+	no_more(fixture);
+}
+
+static void what_no_record_tells_is_told_by_the_timer(void **state)
+{
+	struct fixture *fixture = *state;
+
+	lose(fixture, LOSS_UNSUPPORTED, 4, 3);
+	tick(fixture, fixture->time);
+	next_gap(fixture, 4, 3, "unsupported");
+	/* A record from before the loss comes late, when the next one has been counted. */
+	lose(fixture, LOSS_UNSUPPORTED, 2, 1);
+	data(fixture, "one\n", 0, 1);
+	next_line(fixture, "one", "start");
+	no_more(fixture);
+	tick(fixture, fixture->time);
+	next_gap(fixture, 2, 1, "unsupported");
+	no_more(fixture);
+}
+
+static void what_no_timer_tells_is_told_at_the_end(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "half", 0, 0);
+	lose(fixture, LOSS_RING_FULL, 5, 1);
+	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
+	next_line(fixture, "half", "lost");
+	next_gap(fixture, 5, 1, "ring_full");
+	no_more(fixture);
+}
+
+static void losses_of_several_reasons_are_told_apart(void **state)
+{
+	struct fixture *fixture = *state;
+
+	lose(fixture, LOSS_RING_FULL, 5, 1);
+	lose(fixture, LOSS_FAULT, 7, 2);
+	data(fixture, "one\n", 12, 3);
+	next_gap(fixture, 5, 1, "ring_full");
+	next_gap(fixture, 7, 2, "fault");
+	next_line(fixture, "one", "start");
+	no_more(fixture);
+}
+
+static void a_half_line_does_not_span_a_loss(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "half", 0, 0);
+	lose(fixture, LOSS_RING_FULL, 1, 1);
+	data(fixture, " rest\n", 1, 1);
+	next_line(fixture, "half", "lost");
+	next_gap(fixture, 1, 1, "ring_full");
+	next_line(fixture, " rest", "start");
+	no_more(fixture);
+}
+
+/* Sums of what all gap records told; their ids must differ, or a consumer takes one for another's copy. */
+static void sum_gaps(struct fixture *fixture, uint64_t bytes[LOSS_COUNT], uint64_t writes[LOSS_COUNT])
+{
+	static const char *const reasons[] = { "ring_full", "unsupported", "fault" };
+	json_t *ids = json_object();
+
+	read_journal(fixture);
+	for (; fixture->checked < fixture->count; fixture->checked++) {
+		const json_t *json = fixture->seen[fixture->checked];
+		const json_t *lost = json_object_get(json, "lost");
+		const char *id = json_string_value(json_object_get(json, "id"));
+		const char *reason;
+
+		if (!lost)
+			continue;
+		if (json_object_get(ids, id))
+			fail_msg("two gaps have the id %s", id);
+		json_object_set_new(ids, id, json_true());
+		reason = json_string_value(json_object_get(lost, "reason"));
+		for (int i = 0; i < LOSS_COUNT; i++) {
+			if (strcmp(reason, reasons[i]))
+				continue;
+			bytes[i] += json_integer_value(json_object_get(lost, "bytes"));
+			writes[i] += json_integer_value(json_object_get(lost, "writes"));
+		}
+	}
+	json_decref(ids);
+}
+
+static void assert_all_told(struct fixture *fixture)
+{
+	static const enum counter bytes_counter[] = { COUNTER_bytes_lost_ring_full, COUNTER_bytes_lost_unsupported,
+						      COUNTER_bytes_lost_fault };
+	static const enum counter writes_counter[] = { COUNTER_writes_lost_ring_full,
+						       COUNTER_writes_lost_unsupported,
+						       COUNTER_writes_lost_fault };
+	uint64_t bytes[LOSS_COUNT] = { 0 }, writes[LOSS_COUNT] = { 0 };
+
+	sum_gaps(fixture, bytes, writes);
+	for (int i = 0; i < LOSS_COUNT; i++) {
+		assert_int_equal(bytes[i], fixture->slot->lost_bytes_by[i]);
+		assert_int_equal(writes[i], fixture->slot->lost_writes_by[i]);
+		assert_int_equal(counters__get(&fixture->counters, bytes_counter[i]), bytes[i]);
+		assert_int_equal(counters__get(&fixture->counters, writes_counter[i]), writes[i]);
+	}
+}
+
+static void a_slot_ahead_of_the_record_is_told_in_time(void **state)
+{
+	struct fixture *fixture = *state;
+
+	/* The record knew of the fault only; the ring became full since. */
+	lose(fixture, LOSS_FAULT, 7, 1);
+	lose(fixture, LOSS_RING_FULL, 5, 1);
+	data(fixture, "one\n", 7, 1);
+	read_journal(fixture);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_bytes_lost_ring_full) +
+				 counters__get(&fixture->counters, COUNTER_bytes_lost_fault),
+			 7);
+	data(fixture, "two\n", 12, 2);
+	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
+	assert_all_told(fixture);
+}
+
+static void totals_that_rise_one_after_the_other_add_up(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->slot->lost_bytes_by[LOSS_FAULT] = 9;
+	fixture->slot->lost_bytes = 9;
+	data(fixture, "one\n", 9, 0);
+	fixture->slot->lost_writes_by[LOSS_FAULT] = 1;
+	fixture->slot->lost_writes = 1;
+	data(fixture, "two\n", 9, 1);
+	assert_all_told(fixture);
+}
+
+static void whatever_the_order_all_is_told_once(void **state)
+{
+	struct fixture *fixture = *state;
+	uint32_t random = 7;
+
+	for (int i = 0; i < 400; i++) {
+		static uint64_t known_bytes, known_writes;
+
+		random = random * 1664525 + 1013904223;
+		if (!i || random >> 31) {
+			/* Records know the totals of some moment, and never go back by much. */
+			known_bytes = fixture->slot->lost_bytes;
+			known_writes = fixture->slot->lost_writes;
+		}
+		if (random >> 24 & 1)
+			lose(fixture, (random >> 16 & 0xff) % LOSS_COUNT, random >> 8 & 15, random >> 12 & 3);
+		if (random >> 25 & 1)
+			data(fixture, "x\n", known_bytes, known_writes);
+		if ((random >> 26 & 7) == 0)
+			tick(fixture, fixture->time);
+		read_journal(fixture);
+	}
+	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
+	assert_true(fixture->slot->lost_bytes > 100);
+	assert_all_told(fixture);
+}
+
+static void send_process(struct fixture *fixture, uint8_t way, uint32_t tag, const char *name, uint32_t uid)
+{
+	struct process_payload payload = { .uid = uid };
+	struct record *record;
+
+	memcpy(payload.name, name, strlen(name));
+	record = new_record(fixture, RECORD_PROCESS, &payload, sizeof(payload));
+	record->way = way;
+	record->writer = tag;
+	send_record(fixture, record);
+}
+
+static void send_by(struct fixture *fixture, uint8_t way, uint32_t tag)
+{
+	struct record *record = new_record(fixture, RECORD_DATA, "x\n", 2);
+
+	record->way = way;
+	record->writer = tag;
+	send_record(fixture, record);
+}
+
+static void assert_writer(struct fixture *fixture, const char *name)
+{
+	const json_t *process = json_object_get(next_line(fixture, "x", NULL), "process");
+	const char *is = json_string_value(json_object_get(process, "name"));
+
+	assert_int_equal(json_integer_value(json_object_get(process, "pid")), 41);
+	assert_string_equal(is ? is : "nobody", name);
+}
+
+static void a_process_is_told_once_for_all_its_writes(void **state)
+{
+	struct fixture *fixture = *state;
+
+	send_by(fixture, 2, 9);
+	assert_writer(fixture, "nobody");
+	send_process(fixture, 2, 9, "sixteen-bytes-xx", 0);
+	send_by(fixture, 2, 9);
+	send_by(fixture, 2, 9);
+	assert_writer(fixture, "sixteen-bytes-xx");
+	assert_writer(fixture, "sixteen-bytes-xx");
+	/* Another tag is another process, or the same after an exec. */
+	send_by(fixture, 2, 10);
+	assert_writer(fixture, "nobody");
+	no_more(fixture);
+}
+
+static void a_process_overtaken_on_its_way_is_still_known(void **state)
+{
+	struct fixture *fixture = *state;
+
+	send_process(fixture, 0, 9, "first", 0);
+	send_process(fixture, 0, 10, "second", 0);
+	send_by(fixture, 0, 9);
+	send_by(fixture, 0, 10);
+	assert_writer(fixture, "first");
+	assert_writer(fixture, "second");
+}
+
+static void records_that_are_too_short_or_out_of_range_do_no_harm(void **state)
+{
+	struct fixture *fixture = *state;
+	struct record *record = new_record(fixture, RECORD_DATA, "", 0);
+
+	record->length = sizeof(*record) - 1;
+	send_record(fixture, record);
+	record = new_record(fixture, RECORD_PROCESS, "short", 5);
+	record->way = 255;
+	send_record(fixture, record);
+	send_process(fixture, 255, 9, "wide", 0);
+	send_by(fixture, 255, 9);
+	assert_writer(fixture, "wide");
+	no_more(fixture);
+}
+
+static void eof_and_the_end_tell_half_lines(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one", 0, 0);
+	stream__eof(fixture->stream);
+	next_line(fixture, "one", "eof");
+	data(fixture, "two", 0, 0);
+	stream__finish(fixture->stream, PARTIAL_TIMEOUT, fixture->time);
+	next_line(fixture, "two", "timeout");
+	no_more(fixture);
+}
+
+static void the_timer_tells_half_lines_that_are_too_old(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "old", 0, 0);
+	tick(fixture, fixture->time + TIMEOUT);
+	no_more(fixture);
+	tick(fixture, fixture->time + TIMEOUT + 1);
+	next_line(fixture, "old", "timeout");
+}
+
+static void a_stream_found_in_mid_line_says_so(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->slot->flags = SLOT_CENSUS | SLOT_MID_LINE;
+	open_stream(fixture);
+	data(fixture, "one\ntwo\n", 0, 0);
+	next_line(fixture, "one", "start");
+	next_line(fixture, "two", NULL);
+}
+
+static void an_unwanted_stream_is_counted_and_silent(void **state)
+{
+	struct fixture *fixture = *state;
+
+	strcpy(fixture->slot->path, "/elsewhere");
+	open_stream(fixture);
+	assert_false(stream__wanted(fixture->stream));
+	lose(fixture, LOSS_RING_FULL, 5, 1);
+	data(fixture, "one\ntwo", 5, 1);
+	tick(fixture, fixture->time);
+	stream__eof(fixture->stream);
+	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
+	no_more(fixture);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_bytes_discarded), 7);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_streams_rejected), 1);
+}
+
+static void a_file_system_whose_writes_are_not_seen_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->slot->magic = COVERED + 1;
+	open_stream(fixture);
+	assert_false(stream__wanted(fixture->stream));
+}
+
+static void writes_and_bytes_are_counted(void **state)
+{
+	struct fixture *fixture = *state;
+	struct record *record = new_record(fixture, RECORD_DATA, "rest\n", 5);
+
+	data(fixture, "one", 0, 0);
+	record->write_length = 8;
+	record->write_offset = 3;
+	send_record(fixture, record);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_writes_captured), 1);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_bytes_captured), 8);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_rise_of_the_losses_is_a_gap_just_before),
+		TEST(a_loss_is_told_once),
+		TEST(what_no_record_tells_is_told_by_the_timer),
+		TEST(what_no_timer_tells_is_told_at_the_end),
+		TEST(losses_of_several_reasons_are_told_apart),
+		TEST(a_half_line_does_not_span_a_loss),
+		TEST(a_slot_ahead_of_the_record_is_told_in_time),
+		TEST(totals_that_rise_one_after_the_other_add_up),
+		TEST(whatever_the_order_all_is_told_once),
+		TEST(a_process_is_told_once_for_all_its_writes),
+		TEST(a_process_overtaken_on_its_way_is_still_known),
+		TEST(records_that_are_too_short_or_out_of_range_do_no_harm),
+		TEST(eof_and_the_end_tell_half_lines),
+		TEST(the_timer_tells_half_lines_that_are_too_old),
+		TEST(a_stream_found_in_mid_line_says_so),
+		TEST(an_unwanted_stream_is_counted_and_silent),
+		TEST(a_file_system_whose_writes_are_not_seen_is_refused),
+		TEST(writes_and_bytes_are_counted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
