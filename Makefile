@@ -10,7 +10,9 @@
 VERSION := 0.1.0
 BUILD ?= build
 CLANG ?= clang
-BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+# su without - leaves out where bpftool is.
+export PATH := $(PATH):/usr/sbin:/sbin
+BPFTOOL ?= bpftool
 
 # The architecture as the kernel's source names it.
 ARCH := $(shell uname -m | sed -e s/x86_64/x86/ -e s/aarch64/arm64/)
@@ -87,7 +89,7 @@ deps:
 run:
 	@docker/packages.sh build run
 	@$(MAKE) --no-print-directory all
-	@tests/demo/run
+	@LOGTAP=$(abspath $(BUILD)/logtap) tests/demo/run
 
 test:
 	@docker/packages.sh build run test

@@ -6,6 +6,8 @@
 #   -l     only print the names, for a Dockerfile: apt-get install $(packages.sh -l build)
 # Says by name what is missing before it installs; on a prepared machine it is silent.
 set -euo pipefail
+# su without - leaves out where dpkg's helpers and bpftool are.
+export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 packages_of()
 {
@@ -21,7 +23,7 @@ packages_of()
 	test)
 		packages_of run
 		echo libcmocka-dev libclang-rt-dev python3 python3-grpcio python3-grpc-tools \
-			kcat maven
+			kcat maven e2fsprogs util-linux
 		;;
 	*)
 		echo "packages.sh: unknown group '$1'; groups are build, run, test" >&2

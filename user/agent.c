@@ -38,10 +38,12 @@ struct agent {
 	const char *root;            /* where the host's files are seen */
 	int signals;
 	struct capture *capture;
+	bool capturing;              /* all of it has started */
 	int data_fd;
 	int space_fds[SHARDS_MAX];
 	char id_prefixes[SHARDS_MAX][64];
 	struct journal *journals[SHARDS_MAX];
+	int output;                  /* see sink.h */
 	struct sink *sink;
 	struct shard *shards[SHARDS_MAX];
 };
@@ -154,6 +156,7 @@ static int start_sink(struct agent *agent)
 		.journals_count = agent->config->capture.shards,
 		.data_fd = agent->data_fd,
 		.counters = &agent->counters,
+		.output = agent->output,
 	};
 
 	return sink__start(&context, &agent->sink);
@@ -212,6 +215,8 @@ static int start(struct agent *agent)
 
 	err = err ? err : open_capture(agent);
 	err = err ? err : open_journals(agent);
+	if (agent->config->sink == SINK_STDOUT)
+		agent->output = sink_stdout__output();
 	err = err ? err : drop_privileges();
 	make_id_prefixes(agent);
 	err = err ? err : start_sink(agent);
@@ -222,6 +227,14 @@ static int start(struct agent *agent)
 	return err ? explain(err) : 0;
 }
 
+/* Brings in what the kernel half counts. A rise of what was missed is said: it cannot be told in-band. */
+static void print_counters(struct agent *agent)
+{
+	agent->counters.value[COUNTER_streams_unregistered] = capture__unregistered(agent->capture);
+	agent->counters.value[COUNTER_hooks_missed] = capture__missed(agent->capture);
+	counters__print(&agent->counters, stderr);
+}
+
 /* True when it is time to end. */
 static bool handle_signals(struct agent *agent)
 {
@@ -230,27 +243,50 @@ static bool handle_signals(struct agent *agent)
 	while (read(agent->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo != SIGUSR1)
 			return true;
-		counters__print(&agent->counters, stderr);
+		print_counters(agent);
 	}
 	return false;
+}
+
+static void warn_of_rise(uint64_t *told, uint64_t now, const char *what)
+{
+	if (now > *told)
+		log_warn("%" PRIu64 " %s", now - *told, what);
+	*told = now;
 }
 
 static int watch(struct agent *agent)
 {
 	struct pollfd signals = { .fd = agent->signals, .events = POLLIN };
+	uint64_t unregistered = 0, missed = 0;
 
-	for (unsigned int ticks = 0;; ticks++) {
-		uint64_t unregistered = capture__unregistered(agent->capture);
-
+	for (unsigned int ticks = 1;; ticks++) {
 		if (poll(&signals, 1, TICK_MS) > 0 && handle_signals(agent))
 			return 0;
 		if (sink__failed(agent->sink))
 			return -EIO;
-		__atomic_store_n(&agent->counters.value[COUNTER_streams_unregistered], unregistered,
-				 __ATOMIC_RELAXED);
-		if (ticks % CENSUS_TICKS == 0)
-			capture__retry_census(agent->capture);
+		if (ticks % CENSUS_TICKS)
+			continue;
+		warn_of_rise(&unregistered, capture__unregistered(agent->capture),
+			     "streams found no room: raise capture.max_streams");
+		warn_of_rise(&missed, capture__missed(agent->capture),
+			     "times the kernel skipped a hook, as a preempted task was inside it: what was written then is not captured");
+		capture__retry_census(agent->capture);
 	}
+}
+
+static void stop_shards(struct agent *agent, unsigned int deadline_ms)
+{
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_MONOTONIC, &deadline);
+	deadline.tv_sec += deadline_ms / 1000;
+	for (int i = 0; i < SHARDS_MAX; i++)
+		if (agent->shards[i])
+			shard__finish(agent->shards[i]);
+	for (int i = 0; i < SHARDS_MAX; i++)
+		if (agent->shards[i])
+			shard__stop(agent->shards[i], &deadline);
 }
 
 /* In the order of the data's way, so that what was captured is delivered. Returns the sink's status. */
@@ -261,11 +297,11 @@ static int stop(struct agent *agent)
 
 	if (agent->capture)
 		capture__detach(agent->capture);
-	for (int i = 0; i < SHARDS_MAX; i++)
-		if (agent->shards[i])
-			shard__stop(agent->shards[i], failed ? 0 : SHARD_DEADLINE_MS);
+	stop_shards(agent, failed ? 0 : SHARD_DEADLINE_MS);
 	if (agent->sink)
 		err = sink__stop(agent->sink, SINK_DEADLINE_MS);
+	if (agent->capturing)
+		print_counters(agent);
 	for (int i = 0; i < SHARDS_MAX; i++)
 		journal__close(agent->journals[i]);
 	capture__close(agent->capture);
@@ -282,15 +318,18 @@ int agent__run(const char *path)
 		return STATUS_USAGE;
 	agent.root = host_root();
 	err = start(&agent);
-	if (!err) {
-		log_info("capturing (%u %s, sink %s)", agent.config->capture.shards,
-			 agent.config->capture.shards == 1 ? "shard" : "shards",
-			 agent.config->sink == SINK_KAFKA ? "kafka" : "stdout");
-		err = watch(&agent);
-		err = stop(&agent) ? -EIO : err;
-		counters__print(&agent.counters, stderr);
-		return err ? STATUS_FAILED : STATUS_FINE;
+	if (err) {
+		stop(&agent);
+		return err == -EINVAL ? STATUS_USAGE : STATUS_FAILED;
 	}
-	stop(&agent);
-	return err == -EINVAL ? STATUS_USAGE : STATUS_FAILED;
+	agent.capturing = true;
+	log_info("capturing (%u %s, sink %s)", agent.config->capture.shards,
+		 agent.config->capture.shards == 1 ? "shard" : "shards",
+		 agent.config->sink == SINK_KAFKA ? "kafka" : "stdout");
+	err = watch(&agent);
+	if (!err)
+		log_info("ending: delivering what is left, for at most %d s",
+			 (SHARD_DEADLINE_MS + SINK_DEADLINE_MS) / 1000);
+	err = stop(&agent) ? -EIO : err;
+	return err ? STATUS_FAILED : STATUS_FINE;
 }

@@ -239,7 +239,8 @@ static int iterate(struct bpf_program *program)
 
 		do
 			n = read(fd, &byte, sizeof(byte));
-		while (n > 0 || (n < 0 && errno == EINTR));
+		/* EAGAIN: after a million objects it wants to be asked again. */
+		while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
 		err = n < 0 ? -errno : 0;
 		close(fd);
 	}
@@ -260,6 +261,10 @@ int capture__attach(struct capture *capture)
 	/* Tasks first: the open hooks need to know init's mount namespace. */
 	int err = iterate(capture->bpf->progs.census_tasks);
 
+	if (!err && !capture->bpf->bss->init_mount_namespace) {
+		log_error("the host's processes cannot be seen from this pid namespace: run logtap in the host's (in Kubernetes: hostPID: true)");
+		err = -ESRCH;
+	}
 	err = err ? err : attach_group(capture, HOOK_PIPE_CLOSE);
 	err = err ? err : attach_group(capture, HOOK_FILE_CLOSE);
 	err = err ? err : attach_group(capture, HOOK_INODE_FREE);
@@ -277,16 +282,15 @@ int capture__attach(struct capture *capture)
 
 void capture__detach(struct capture *capture)
 {
-	detach_group(capture, HOOK_PIPE_WRITE);
-	detach_group(capture, HOOK_FILE_WRITE);
+	for (int group = 0; capture->links && group < HOOK_GROUPS; group++)
+		detach_group(capture, group);
 }
 
 void capture__close(struct capture *capture)
 {
 	if (!capture)
 		return;
-	for (int group = 0; capture->links && group < HOOK_GROUPS; group++)
-		detach_group(capture, group);
+	capture__detach(capture);
 	if (capture->bpf) {
 		unmap_array(capture->bpf->maps.slots, capture->slots);
 		unmap_array(capture->bpf->maps.shards, capture->shards);
@@ -302,6 +306,22 @@ void capture__close(struct capture *capture)
 uint64_t capture__unregistered(const struct capture *capture)
 {
 	return __atomic_load_n(&capture->bpf->bss->unregistered, __ATOMIC_RELAXED);
+}
+
+uint64_t capture__missed(const struct capture *capture)
+{
+	struct bpf_program *program;
+	uint64_t missed = 0;
+
+	bpf_object__for_each_program(program, capture->bpf->obj) {
+		struct bpf_prog_info info = { 0 };
+		uint32_t size = sizeof(info);
+		int fd = bpf_program__fd(program);
+
+		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size))
+			missed += info.recursion_misses;
+	}
+	return missed;
 }
 
 void capture__retry_census(struct capture *capture)

@@ -25,10 +25,15 @@ int capture__attach(struct capture *capture);
 void capture__detach(struct capture *capture);
 void capture__close(struct capture *capture);
 
-/* Registers what was refused for want of a slot, if there is something and now is room. */
+/* Registers what was refused for want of a slot since the last census, as far as there is room now. */
 void capture__retry_census(struct capture *capture);
 /* Streams that found no slot so far. */
 uint64_t capture__unregistered(const struct capture *capture);
+/*
+ * Times the kernel skipped a hook, because a preempted task was inside it on that CPU: what was written then is unknown. 0 where
+ * the kernel does not count it (before 5.12, 9ed9e9ba2337 "bpf: Count the number of times recursion was prevented").
+ */
+uint64_t capture__missed(const struct capture *capture);
 
 /* Any thread; the results live as long as the capture. */
 int capture__ring_fd(const struct capture *capture, unsigned int shard);

@@ -35,6 +35,11 @@ static const char *expand_one(const char *text, FILE *out, char *problem, size_t
 			 "\"${\" without its \"}\"; write $$ for a dollar sign");
 		return NULL;
 	}
+	if (memmem(text, end - text, "${", 2)) {
+		snprintf(problem, problem_size, "\"${%.*s}\": a default cannot hold another ${...}",
+			 (int)(end - text), text);
+		return NULL;
+	}
 	if (!len || len >= sizeof(name) ||
 	    (text + len != end && strncmp(text + len, ":-", 2) != 0)) {
 		snprintf(problem, problem_size,

@@ -23,6 +23,8 @@
 	X(bytes_lost_unsupported)                                                               \
 	X(writes_lost_fault)     /* user memory was not readable */                             \
 	X(bytes_lost_fault)                                                                     \
+	X(hooks_missed)          /* the kernel skipped a hook: a preempted one was running there; bytes unknown */\
+	X(bytes_abandoned)       /* captured, but the journal was still full when the end came */\
 	X(gaps)                  /* gap records made */                                         \
 	X(lines)                 /* line records made, cut ones too */                          \
 	X(lines_partial_start)                                                                  \

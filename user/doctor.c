@@ -121,7 +121,7 @@ static void check_capabilities(struct doctor *doctor)
 static void check_kernel(struct doctor *doctor)
 {
 	if (doctor->version < HOST_VERSION(5, 10, 0))
-		say(doctor, NO, "kernel %s: too old; logtap needs Linux 5.10 or later",
+		say(doctor, NO, "kernel %s: too old; logtap needs Linux 5.17 or later",
 		    doctor->system.release);
 	else
 		say(doctor, OK, "kernel %s %s", doctor->system.release, doctor->system.machine);

@@ -58,6 +58,7 @@ struct journal {
 		uint64_t off;    /* of the next entry */
 		uint64_t reserved;
 		bool failure_told;
+		bool rename_told;
 	} appender __attribute__((aligned(CACHE_LINE)));
 
 	struct {
@@ -201,12 +202,13 @@ static int fill_slot(struct journal *journal, uint64_t number, uint32_t *out)
 
 		err = segment__recycle(journal->dir_fd, journal->slots[slot].number, number,
 				       address);
-		if (!err)
-			goto filled;
-		/* Somebody took the file away: its memory is given back, a new one is tried. */
-		segment__drop(journal->dir_fd, journal->slots[slot].number, address,
-			      journal->segment_size);
-		atomic_store(&journal->slots[slot].used, false);
+		/* Its memory serves whatever has become of the file; it only would not survive a crash. */
+		if (err && !journal->appender.rename_told)
+			log_warn("journal: a segment cannot be renamed: %s; it is used all the same, but would "
+				 "not survive a crash",
+				 strerror(-err));
+		journal->appender.rename_told |= err != 0;
+		goto filled;
 	}
 	for (slot = 0; slot < journal->slots_count && atomic_load(&journal->slots[slot].used);
 	     slot++)

@@ -23,7 +23,8 @@ static const struct name_value defaults[] = {
 	 */
 	{ "queue.buffering.max.messages", "10000" },
 	{ "queue.buffering.max.kbytes", "65536" },
-	{ "message.timeout.ms", "300000" },
+	/* Never: one idempotent producer outlives any outage, so that none of its records comes twice. */
+	{ "message.timeout.ms", "0" },
 	{ "reconnect.backoff.max.ms", "10000" },
 	{ "socket.keepalive.enable", "true" },
 };

@@ -37,6 +37,12 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+static int print_usage(void)
+{
+	fputs(usage, stdout);
+	return 0;
+}
+
 static int wrong_usage(const char *what)
 {
 	log_error("%s; see `logtap --help`", what);
@@ -48,9 +54,11 @@ static int command_run(int argc, char **argv)
 	const char *path = NULL;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "+c:v", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+c:vh", long_options, NULL)) != -1) {
 		if (option == 'c')
 			path = optarg;
+		else if (option == 'h')
+			return print_usage();
 		else if (option == 'v')
 			log_set_level(LOG_LEVEL_DEBUG);
 		else
@@ -123,8 +131,7 @@ int main(int argc, char **argv)
 			puts("logtap " LOGTAP_VERSION);
 			return 0;
 		case 'h':
-			fputs(usage, stdout);
-			return 0;
+			return print_usage();
 		default:
 			return wrong_usage("unknown option");
 		}

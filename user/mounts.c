@@ -1,10 +1,15 @@
 #include "mounts.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 struct mount {
 	uint32_t dev;
@@ -14,6 +19,8 @@ struct mount {
 
 struct mounts {
 	const char *mountinfo;
+	int fd;                  /* kept open to hear of changes; -1 before the first reading */
+	bool tells;              /* it is /proc's, which says when something changed */
 	struct mount *list;
 	size_t count;
 };
@@ -25,6 +32,7 @@ int mounts__new(const char *mountinfo, struct mounts **out)
 	if (!mounts)
 		return -ENOMEM;
 	mounts->mountinfo = mountinfo;
+	mounts->fd = -1;
 	*out = mounts;
 	return 0;
 }
@@ -45,6 +53,8 @@ void mounts__free(struct mounts *mounts)
 	if (!mounts)
 		return;
 	forget(mounts);
+	if (mounts->fd >= 0)
+		close(mounts->fd);
 	free(mounts);
 }
 
@@ -110,6 +120,32 @@ static int load(struct mounts *mounts)
 	return err;
 }
 
+static int open_mountinfo(struct mounts *mounts)
+{
+	struct statfs statfs;
+
+	mounts->fd = open(mounts->mountinfo, O_RDONLY | O_CLOEXEC);
+	if (mounts->fd < 0)
+		return -errno;
+	mounts->tells = !fstatfs(mounts->fd, &statfs) && statfs.f_type == PROC_SUPER_MAGIC;
+	return load(mounts);
+}
+
+/*
+ * Device numbers of file systems without a device are used again, so what is remembered holds only until the kernel says that the
+ * mounts have changed; and as it says so, a device that is not there is not looked for again and again.
+ */
+static int refresh(struct mounts *mounts)
+{
+	struct pollfd changes = { .fd = mounts->fd, .events = POLLPRI };
+
+	if (mounts->fd < 0)
+		return open_mountinfo(mounts);
+	if (mounts->tells && poll(&changes, 1, 0) > 0 && changes.revents & (POLLERR | POLLPRI))
+		return load(mounts);
+	return 0;
+}
+
 /* What of `path` lies below `root`, or NULL. */
 static const char *below(const char *root, const char *path)
 {
@@ -140,12 +176,15 @@ static const struct mount *find(const struct mounts *mounts, uint32_t dev, const
 
 int mounts__host_path(struct mounts *mounts, uint32_t dev, const char *path, char *out, size_t size)
 {
-	const struct mount *mount = find(mounts, dev, path);
+	const struct mount *mount;
 	const char *point;
+	int err = refresh(mounts);
 
-	if (!mount) {
-		int err = load(mounts);
-
+	if (err)
+		return err;
+	mount = find(mounts, dev, path);
+	if (!mount && !mounts->tells) {
+		err = load(mounts);
 		if (err)
 			return err;
 		mount = find(mounts, dev, path);

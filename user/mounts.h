@@ -10,7 +10,7 @@
 
 struct mounts;
 
-/* `mountinfo`: a path, kept by the caller; it is read when first needed and again for a device that is not known. */
+/* `mountinfo`: a path, kept by the caller; it is read when first needed, and again when the kernel says that mounts have changed. */
 int mounts__new(const char *mountinfo, struct mounts **out);
 void mounts__free(struct mounts *mounts);
 

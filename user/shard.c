@@ -24,11 +24,11 @@
 #define NAP_MS 10              /* how long data may wait in the ring while it flows */
 #define TICK_MS 1000           /* timers: losses, old half lines, the clock */
 #define BUSY_MS 1              /* a record that somebody is writing */
-#define WAKE_BYTES (256 * 1024)
+#define WAKE_BYTES (256 * 1024) /* or a quarter of the ring */
 #define RELEASE_EVERY 256      /* records: the ring must not fill up while many are read */
 #define DRAIN_MAX 65536        /* records between looks at the timers */
 #define SCAN_TICKS 5           /* hints get lost only when a ring is full */
-#define REJECTED_GRACE (2 * NS) /* a write that looked the stream up before it was withdrawn is over by then */
+#define REJECTED_GRACE (NS / 20) /* a write that looked the stream up before it was withdrawn is over by then */
 #define IDENTITIES 1024
 
 /* A slot's stream in this shard and when it ends. */
@@ -237,7 +237,7 @@ static void tick(struct shard *shard)
  */
 static void wait_for_records(struct shard *shard, bool flows)
 {
-	uint64_t waiting = flows ? WAKE_BYTES : 1;
+	uint64_t waiting = flows ? shard->state->wake_bytes : 1;
 	struct epoll_event event;
 	int timeout = flows ? NAP_MS : TICK_MS;
 
@@ -273,7 +273,7 @@ static void *run(void *argument)
 		tick(shard);
 		wait_for_records(shard, count);
 	}
-	while (drain(shard) && !__atomic_load_n(&shard->abandon, __ATOMIC_RELAXED))
+	while (drain(shard))
 		;
 	/* Also what was opened while the ring was full: all of it is lost, and that is told. */
 	scan_slots(shard);
@@ -361,7 +361,9 @@ int shard__start(const struct shard_options *options, struct shard **out)
 	shard->epoll = -1;
 	shard->wake = -1;
 	shard->state = capture__shard_state(options->capture, options->index);
-	shard->state->wake_bytes = WAKE_BYTES;
+	shard->state->wake_bytes = options->config->capture.ring_size / 4;
+	if (shard->state->wake_bytes > WAKE_BYTES)
+		shard->state->wake_bytes = WAKE_BYTES;
 	shard->slots = capture__slots(options->capture);
 	shard->tenancies = calloc(streams, sizeof(*shard->tenancies));
 	shard->live = calloc(streams, sizeof(*shard->live));
@@ -381,23 +383,20 @@ fail:
 	return err;
 }
 
-void shard__stop(struct shard *shard, unsigned int deadline_ms)
+void shard__finish(struct shard *shard)
 {
-	struct timespec deadline;
 	uint64_t one = 1;
 
 	__atomic_store_n(&shard->stop, true, __ATOMIC_RELEASE);
 	if (write(shard->wake, &one, sizeof(one)) < 0)
 		log_debug("shard %u is not woken: its tick will see the stop", shard->options.index);
-	clock_gettime(CLOCK_REALTIME, &deadline);
-	deadline.tv_sec += deadline_ms / 1000;
-	deadline.tv_nsec += deadline_ms % 1000 * 1000000L;
-	if (deadline.tv_nsec >= (long)NS) {
-		deadline.tv_sec++;
-		deadline.tv_nsec -= NS;
-	}
-	if (pthread_timedjoin_np(shard->thread, NULL, &deadline)) {
-		log_error("shard %u: the journal is full and nothing takes from it: what the ring still holds is lost",
+}
+
+void shard__stop(struct shard *shard, const struct timespec *deadline)
+{
+	shard__finish(shard);
+	if (pthread_clockjoin_np(shard->thread, NULL, CLOCK_MONOTONIC, deadline)) {
+		log_error("shard %u: the journal is full and nothing takes from it: what the ring still holds is abandoned, and counted",
 			  shard->options.index);
 		__atomic_store_n(&shard->abandon, true, __ATOMIC_RELAXED);
 		pthread_join(shard->thread, NULL);

@@ -6,6 +6,7 @@
 #define LOGTAP_SHARD_H
 
 #include <stdbool.h>
+#include <time.h>
 
 struct capture;
 struct config;
@@ -26,10 +27,12 @@ struct shard_options {
 
 /* Starts the thread. The options are copied; what they point to must outlive the shard. 0 or -errno. */
 int shard__start(const struct shard_options *options, struct shard **out);
+/* When capture is detached: asks it to read its ring to the end, emit half lines and end. Does not wait. */
+void shard__finish(struct shard *shard);
 /*
- * Ends it when capture is detached: reads the ring to its end, emits half lines, joins and frees. After deadline_ms it no longer
- * waits for space in the journal; what is unread then is lost, and said.
+ * Joins and frees it. From `deadline` (CLOCK_MONOTONIC) on it no longer waits for space in the journal: what finds none is
+ * counted as abandoned, and said.
  */
-void shard__stop(struct shard *shard, unsigned int deadline_ms);
+void shard__stop(struct shard *shard, const struct timespec *deadline);
 
 #endif

@@ -18,6 +18,7 @@ struct sink_context {
 	unsigned int journals_count;
 	int data_fd; /* eventfd that the journals write for a sleeping sink */
 	struct counters *counters;
+	int output;                  /* of sink_stdout: from sink_stdout__output, which the sink then owns */
 };
 
 /* What a kind of sink is. The functions run on the sink's thread, but for open and close. */
@@ -36,6 +37,11 @@ struct sink_kind_ops {
 };
 
 extern const struct sink_kind_ops sink_stdout;
+/*
+ * Standard output once more, so that writes to it do not block: before privileges are dropped, for another user's pipe or
+ * terminal takes them to open. The descriptor, or -errno.
+ */
+int sink_stdout__output(void);
 extern const struct sink_kind_ops sink_kafka;
 
 /*

@@ -98,7 +98,7 @@ static void await(struct stdout_sink *sink, int fd, int timeout_ms)
  * A write that blocks would never see the stop. O_NONBLOCK on descriptor 1 itself would also change
  * it for the other processes that have it, so pipes and terminals are opened once more.
  */
-static int open_output(bool *is_socket)
+int sink_stdout__output(void)
 {
 	struct stat stat;
 	int fd = -1;
@@ -107,7 +107,6 @@ static int open_output(bool *is_socket)
 		return -errno;
 	if ((fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) == O_RDONLY)
 		return -EBADF;
-	*is_socket = S_ISSOCK(stat.st_mode);
 	if (S_ISFIFO(stat.st_mode) || isatty(STDOUT_FILENO))
 		fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
@@ -118,13 +117,13 @@ static int open_output(bool *is_socket)
 static int stdout_open(const struct sink_context *context, void **state)
 {
 	struct stdout_sink *sink;
-	bool is_socket = false;
-	int fd = open_output(&is_socket);
+	int fd = context->output;
+	struct stat stat;
 
-	if (fd < 0) {
+	if (fd < 0 || fstat(fd, &stat)) {
 		log_error("stdout: standard output is not open (%s): redirect it or choose another "
 			  "sink",
-			  strerror(-fd));
+			  strerror(fd < 0 ? -fd : errno));
 		return -EINVAL;
 	}
 	sink = calloc(1, sizeof(*sink));
@@ -134,7 +133,7 @@ static int stdout_open(const struct sink_context *context, void **state)
 	}
 	sink->context = context;
 	sink->fd = fd;
-	sink->is_socket = is_socket;
+	sink->is_socket = S_ISSOCK(stat.st_mode);
 	*state = sink;
 	return 0;
 }

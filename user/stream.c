@@ -54,6 +54,24 @@ static const struct identity *stream_identity(const struct stream *stream)
 					   slot->flags & SLOT_MOUNT_NAMESPACE);
 }
 
+/* Said once for each kind: the names that containers choose must not fill the log. */
+static void warn_of_file_system(const char *file, uint64_t magic)
+{
+	static _Thread_local uint64_t told[16];
+
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		if (told[i] == magic)
+			return;
+		if (told[i])
+			continue;
+		told[i] = magic;
+		log_warn("%s: writes to its file system (magic 0x%" PRIx64 ") cannot be seen, so it is not captured: "
+			 "`logtap doctor` lists the file systems; a module must be loaded before logtap starts",
+			 file, magic);
+		return;
+	}
+}
+
 static bool admit_file(struct stream *stream)
 {
 	const struct stream_context *context = stream->context;
@@ -62,8 +80,7 @@ static bool admit_file(struct stream *stream)
 	if (!file)
 		return false;
 	if (!capture__covers(context->capture, stream->slot->magic)) {
-		log_warn("%s: writes to its file system (magic 0x%" PRIx64 ") cannot be seen, so it is not captured: `logtap doctor` lists the file systems; a module must be loaded before logtap starts",
-			 file, (uint64_t)stream->slot->magic);
+		warn_of_file_system(file, stream->slot->magic);
 		return false;
 	}
 	stream->file = strdup(file);
@@ -128,7 +145,7 @@ bool stream__wanted(const struct stream *stream)
 	return stream->wanted;
 }
 
-/* NULL without memory: the caller's record cannot be made then. */
+/* NULL without memory: the caller's record cannot be made then, which the caller counts. */
 static const struct stream_text *stream_text(struct stream *stream)
 {
 	struct stream_source source = {
@@ -161,9 +178,9 @@ void stream__emit(void *context, const struct line *line)
 	struct stream *stream = context;
 	const struct stream_text *text = stream_text(stream);
 
-	if (text)
-		encoder__line(stream->context->encoder, text, line,
-			      find_process(stream, &line->writer));
+	if (!text || encoder__line(stream->context->encoder, text, line,
+				   find_process(stream, &line->writer)))
+		counters__add(stream->context->counters, COUNTER_bytes_abandoned, line->length);
 }
 
 /*

@@ -222,6 +222,7 @@ static void start(struct pipeline *pipeline, const char *root)
 	};
 	int err = journal__open(&journal, &pipeline->journal);
 
+	sink.output = sink_stdout__output();
 	err = err ? err : sink__start(&sink, &pipeline->sink);
 	shard.journal = pipeline->journal;
 	err = err ? err : shard__start(&shard, &pipeline->shard);

@@ -13,6 +13,12 @@ debs_mirror()
 	uri=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
 		'Created-By: Packages' |
 		awk -v r="$release" '$2 == r && $3 == "main" { print $1; exit }')
+	if [ -z "$uri" ] && [ -z "${debs_updated-}" ]; then
+		# An image without lists: they are part of what apt knows its archives by.
+		apt-get update -q -q >&2
+		debs_updated=1 debs_mirror
+		return
+	fi
 	[ -n "$uri" ] || { echo "no Debian archive in this machine's apt sources" >&2; return 1; }
 	echo "$uri"
 }

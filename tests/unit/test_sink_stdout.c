@@ -118,6 +118,7 @@ static void start_on(struct fixture *fixture, int fd)
 {
 	dup2(fd, STDOUT_FILENO);
 	close(fd);
+	fixture->context.output = sink_stdout__output();
 	assert_int_equal(sink__start(&fixture->context, &fixture->sink), 0);
 }
 
@@ -291,6 +292,7 @@ static void closed_standard_output_is_refused_at_start(void **state)
 	struct fixture *fixture = *state;
 
 	close(STDOUT_FILENO);
+	fixture->context.output = sink_stdout__output();
 	assert_int_equal(sink__start(&fixture->context, &fixture->sink), -EINVAL);
 	assert_null(fixture->sink);
 }

@@ -1,0 +1,107 @@
+"""What checks of the end-to-end tests ask of the JSON lines that logtap printed.
+
+A log is a file's path, or "NAME/stdout" and "NAME/stderr" of a container, NAME being the container's in its pod, else its ID.
+"""
+import base64
+import json
+import sys
+
+
+def fail(reason):
+    sys.exit(reason)
+
+
+def expect(what, actual, wanted):
+    if actual == wanted:
+        return
+    if isinstance(actual, list) and isinstance(wanted, list):
+        at = next((i for i, (a, b) in enumerate(zip(actual, wanted)) if a != b), min(len(actual), len(wanted)))
+        what = f"{what}: {len(actual)} of {len(wanted)}, from {at} on"
+        actual, wanted = actual[at:], wanted[at:]
+    fail(f"{what}: {shown(actual)}, not {shown(wanted)}")
+
+
+def shown(value):
+    text = repr(value)
+    return text if len(text) < 300 else text[:300] + "..."
+
+
+def log_of(record):
+    if record["source_type"] == "file":
+        return record["file"]
+    container = record["container"]
+    return f'{container.get("name") or container["id"]}/{record["stream"]}'
+
+
+def load(*paths):
+    """Log -> its records in order. A line that is no JSON object fails."""
+    logs = {}
+    for path in paths:
+        with open(path, "rb") as lines:
+            for line in lines:
+                record = json.loads(line)
+                logs.setdefault(log_of(record), []).append(record)
+    return logs
+
+
+def message(record):
+    if record.get("encoding") == "base64":
+        return base64.b64decode(record["message"], validate=True)
+    return record["message"].encode()
+
+
+def written(record):
+    """The bytes of the writes that the record stands for."""
+    if "lost" in record:
+        return b""
+    return message(record) + (b"\n" if record.get("partial") in (None, "start") else b"")
+
+
+def delivered(records):
+    return b"".join(written(record) for record in records)
+
+
+def lost(records, reason=None):
+    """(bytes, writes) that the log's gap records tell."""
+    gaps = [record["lost"] for record in records if "lost" in record]
+    gaps = [gap for gap in gaps if reason in (None, gap["reason"])]
+    return sum(gap["bytes"] for gap in gaps), sum(gap["writes"] for gap in gaps)
+
+
+def expect_truth(what, records, truth):
+    """Every byte in its order, and where bytes are told as lost, exactly those are missing."""
+    at = 0
+    for record in records:
+        if "lost" in record:
+            at += record["lost"]["bytes"]
+            continue
+        got = written(record)
+        if got != truth[at:at + len(got)]:
+            fail(f"{what}: at byte {at}: {shown(got)}, not {shown(truth[at:at + len(got)])}")
+        at += len(got)
+    expect(f"{what}: bytes delivered or told as lost", at, len(truth))
+
+
+def counters(path):
+    """The last ones that logtap printed on stderr."""
+    found = None
+    with open(path, "rb") as lines:
+        for line in lines:
+            if line.startswith(b'{"counters"'):
+                found = json.loads(line)["counters"]
+    return found or fail(f"{path}: no counters")
+
+
+def expect_only(logs, names):
+    expect("logs", sorted(logs), sorted(names))
+
+
+def expect_ids_unique(logs):
+    ids = [record["id"] for records in logs.values() for record in records]
+    expect("doubled line ids", len(ids) - len(set(ids)), 0)
+
+
+def expect_no_loss(path):
+    for name, value in counters(path).items():
+        if "_lost" in name or name in ("gaps", "streams_unregistered", "sink_records_dropped"):
+            expect(name, value, 0)
