@@ -328,6 +328,42 @@ static void kafka__lower_limit(struct kafka *kafka)
 		 kafka->context.config->kafka.topic, now, kafka->limit);
 }
 
+static void kafka__start_sending(struct kafka *kafka)
+{
+	char why[1024];
+
+	if (kafka__connect(kafka, why, sizeof(why))) {
+		kafka_trouble__failed(&kafka->trouble, RD_KAFKA_RESP_ERR__FAIL, why, now_ms());
+		kafka->phase_end_ms = now_ms() + BACKOFF_MAX_MS;
+		return;
+	}
+	kafka->failed = false;
+	kafka->oversized = false;
+	kafka->in_flight = 0;
+	counters__add(kafka->context.counters, COUNTER_sink_records_retried,
+		      kafka_window__rewind(kafka->window));
+	kafka->phase = SENDING;
+}
+
+/*
+ * Before anything is sent: a batch that is refused as too large may be overtaken by the next one. Where the brokers do not say
+ * (not reachable yet, no permission), a refusal tells later.
+ */
+static void kafka__learn_limit(struct kafka *kafka)
+{
+	size_t said = kafka_client__ask_limit(kafka->client, ASK_LIMIT_MS);
+
+	if (!said || said >= kafka_client__max_message(kafka->client))
+		return;
+	kafka->limit = said;
+	log_info("topic %s takes %zu bytes a record at most: longer ones are cut and marked partial: max_size",
+		 kafka->context.config->kafka.topic, said);
+	kafka_client__free(kafka->client);
+	kafka->client = NULL;
+	kafka->phase = BACKING_OFF;
+	kafka->phase_end_ms = 0;
+}
+
 static void kafka__start_backing_off(struct kafka *kafka)
 {
 	uint64_t wait_ms = 0;
@@ -346,23 +382,6 @@ static void kafka__start_backing_off(struct kafka *kafka)
 	kafka->client = NULL;
 	kafka->phase = BACKING_OFF;
 	kafka->phase_end_ms = now_ms() + wait_ms;
-}
-
-static void kafka__start_sending(struct kafka *kafka)
-{
-	char why[1024];
-
-	if (kafka__connect(kafka, why, sizeof(why))) {
-		kafka_trouble__failed(&kafka->trouble, RD_KAFKA_RESP_ERR__FAIL, why, now_ms());
-		kafka->phase_end_ms = now_ms() + BACKOFF_MAX_MS;
-		return;
-	}
-	kafka->failed = false;
-	kafka->oversized = false;
-	kafka->in_flight = 0;
-	counters__add(kafka->context.counters, COUNTER_sink_records_retried,
-		      kafka_window__rewind(kafka->window));
-	kafka->phase = SENDING;
 }
 
 static void kafka__idle(struct kafka *kafka, bool draining, uint64_t most_ms)
@@ -424,6 +443,7 @@ static int kafka__run(void *state, const bool *stop, const unsigned int *deadlin
 	uint64_t end;
 	uint64_t now;
 
+	kafka__learn_limit(kafka);
 	while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE))
 		kafka__turn(kafka, false, IDLE_MS);
 	end = now_ms() + *deadline_ms;
