@@ -1,6 +1,7 @@
 /*
- * The kernel half: sees streams open, sees what is written to them, sees them close. Nothing here blocks, sleeps or allocates;
- * a write to an inode that is not selected costs one look at the filter.
+ * The kernel half: sees streams open, sees what is written to them, sees them close. Nothing here
+ * blocks, sleeps or allocates; a write to an inode that is not selected costs one look at the
+ * filter.
  */
 #include "vmlinux.h"
 
@@ -46,7 +47,10 @@ WRITE_HOOK(f2fs_file_write_iter)
 WRITE_HOOK(fuse_file_write_iter)
 WRITE_HOOK(ovl_write_iter)
 
-/* FUSE with a write-back cache comes through here too, with the same inode, after its own function was hooked. */
+/*
+ * FUSE with a write-back cache comes through here too, with the same inode, after its own function
+ * was hooked.
+ */
 SEC("fexit/generic_file_write_iter")
 int BPF_PROG(generic_file_write_iter_exit, struct kiocb *iocb, struct iov_iter *iter, long ret)
 {
@@ -60,8 +64,9 @@ int BPF_PROG(generic_file_write_iter_exit, struct kiocb *iocb, struct iov_iter *
 /* Containers' pipes. */
 
 /*
- * Hooks that a runtime runs inside the container's cgroup exec before the entrypoint, with pipes of their own, but they are
- * children of the container's init, which already has the container's: so the topmost process of the cgroup is asked.
+ * Hooks that a runtime runs inside the container's cgroup exec before the entrypoint, with pipes of
+ * their own, but they are children of the container's init, which already has the container's: so
+ * the topmost process of the cgroup is asked.
  */
 static __always_inline struct task_struct *topmost_in_cgroup(struct task_struct *task, struct cgroup *cgroup)
 {
@@ -106,7 +111,7 @@ int BPF_PROG(sched_process_exec, struct task_struct *task, pid_t old_pid, struct
 	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 	u64 id = BPF_CORE_READ(cgroup, kn, id);
 	u8 entered = 1;
-	long err;
+	int err;
 
 	if (!BPF_CORE_READ(cgroup, level) || in_init_mount_namespace(task))
 		return 0;
@@ -121,7 +126,10 @@ int BPF_PROG(sched_process_exec, struct task_struct *task, pid_t old_pid, struct
 	return 0;
 }
 
-/* A hint, early: the runtime has written the container's files before it makes the cgroup, and may remove them at its exit. */
+/*
+ * A hint, early: the runtime has written the container's files before it makes the cgroup, and may
+ * remove them at its exit.
+ */
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup, const char *path)
 {
@@ -143,7 +151,9 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup, const char *path)
 	record->time = bpf_ktime_get_boot_ns();
 	payload = (void *)(record + 1);
 	payload->id = id;
-	/* Names are shorter than their room: what lies behind them must not be an older record's. */
+	/*
+	 * Names are shorter than their room: what lies behind them must not be an older record's.
+	 */
 	__builtin_memset(payload->names, 0, sizeof(payload->names));
 	read_cgroup_names(BPF_CORE_READ(cgroup, kn), payload->names);
 	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
@@ -187,9 +197,10 @@ int BPF_PROG(security_file_open_exit, struct file *file, int ret)
 }
 
 /*
- * The last writer of a file has gone: it is no longer counted when the file is freed. A new one may come at the same moment: its open
- * counts it as a writer before it looks for the stream, and here the stream is removed before the writers are counted again, so
- * one of the two sees the other. The inode may be gone already, and its stream with it; its memory is still readable.
+ * The last writer of a file has gone: it is no longer counted when the file is freed. A new one may
+ * come at the same moment: its open counts it as a writer before it looks for the stream, and here
+ * the stream is removed before the writers are counted again, so one of the two sees the other. The
+ * inode may be gone already, and its stream with it; its memory is still readable.
  */
 SEC("fentry/security_file_free")
 int BPF_PROG(security_file_free_enter, struct file *file)
@@ -218,7 +229,10 @@ int BPF_PROG(security_file_free_enter, struct file *file)
 	return 0;
 }
 
-/* Whatever else was missed: an inode that goes takes its stream along, so that the number's next owner starts afresh. */
+/*
+ * Whatever else was missed: an inode that goes takes its stream along, so that the number's next
+ * owner starts afresh.
+ */
 SEC("fentry/__destroy_inode")
 int BPF_PROG(destroy_inode_enter, struct inode *inode)
 {

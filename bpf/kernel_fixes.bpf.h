@@ -1,11 +1,14 @@
 /*
- * Every difference between kernels that the programs have to know, each with the change that made it. A flavour
- * (struct x___y) is matched by the name before the three underscores.
+ * Every difference between kernels that the programs have to know, each with the change that made
+ * it. A flavour (struct x___y) is matched by the name before the three underscores.
  */
 #ifndef LOGTAP_KERNEL_FIXES_BPF_H
 #define LOGTAP_KERNEL_FIXES_BPF_H
 
-/* 5.14, 8cd54c1c8480 ("iov_iter: separate direction from flavour"): `type`, a bit mask with the direction, became iter_type. */
+/*
+ * 5.14, 8cd54c1c8480 ("iov_iter: separate direction from flavour"): `type`, a bit mask with the
+ * direction, became iter_type.
+ */
 struct iov_iter___type {
 	unsigned int type;
 } __attribute__((preserve_access_index));
@@ -14,7 +17,9 @@ struct iov_iter___iter_type {
 	u8 iter_type;
 } __attribute__((preserve_access_index));
 
-/* 6.4, de4f5fed3f23 ("iov_iter: add iter_iovec() helper") and its series: iov was renamed to __iov. */
+/*
+ * 6.4, de4f5fed3f23 ("iov_iter: add iter_iovec() helper") and its series: iov was renamed to __iov.
+ */
 struct iov_iter___iov {
 	const struct iovec *iov;
 } __attribute__((preserve_access_index));
@@ -23,7 +28,10 @@ struct iov_iter___renamed_iov {
 	const struct iovec *__iov;
 } __attribute__((preserve_access_index));
 
-/* 6.0, fcb14cb1bdac ("new iov_iter flavour - ITER_UBUF"). Its number moved later: it is read from the running kernel. */
+/*
+ * 6.0, fcb14cb1bdac ("new iov_iter flavour - ITER_UBUF"). Its number moved later: it is read from
+ * the running kernel.
+ */
 struct iov_iter___ubuf {
 	void *ubuf;
 } __attribute__((preserve_access_index));
@@ -53,7 +61,10 @@ static __always_inline u64 iter_ubuf(struct iov_iter *iter)
 {
 	u64 ubuf = (u64)((struct iov_iter___ubuf *)iter)->ubuf;
 
-	/* The union's first member is a pointer, with which 6.1's verifier would not let us compute. Negated, it is a number. */
+	/*
+	 * The union's first member is a pointer, with which 6.1's verifier would not let us
+	 * compute. Negated, it is a number.
+	 */
 	asm volatile("%0 = -%0\n\t%0 = -%0" : "+r"(ubuf));
 	return ubuf;
 }
@@ -65,7 +76,10 @@ static __always_inline const struct iovec *iter_iov(struct iov_iter *iter)
 	return BPF_CORE_READ((struct iov_iter___iov *)iter, iov);
 }
 
-/* 6.15, 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent."): parent was renamed to __parent. */
+/*
+ * 6.15, 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent."): parent was renamed to
+ * __parent.
+ */
 struct kernfs_node___parent {
 	struct kernfs_node *parent;
 } __attribute__((preserve_access_index));

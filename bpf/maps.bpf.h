@@ -1,4 +1,7 @@
-/* Everything the programs share with each other and with user space. Sizes marked 1 are set by user space before loading. */
+/*
+ * Everything the programs share with each other and with user space. Sizes marked 1 are set by user
+ * space before loading.
+ */
 #ifndef LOGTAP_MAPS_BPF_H
 #define LOGTAP_MAPS_BPF_H
 
@@ -47,7 +50,10 @@ struct {
 	__type(value, struct shard_state);
 } shards SEC(".maps");
 
-/* Container cgroups in which some process has exec'd: only the first exec there tells the container's own pipes. */
+/*
+ * Container cgroups in which some process has exec'd: only the first exec there tells the
+ * container's own pipes.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -69,7 +75,10 @@ struct {
 	__type(value, struct oldest_task);
 } oldest_tasks SEC(".maps");
 
-/* A file's name while it is compared, with room before it so that its last eight bytes can always be read. */
+/*
+ * A file's name while it is compared, with room before it so that its last eight bytes can always
+ * be read.
+ */
 struct name_scratch {
 	u64 before;
 	char name[256];

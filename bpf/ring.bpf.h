@@ -3,8 +3,8 @@
 #define LOGTAP_RING_BPF_H
 
 /*
- * The flags to submit with. A wake-up costs about twenty times a record, so only a reader that waits is woken, and one that
- * naps (it has a timer) only when enough is waiting for it.
+ * The flags to submit with. A wake-up costs about twenty times a record, so only a reader that
+ * waits is woken, and one that naps (it has a timer) only when enough is waiting for it.
  */
 static __always_inline u64 wakeup_flags(void *ring, u32 shard)
 {

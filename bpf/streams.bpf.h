@@ -1,6 +1,7 @@
 /*
- * The life of a stream in the kernel: registered before its first byte, closed when nobody can write it any more, so that a
- * reused inode number never inherits it. User space frees the slot after the stream's last record.
+ * The life of a stream in the kernel: registered before its first byte, closed when nobody can
+ * write it any more, so that a reused inode number never inherits it. User space frees the slot
+ * after the stream's last record.
  */
 #ifndef LOGTAP_STREAMS_BPF_H
 #define LOGTAP_STREAMS_BPF_H
@@ -11,7 +12,10 @@
 #define S_IFREG 0100000
 #define S_IFIFO 0010000
 #define FMODE_WRITE 0x2
-/* A file that overlayfs opens on a layer for itself: the write to the overlay's own file is the one to see. */
+/*
+ * A file that overlayfs opens on a layer for itself: the write to the overlay's own file is the one
+ * to see.
+ */
 #define FMODE_NOACCOUNT 0x20000000
 #define NAMES_DEPTH 48
 
@@ -46,7 +50,10 @@ static __always_inline u32 shard_of(u64 id)
 	return (id ^ (id >> 32)) % (shard_count ? shard_count : 1);
 }
 
-/* Starts the slot's next life. A container's streams share its shard, so that what is known of it stays on one thread. */
+/*
+ * Starts the slot's next life. A container's streams share its shard, so that what is known of it
+ * stays on one thread.
+ */
 static __always_inline void fill_slot(struct stream_slot *slot, struct inode *inode, u32 kind, u32 flags,
 				      struct task_struct *task)
 {
@@ -72,8 +79,8 @@ static __always_inline void fill_slot(struct stream_slot *slot, struct inode *in
 }
 
 /*
- * Takes a free slot for an inode that is no stream yet. NULL when it is one or none is free. The stream is not visible to
- * writes before publish_stream.
+ * Takes a free slot for an inode that is no stream yet. NULL when it is one or none is free. The
+ * stream is not visible to writes before publish_stream.
  */
 static __always_inline struct stream_slot *take_slot(const struct stream_key *key, u32 *index)
 {
@@ -93,14 +100,21 @@ static __always_inline void publish_stream(const struct stream_key *key, u32 ind
 					   struct stream_slot *slot)
 {
 	struct stream_value value = { .slot = index, .generation = slot->generation };
-	long err;
+	/*
+	 * Not long: the verifier puts the map's own function in the helper's place, which returns
+	 * 32 bits.
+	 */
+	int err;
 
 	/* From here on user space may look at the slot: all of it must be filled. */
 	barrier();
 	slot->state = SLOT_OPEN;
 	err = bpf_map_update_elem(&streams, key, &value, BPF_NOEXIST);
 	if (err) {
-		/* Somebody registered it at the same moment, or the map is full. User space may have seen it: it frees the slot. */
+		/*
+		 * Somebody registered it at the same moment, or the map is full. User space may
+		 * have seen it: it frees the slot.
+		 */
 		slot->state = SLOT_CLOSED;
 		send_hint(RECORD_CLOSED, index, slot);
 		if (err != -EEXIST)
@@ -163,7 +177,10 @@ static __always_inline bool name_matches(struct dentry *dentry)
 	return false;
 }
 
-/* The path inside the file system, which user space can turn into the host's path whatever mounts the writer sees. */
+/*
+ * The path inside the file system, which user space can turn into the host's path whatever mounts
+ * the writer sees.
+ */
 static __always_inline void read_names(struct dentry *dentry, struct stream_slot *slot)
 {
 	bool whole = false;
@@ -216,7 +233,10 @@ static __always_inline bool unpublish_stream(const struct stream_key *key, u64 i
 {
 	if (bpf_map_delete_elem(&streams, key))
 		return false;
-	/* Also the full barrier that fput_enter needs between this removal and its second look at the writers. */
+	/*
+	 * Also the full barrier that fput_enter needs between this removal and its second look at
+	 * the writers.
+	 */
 	filter_add(ino, -1);
 	return true;
 }

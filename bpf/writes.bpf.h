@@ -1,7 +1,7 @@
 /*
- * A finished write of a selected stream, into its ring. At the exit of write_iter the iterator has been consumed: where the
- * bytes were follows from where it stands and how many were written, so short writes come out exact and nothing is kept from
- * the function's entry.
+ * A finished write of a selected stream, into its ring. At the exit of write_iter the iterator has
+ * been consumed: where the bytes were follows from where it stands and how many were written, so
+ * short writes come out exact and nothing is kept from the function's entry.
  */
 #ifndef LOGTAP_WRITES_BPF_H
 #define LOGTAP_WRITES_BPF_H
@@ -10,7 +10,10 @@
 #define ENOSPC 28
 #define EIOCBQUEUED 529
 #define SEGMENTS_MAX 1024 /* UIO_MAXIOV */
-/* Pieces of one write: 1 MiB in the largest pieces, or as many segments as a writev may have, and room for both. */
+/*
+ * Pieces of one write: 1 MiB in the largest pieces, or as many segments as a writev may have, and
+ * room for both.
+ */
 #define PIECES_MAX 4096
 
 /* A write on its way into the ring. On the BPF stack. */
@@ -30,8 +33,9 @@ static __always_inline void count_loss(struct stream_slot *slot, enum loss why, 
 }
 
 /*
- * Ring space is reserved in constant sizes, which every kernel with a ring allows (exact sizes need dynptr, 5.19, and then a copy
- * from user memory into one, 6.16); only `length` bytes are copied, since reading more would fault on what was never written.
+ * Ring space is reserved in constant sizes, which every kernel with a ring allows (exact sizes need
+ * dynptr, 5.19, and then a copy from user memory into one, 6.16); only `length` bytes are copied,
+ * since reading more would fault on what was never written.
  */
 #define COPY_PIECE(size)                                                                        \
 	do {                                                                                    \
@@ -52,9 +56,9 @@ static __always_inline void count_loss(struct stream_slot *slot, enum loss why, 
 	} while (0)
 
 /*
- * One piece of a write as one record: 0, -ENOSPC (ring full) or -EFAULT. Global, so that it is verified once and for itself: from
- * 6.7 on (ab5cfac139ab, "bpf: verify callbacks as if they are called unknown number of times") the walk below would have it
- * verified again and again.
+ * One piece of a write as one record: 0, -ENOSPC (ring full) or -EFAULT. Global, so that it is
+ * verified once and for itself: from 6.7 on (ab5cfac139ab, "bpf: verify callbacks as if they are
+ * called unknown number of times") the walk below would have it verified again and again.
  */
 __noinline int emit_piece(const struct record *head, u32 shard, u64 source, u64 length)
 {
@@ -102,8 +106,8 @@ __noinline int emit_piece(const struct record *head, u32 shard, u64 source, u64 
 }
 
 /*
- * Says once per process, not per write, who the writer is: the slot remembers by a few ways whose record went out last. The
- * tag changes when the process is another one, execs or changes its user.
+ * Says once per process, not per write, who the writer is: the slot remembers by a few ways whose
+ * record went out last. The tag changes when the process is another one, execs or changes its user.
  */
 static __always_inline void identify_writer(struct capture *capture, struct task_struct *task)
 {
@@ -199,7 +203,10 @@ static long step_forward(u32 i, struct segment_walk *walk)
 	return 0;
 }
 
-/* The slow way: several segments or a large write. Returns the bytes that went out; the reason for fewer is capture->err. */
+/*
+ * The slow way: several segments or a large write. Returns the bytes that went out; the reason for
+ * fewer is capture->err.
+ */
 static __noinline u64 emit_segments(struct capture *capture, const struct iovec *segment, u64 base,
 				    u64 done, u64 length)
 {
@@ -212,7 +219,10 @@ static __noinline u64 emit_segments(struct capture *capture, const struct iovec 
 		.length = length,
 	};
 
-	/* `done` bytes of the current segment have been written: go back until all of the write lies ahead. */
+	/*
+	 * `done` bytes of the current segment have been written: go back until all of the write
+	 * lies ahead.
+	 */
 	bpf_loop(SEGMENTS_MAX + 1, step_back, &walk, 0);
 	if (capture->err)
 		return 0;
@@ -228,8 +238,9 @@ static __noinline u64 emit_segments(struct capture *capture, const struct iovec 
 }
 
 /*
- * A pipe gives up a page that it cannot fill, but leaves the iterator behind what it had copied of it: where the written bytes are
- * is not known then. The iterator stands at the byte that cannot be read. Files put their iterator back.
+ * A pipe gives up a page that it cannot fill, but leaves the iterator behind what it had copied of
+ * it: where the written bytes are is not known then. The iterator stands at the byte that cannot be
+ * read. Files put their iterator back.
  */
 static __always_inline bool lost_its_place(const struct capture *capture, struct iov_iter *iter, u64 position)
 {
@@ -288,7 +299,9 @@ static __always_inline struct stream_slot *find_stream(struct inode *inode, stru
 		return 0;
 	*value = *found;
 	slot = bpf_map_lookup_elem(&slots, &value->slot);
-	/* A map element may be reused while it is read; the slot is not, so it has the last word. */
+	/*
+	 * A map element may be reused while it is read; the slot is not, so it has the last word.
+	 */
 	if (!slot || slot->inode != key.inode)
 		return 0;
 	return slot;

@@ -1,7 +1,8 @@
 /*
- * What the kernel half and the user half of logtap share: the records of a ring, the slots of streams and the
- * sizes of both. Fixed-width fields; sizes and offsets are asserted, so that two builds can read each other.
- * A reader skips record types it does not know and trusts `length` for the way to the payload's end.
+ * What the kernel half and the user half of logtap share: the records of a ring, the slots of
+ * streams and the sizes of both. Fixed-width fields; sizes and offsets are asserted, so that two
+ * builds can read each other. A reader skips record types it does not know and trusts `length` for
+ * the way to the payload's end.
  */
 #ifndef LOGTAP_RECORD_H
 #define LOGTAP_RECORD_H
@@ -61,7 +62,7 @@ struct process_payload {
 
 struct cgroup_payload {
 	__u64 id;
-	char names[CGROUP_NAMES][CGROUP_NAME_SIZE]; /* of the path, leaf first; cut names are not NUL-terminated short */
+	char names[CGROUP_NAMES][CGROUP_NAME_SIZE]; /* of the path, leaf first; "" behind its end */
 };
 
 /* The largest piece of a write in one record; a larger write takes several. */
@@ -85,7 +86,10 @@ enum loss { LOSS_RING_FULL, LOSS_UNSUPPORTED, LOSS_FAULT, LOSS_COUNT };
 #define SLOT_WRITERS 8
 #define SLOT_PATH_SIZE 1024
 
-/* One selected stream: an inode that is written. Filled by the kernel half, given back by user space. */
+/*
+ * One selected stream: an inode that is written. Filled by the kernel half, given back by user
+ * space.
+ */
 struct stream_slot {
 	__u32 generation;
 	__u32 state;
@@ -113,8 +117,9 @@ _Static_assert(sizeof(struct stream_slot) % 8 == 0, "slot layout");
 _Static_assert(__builtin_offsetof(struct stream_slot, lost_bytes) == 120, "slot layout");
 
 /*
- * A stream is found by its inode's address: on btrfs, subvolumes of one image have files with equal inode and device numbers. It names
- * the inode as long as that lives, and a stream never outlives its inode.
+ * A stream is found by its inode's address: on btrfs, subvolumes of one image have files with equal
+ * inode and device numbers. It names the inode as long as that lives, and a stream never outlives
+ * its inode.
  */
 struct stream_key {
 	__u64 inode;
@@ -126,8 +131,8 @@ struct stream_value {
 };
 
 /*
- * How the reader of a ring waits. The reader publishes it, then a full barrier, then looks at the ring again; the kernel half
- * clears it when it wakes the reader.
+ * How the reader of a ring waits. The reader publishes it, then a full barrier, then looks at the
+ * ring again; the kernel half clears it when it wakes the reader.
  */
 enum reader_wait {
 	READER_RUNS,

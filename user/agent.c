@@ -48,7 +48,10 @@ struct agent {
 	struct shard *shards[SHARDS_MAX];
 };
 
-/* In a container the host's files are below init's root, if its mount namespace is another than ours. */
+/*
+ * In a container the host's files are below init's root, if its mount namespace is another than
+ * ours.
+ */
 static const char *host_root(void)
 {
 	struct stat init, self;
@@ -185,7 +188,10 @@ static int start_shards(struct agent *agent)
 	return 0;
 }
 
-/* What keeps the kernel from capturing is told in doctor's words. Never -EINVAL, which stands for a wrong configuration. */
+/*
+ * What keeps the kernel from capturing is told in doctor's words. Never -EINVAL, which stands for a
+ * wrong configuration.
+ */
 static int explain(int err)
 {
 	if (doctor__explain(stderr) == 0)
@@ -227,7 +233,10 @@ static int start(struct agent *agent)
 	return err ? explain(err) : 0;
 }
 
-/* Brings in what the kernel half counts. A rise of what was missed is said: it cannot be told in-band. */
+/*
+ * Brings in what the kernel half counts. A rise of what was missed is said: it cannot be told
+ * in-band.
+ */
 static void print_counters(struct agent *agent)
 {
 	agent->counters.value[COUNTER_streams_unregistered] = capture__unregistered(agent->capture);
@@ -289,7 +298,10 @@ static void stop_shards(struct agent *agent, unsigned int deadline_ms)
 			shard__stop(agent->shards[i], &deadline);
 }
 
-/* In the order of the data's way, so that what was captured is delivered. Returns the sink's status. */
+/*
+ * In the order of the data's way, so that what was captured is delivered. Returns the sink's
+ * status.
+ */
 static int stop(struct agent *agent)
 {
 	bool failed = agent->sink && sink__failed(agent->sink);

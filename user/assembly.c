@@ -126,8 +126,8 @@ static size_t cut_length(const char *text, size_t max)
 }
 
 /*
- * Emits what of `line` is over the limit, as pieces marked max_size, and advances it to the rest. What is left is at most
- * max_line long.
+ * Emits what of `line` is over the limit, as pieces marked max_size, and advances it to the rest.
+ * What is left is at most max_line long.
  */
 static void emit_excess(struct assembly *assembly, struct line *line)
 {
@@ -159,7 +159,10 @@ static struct line line_of_piece(const struct piece *piece, size_t at, size_t le
 	return line;
 }
 
-/* By doubling, so that a long line in small writes is not copied each time. 0 or -ENOMEM: no memory, or not within the budget. */
+/*
+ * By doubling, so that a long line in small writes is not copied each time. 0 or -ENOMEM: no
+ * memory, or not within the budget.
+ */
 static int carry__grow(struct carry *carry, size_t needed)
 {
 	size_t capacity = 2 * carry->capacity;
@@ -196,8 +199,8 @@ static int carry__append(struct carry *carry, const char *bytes, size_t length)
 }
 
 /*
- * Appends to the half line what `line` brings; when that makes it too long, emits the excess and keeps the rest. On failure the
- * carry is as it was.
+ * Appends to the half line what `line` brings; when that makes it too long, emits the excess and
+ * keeps the rest. On failure the carry is as it was.
  */
 static int extend_carry(struct assembly *assembly, struct carry *carry, const struct line *line)
 {

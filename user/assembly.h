@@ -27,7 +27,10 @@ struct writer {
 	uint32_t way;
 };
 
-/* A piece of a write: pieces of one write come in order, but pieces of others may come between them. */
+/*
+ * A piece of a write: pieces of one write come in order, but pieces of others may come between
+ * them.
+ */
 struct piece {
 	const char *bytes;
 	size_t length;

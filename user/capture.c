@@ -15,7 +15,10 @@
 #include "log.h"
 #include "path_glob.h"
 
-/* Cgroups remembered for each stream there may be: pods have pause containers, and containers without output. */
+/*
+ * Cgroups remembered for each stream there may be: pods have pause containers, and containers
+ * without output.
+ */
 #define CGROUPS_PER_STREAM 4
 
 struct capture {
@@ -28,7 +31,9 @@ struct capture {
 	struct bpf_link **links;     /* one a hook of the table, NULL where not attached */
 };
 
-/* libbpf's own words, the verifier's log among them, are for who debugs logtap; users get doctor's. */
+/*
+ * libbpf's own words, the verifier's log among them, are for who debugs logtap; users get doctor's.
+ */
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
 	if (level == LIBBPF_DEBUG || !log_enabled(LOG_LEVEL_DEBUG))
@@ -52,7 +57,10 @@ static bool hook_wanted(const struct capture *capture, const struct hook *hook)
 	}
 }
 
-/* Only what this kernel has and this configuration needs is loaded. The first function of the pipe group that exists serves. */
+/*
+ * Only what this kernel has and this configuration needs is loaded. The first function of the pipe
+ * group that exists serves.
+ */
 static int choose_programs(struct capture *capture)
 {
 	unsigned int count;

@@ -1,5 +1,6 @@
 /*
- * The kernel half, loaded and attached: programs, maps, rings. Owner: main; what shards may call is marked.
+ * The kernel half, loaded and attached: programs, maps, rings. Owner: main; what shards may call is
+ * marked.
  */
 #ifndef LOGTAP_CAPTURE_H
 #define LOGTAP_CAPTURE_H
@@ -13,25 +14,29 @@ struct capture;
 struct config;
 
 /*
- * Loads the programs that this kernel can take and makes the rings. -errno when it cannot capture: doctor__explain says why.
+ * Loads the programs that this kernel can take and makes the rings. -errno when it cannot capture:
+ * doctor__explain says why.
  */
 int capture__open(const struct config *config, struct capture **out);
 /*
- * Attaches: close hooks, then open hooks, then the census of what is open already, then the write hooks. From then on whatever
- * opens is captured from its first byte. 0 or -errno.
+ * Attaches: close hooks, then open hooks, then the census of what is open already, then the write
+ * hooks. From then on whatever opens is captured from its first byte. 0 or -errno.
  */
 int capture__attach(struct capture *capture);
 /* Ends capturing: what is in the rings stays there to be read. */
 void capture__detach(struct capture *capture);
 void capture__close(struct capture *capture);
 
-/* Registers what was refused for want of a slot since the last census, as far as there is room now. */
+/*
+ * Registers what was refused for want of a slot since the last census, as far as there is room now.
+ */
 void capture__retry_census(struct capture *capture);
 /* Streams that found no slot so far. */
 uint64_t capture__unregistered(const struct capture *capture);
 /*
- * Times the kernel skipped a hook, because a preempted task was inside it on that CPU: what was written then is unknown. 0 where
- * the kernel does not count it (before 5.12, 9ed9e9ba2337 "bpf: Count the number of times recursion was prevented").
+ * Times the kernel skipped a hook, because a preempted task was inside it on that CPU: what was
+ * written then is unknown. 0 where the kernel does not count it (before 5.12, 9ed9e9ba2337 "bpf:
+ * Count the number of times recursion was prevented").
  */
 uint64_t capture__missed(const struct capture *capture);
 
@@ -42,7 +47,10 @@ struct stream_slot *capture__slots(const struct capture *capture);
 /* True when writes to this file system are seen. */
 bool capture__covers(const struct capture *capture, uint64_t magic);
 
-/* The slot's shard. Makes the kernel half forget the stream; writes that are under way may still come. */
+/*
+ * The slot's shard. Makes the kernel half forget the stream; writes that are under way may still
+ * come.
+ */
 void capture__withdraw(struct capture *capture, uint32_t slot);
 /* The slot's shard, when no record of the stream can come any more. */
 void capture__free_slot(struct capture *capture, uint32_t slot);

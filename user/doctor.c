@@ -142,7 +142,10 @@ static void check_btf(struct doctor *doctor)
 		    "CONFIG_DEBUG_INFO_BTF=y, as most distributions' are");
 }
 
-/* Walking a write's segments takes it: 5.17, e6f2dd0f8067 ("bpf: Add bpf_loop helper"), and distributions' 5.14. */
+/*
+ * Walking a write's segments takes it: 5.17, e6f2dd0f8067 ("bpf: Add bpf_loop helper"), and
+ * distributions' 5.14.
+ */
 static void check_helpers(struct doctor *doctor)
 {
 	if (doctor->has_btf && hooks__has_helper("BPF_FUNC_loop") == 0)

@@ -272,8 +272,8 @@ void stream_text__free(struct stream_text *text)
 }
 
 /*
- * Space for a record of at most `length` bytes behind the stream's key. The key is written. While the journal is full the
- * thread waits here, and so the ring fills: the journal is the only buffer.
+ * Space for a record of at most `length` bytes behind the stream's key. The key is written. While
+ * the journal is full the thread waits here, and so the ring fills: the journal is the only buffer.
  */
 static char *reserve(struct encoder *encoder, const struct stream_text *text, size_t length)
 {
@@ -347,7 +347,10 @@ static void count_line(struct encoder *encoder, const struct line *line, bool in
 		counters__add(encoder->options.counters, COUNTER_lines_invalid_utf8, 1);
 }
 
-/* The message is the last field but for `partial`, so that a sink can cut it without knowing the rest. */
+/*
+ * The message is the last field but for `partial`, so that a sink can cut it without knowing the
+ * rest.
+ */
 int encoder__line(struct encoder *encoder, const struct stream_text *text, const struct line *line,
 		  const struct process *process)
 {

@@ -1,6 +1,6 @@
 /*
- * Records as JSON, written once, straight into the shard's journal. The names are design.md's promise to users; they are
- * documented in the README. Owner: the shard's thread.
+ * Records as JSON, written once, straight into the shard's journal. The names are design.md's
+ * promise to users; they are documented in the README. Owner: the shard's thread.
  */
 #ifndef LOGTAP_ENCODE_H
 #define LOGTAP_ENCODE_H
@@ -66,8 +66,9 @@ int stream_text__new(const struct encoder *encoder, const struct stream_source *
 void stream_text__free(struct stream_text *text);
 
 /*
- * Appends one record, waiting for journal space as long as it takes. 0, or -ECANCELED when *abandon was set while it waited:
- * the record is not in the journal. `process` may be NULL: pid and tid are told without a name.
+ * Appends one record, waiting for journal space as long as it takes. 0, or -ECANCELED when *abandon
+ * was set while it waited: the record is not in the journal. `process` may be NULL: pid and tid are
+ * told without a name.
  */
 int encoder__line(struct encoder *encoder, const struct stream_text *text, const struct line *line,
 		  const struct process *process);

@@ -202,7 +202,10 @@ static int fill_slot(struct journal *journal, uint64_t number, uint32_t *out)
 
 		err = segment__recycle(journal->dir_fd, journal->slots[slot].number, number,
 				       address);
-		/* Its memory serves whatever has become of the file; it only would not survive a crash. */
+		/*
+		 * Its memory serves whatever has become of the file; it only would not survive a
+		 * crash.
+		 */
 		if (err && !journal->appender.rename_told)
 			log_warn("journal: a segment cannot be renamed: %s; it is used all the same, but would "
 				 "not survive a crash",

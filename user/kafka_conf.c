@@ -17,14 +17,13 @@ static const struct name_value defaults[] = {
 	{ "batch.size", "1000000" },
 	{ "batch.num.messages", "10000" },
 	/*
-	 * The journal is the queue. librdkafka sends a partition's next batch only when the one before is answered, and its thread
-	 * polls without rest as long as a batch that is due has to wait for that: what it holds should be little more than a batch
-	 * for each partition. With ten times as much a million lines cost twice the processor time.
+	 * The journal is the queue. librdkafka sends a partition's next batch only when the one
+	 * before is answered, and its thread polls without rest as long as a batch that is due has
+	 * to wait for that: what it holds should be little more than a batch for each partition.
+	 * With ten times as much a million lines cost twice the processor time.
 	 */
 	{ "queue.buffering.max.messages", "10000" },
 	{ "queue.buffering.max.kbytes", "65536" },
-	/* Never: one idempotent producer outlives any outage, so that none of its records comes twice. */
-	{ "message.timeout.ms", "0" },
 	{ "reconnect.backoff.max.ms", "10000" },
 	{ "socket.keepalive.enable", "true" },
 };
@@ -37,6 +36,12 @@ static const struct name_value guarantees[] = {
 	{ "enable.idempotence", "true" },
 	{ "acks", "all" },
 	{ "delivery.report.only.error", "false" },
+	/*
+	 * Never: a failed record is sent again for as long as it takes, and one that expires would
+	 * be overtaken by those that were queued after it. So one idempotent producer also outlives
+	 * any outage, and nothing comes twice.
+	 */
+	{ "message.timeout.ms", "0" },
 	{ "log.queue", "false" },
 };
 

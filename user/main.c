@@ -106,8 +106,8 @@ static int run_command(int argc, char **argv)
 }
 
 /*
- * Where a standard descriptor is not open the next file would get its number, and what is printed would be written there. Read
- * only, so that a sink can tell.
+ * Where a standard descriptor is not open the next file would get its number, and what is printed
+ * would be written there. Read only, so that a sink can tell.
  */
 static void fill_standard_descriptors(void)
 {

@@ -132,8 +132,9 @@ static int open_mountinfo(struct mounts *mounts)
 }
 
 /*
- * Device numbers of file systems without a device are used again, so what is remembered holds only until the kernel says that the
- * mounts have changed; and as it says so, a device that is not there is not looked for again and again.
+ * Device numbers of file systems without a device are used again, so what is remembered holds only
+ * until the kernel says that the mounts have changed; and as it says so, a device that is not there
+ * is not looked for again and again.
  */
 static int refresh(struct mounts *mounts)
 {

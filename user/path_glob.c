@@ -3,7 +3,10 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Matches one character against the set behind '['; *end is behind its ']'. A set that does not end in its name is a plain '['. */
+/*
+ * Matches one character against the set behind '['; *end is behind its ']'. A set that does not end
+ * in its name is a plain '['.
+ */
 static bool set_matches(const char *set, char c, const char **end)
 {
 	bool inverted = *set == '!' || *set == '^';
@@ -48,7 +51,10 @@ static bool element_matches(const char **glob, char c)
 	}
 }
 
-/* Where to go on when what follows a star does not match: its rest against the path one byte further on. */
+/*
+ * Where to go on when what follows a star does not match: its rest against the path one byte
+ * further on.
+ */
 struct retry {
 	const char *glob;
 	const char *path;
@@ -65,8 +71,9 @@ static bool next_place(struct retry *retry, const char **glob, const char **path
 }
 
 /*
- * Only the last star of each kind is ever retried: what came before it matched as early as it could, which leaves the star the
- * most to take. So the time is bounded by the path's length, squared, times the glob's, whatever a container calls its files.
+ * Only the last star of each kind is ever retried: what came before it matched as early as it
+ * could, which leaves the star the most to take. So the time is bounded by the path's length,
+ * squared, times the glob's, whatever a container calls its files.
  */
 bool path_glob__matches(const char *glob, const char *path)
 {
@@ -74,7 +81,10 @@ bool path_glob__matches(const char *glob, const char *path)
 
 	while (*glob || *path) {
 		if (!strncmp(glob, "/**/", 4) && *path == '/') {
-			/* Its second slash is the next one, or this one when it is no directory at all. */
+			/*
+			 * Its second slash is the next one, or this one when it is no directory at
+			 * all.
+			 */
 			glob += 3;
 			deep = (struct retry){ glob, path };
 			star.glob = NULL;
@@ -102,7 +112,10 @@ static bool is_special(char c)
 	return c == '*' || c == '?' || c == '[' || c == ']' || c == '\\';
 }
 
-/* `length` bytes at the low or the high end of a word, as the kernel half reads them from the name (little endian). */
+/*
+ * `length` bytes at the low or the high end of a word, as the kernel half reads them from the name
+ * (little endian).
+ */
 static void pack(const char *text, size_t length, size_t at, uint64_t *value, uint64_t *mask)
 {
 	char bytes[8] = { 0 }, ones[8] = { 0 };

@@ -1,6 +1,7 @@
 /*
- * The reader of one BPF ring buffer, in place: records are looked at in the mapping and given back in order.
- * Owner: the shard's thread. Format: the kernel's Documentation/bpf/ringbuf.rst and kernel/bpf/ringbuf.c.
+ * The reader of one BPF ring buffer, in place: records are looked at in the mapping and given back
+ * in order. Owner: the shard's thread. Format: the kernel's Documentation/bpf/ringbuf.rst and
+ * kernel/bpf/ringbuf.c.
  */
 #ifndef LOGTAP_RING_H
 #define LOGTAP_RING_H
@@ -17,13 +18,17 @@ int ring__open(int map_fd, size_t size, struct ring **out);
 void ring__free(struct ring *ring);
 
 /*
- * The next whole record, or NULL when the ring is empty or its next record is still being written. *position is the
- * record's place since the ring was made, in bytes: it never repeats. Valid until ring__release.
+ * The next whole record, or NULL when the ring is empty or its next record is still being written.
+ * *position is the record's place since the ring was made, in bytes: it never repeats. Valid until
+ * ring__release.
  */
 const struct record *ring__next(struct ring *ring, uint64_t *position);
 /* Gives back everything up to the last record that ring__next returned. */
 void ring__release(struct ring *ring);
-/* Positions: behind the last record reserved by the kernel, and behind the last one that ring__next has passed. */
+/*
+ * Positions: behind the last record reserved by the kernel, and behind the last one that ring__next
+ * has passed.
+ */
 uint64_t ring__produced(const struct ring *ring);
 uint64_t ring__consumed(const struct ring *ring);
 /* Bytes that wait, those of ring__next's records that were not released included. */

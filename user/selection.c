@@ -10,7 +10,10 @@
 #include "mounts.h"
 #include "path_glob.h"
 
-/* Where the kubelet, containerd and Docker write what containers have printed: those lines were seen already. */
+/*
+ * Where the kubelet, containerd and Docker write what containers have printed: those lines were
+ * seen already.
+ */
 static char *const copies[] = {
 	"/var/log/pods/**",
 	"/var/log/containers/**",

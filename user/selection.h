@@ -1,5 +1,6 @@
 /*
- * Which streams are wanted: the kernel half registers a superset, this decides. Owner: one shard's thread.
+ * Which streams are wanted: the kernel half registers a superset, this decides. Owner: one shard's
+ * thread.
  */
 #ifndef LOGTAP_SELECTION_H
 #define LOGTAP_SELECTION_H
@@ -13,20 +14,25 @@ struct config;
 struct identity;
 struct selection;
 
-/* `root` as for identity.h: where the host's /proc and /run are seen from. Both are kept by the caller. */
+/*
+ * `root` as for identity.h: where the host's /proc and /run are seen from. Both are kept by the
+ * caller.
+ */
 int selection__new(const struct config *config, const char *root, struct selection **out);
 void selection__free(struct selection *selection);
 
 /*
- * True for a container's own stdout or stderr; *kind is then which. `identity` is the container's, NULL when its cgroup is none.
- * A pipe that was found, not seen opening, is checked against what the runtime gave the container's init.
+ * True for a container's own stdout or stderr; *kind is then which. `identity` is the container's,
+ * NULL when its cgroup is none. A pipe that was found, not seen opening, is checked against what
+ * the runtime gave the container's init.
  */
 bool selection__admits_pipe(const struct selection *selection, const struct stream_slot *slot,
 			    const struct identity *identity, enum stream_kind *kind);
 
 /*
- * The path by which a file is wanted: its writer's or the host's, whichever a glob matches first. NULL when none does or it is
- * excluded, as the copies that runtimes make of containers' output always are. Valid until the next call.
+ * The path by which a file is wanted: its writer's or the host's, whichever a glob matches first.
+ * NULL when none does or it is excluded, as the copies that runtimes make of containers' output
+ * always are. Valid until the next call.
  */
 const char *selection__file(struct selection *selection, const struct stream_slot *slot);
 

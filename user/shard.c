@@ -71,7 +71,10 @@ static uint64_t boot_time(void)
 	return now.tv_sec * NS + now.tv_nsec;
 }
 
-/* The stream of a slot's present life, opened when it is new. NULL when it is not ours or there is no memory. */
+/*
+ * The stream of a slot's present life, opened when it is new. NULL when it is not ours or there is
+ * no memory.
+ */
 static struct stream *slot_stream(struct shard *shard, uint32_t slot, uint32_t generation)
 {
 	struct tenancy *tenancy = &shard->tenancies[slot];
@@ -97,8 +100,8 @@ static struct stream *slot_stream(struct shard *shard, uint32_t slot, uint32_t g
 }
 
 /*
- * Follows the slot's state. All records of a closed stream lie before where the ring is written now. `told`: by a record, so that
- * all that was written before has been read.
+ * Follows the slot's state. All records of a closed stream lie before where the ring is written
+ * now. `told`: by a record, so that all that was written before has been read.
  */
 static void follow_state(struct shard *shard, uint32_t slot, bool told)
 {
@@ -144,7 +147,10 @@ static void close_streams(struct shard *shard)
 	}
 }
 
-/* A runtime has written a container's files before it makes the cgroup: read them now, they may be gone soon. */
+/*
+ * A runtime has written a container's files before it makes the cgroup: read them now, they may be
+ * gone soon.
+ */
 static void read_ahead(struct shard *shard, const struct record *record)
 {
 	const struct cgroup_payload *payload = (const void *)(record + 1);
@@ -231,9 +237,10 @@ static void tick(struct shard *shard)
 }
 
 /*
- * Waits for records. While data flows the reader naps: a timer bounds the delay and the kernel half wakes it only when much is
- * waiting. After a nap without data it sleeps, and the next record wakes it. The epoll is edge-triggered: a ring that has data is
- * no reason to wake, a wake-up by the kernel half is.
+ * Waits for records. While data flows the reader naps: a timer bounds the delay and the kernel half
+ * wakes it only when much is waiting. After a nap without data it sleeps, and the next record wakes
+ * it. The epoll is edge-triggered: a ring that has data is no reason to wake, a wake-up by the
+ * kernel half is.
  */
 static void wait_for_records(struct shard *shard, bool flows)
 {

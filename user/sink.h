@@ -38,8 +38,8 @@ struct sink_kind_ops {
 
 extern const struct sink_kind_ops sink_stdout;
 /*
- * Standard output once more, so that writes to it do not block: before privileges are dropped, for another user's pipe or
- * terminal takes them to open. The descriptor, or -errno.
+ * Standard output once more, so that writes to it do not block: before privileges are dropped, for
+ * another user's pipe or terminal takes them to open. The descriptor, or -errno.
  */
 int sink_stdout__output(void);
 extern const struct sink_kind_ops sink_kafka;

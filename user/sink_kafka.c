@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -148,6 +149,15 @@ static void kafka__close(void *state)
 	free(kafka);
 }
 
+/* People bring it along from other shippers; here a record never expires. */
+static void say_what_is_not_used(const struct kafka_config *config)
+{
+	for (unsigned int i = 0; i < config->rdkafka_count; i++)
+		if (!strcmp(config->rdkafka[i].name, "message.timeout.ms"))
+			log_info("kafka.rdkafka.message.timeout.ms is not used: records never expire, "
+				 "they are sent again for as long as it takes");
+}
+
 static int kafka__open(const struct sink_context *context, void **state)
 {
 	struct kafka *kafka = calloc(1, sizeof(*kafka));
@@ -158,6 +168,7 @@ static int kafka__open(const struct sink_context *context, void **state)
 	if (!kafka)
 		return -ENOMEM;
 	kafka->context = *context;
+	say_what_is_not_used(&context->config->kafka);
 	err = kafka__connect(kafka, why, sizeof(why));
 	if (err) {
 		log_error("%s", why);
@@ -346,8 +357,8 @@ static void kafka__start_sending(struct kafka *kafka)
 }
 
 /*
- * Before anything is sent: a batch that is refused as too large may be overtaken by the next one. Where the brokers do not say
- * (not reachable yet, no permission), a refusal tells later.
+ * Before anything is sent: a batch that is refused as too large may be overtaken by the next one.
+ * Where the brokers do not say (not reachable yet, no permission), a refusal tells later.
  */
 static void kafka__learn_limit(struct kafka *kafka)
 {

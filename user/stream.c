@@ -184,8 +184,8 @@ void stream__emit(void *context, const struct line *line)
 }
 
 /*
- * Tells up to `bytes` and `writes` in total as lost, by reason. The slot's totals by reason may already be ahead of what a record
- * knew: the rest is told when its turn comes.
+ * Tells up to `bytes` and `writes` in total as lost, by reason. The slot's totals by reason may
+ * already be ahead of what a record knew: the rest is told when its turn comes.
  */
 static void tell_losses(struct stream *stream, uint64_t bytes, uint64_t writes, uint64_t time)
 {

@@ -1,5 +1,6 @@
 /*
- * A stream as its shard knows it: who it is, its half lines, what was told of its losses. Owner: the shard's thread.
+ * A stream as its shard knows it: who it is, its half lines, what was told of its losses. Owner:
+ * the shard's thread.
  */
 #ifndef LOGTAP_STREAM_H
 #define LOGTAP_STREAM_H
@@ -29,7 +30,9 @@ struct stream_context {
 
 struct stream;
 
-/* Decides whether the stream in this slot is wanted. -ENOMEM, or 0 and the stream, wanted or not. */
+/*
+ * Decides whether the stream in this slot is wanted. -ENOMEM, or 0 and the stream, wanted or not.
+ */
 int stream__open(struct stream_context *context, uint32_t slot, struct stream **out);
 /* Emits nothing: see stream__finish. */
 void stream__free(struct stream *stream);
@@ -46,9 +49,10 @@ void stream__record(struct stream *stream, const struct record *record, uint64_t
 /* Nobody holds the stream for writing now: half lines end. */
 void stream__eof(struct stream *stream);
 /*
- * About once a second: tells losses that no record has told, and emits half lines that are too old at `now` (boot time, ns),
- * which is behind the clock while the ring is. `passed`: what was in the ring at the last tick that passed has been read, so
- * that the losses seen there have their place here.
+ * About once a second: tells losses that no record has told, and emits half lines that are too old
+ * at `now` (boot time, ns), which is behind the clock while the ring is. `passed`: what was in the
+ * ring at the last tick that passed has been read, so that the losses seen there have their place
+ * here.
  */
 void stream__tick(struct stream *stream, bool passed, uint64_t now);
 /* The last words: half lines, marked with the reason, and losses. */

@@ -1,6 +1,7 @@
 /*
- * Kernel types by hand, only the members that are read: CO-RE finds their real offsets when the programs are loaded.
- * Members whose name or type changed between kernels are in bpf/kernel_fixes.bpf.h, not here.
+ * Kernel types by hand, only the members that are read: CO-RE finds their real offsets when the
+ * programs are loaded. Members whose name or type changed between kernels are in
+ * bpf/kernel_fixes.bpf.h, not here.
  */
 #ifndef __VMLINUX_KERNEL_H__
 #define __VMLINUX_KERNEL_H__

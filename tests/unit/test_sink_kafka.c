@@ -378,6 +378,7 @@ static void records_refused_by_the_broker_are_sent_again(void **state)
 static void outage_beyond_the_message_timeout_loses_nothing(void **state)
 {
 	struct fixture *f = *state;
+	uint64_t down_ms;
 
 	set_property(f, "message.timeout.ms", "1000");
 	set_property(f, "reconnect.backoff.max.ms", "1000");
@@ -386,7 +387,8 @@ static void outage_beyond_the_message_timeout_loses_nothing(void **state)
 	assert_all_arrive(f);
 	rd_kafka_mock_broker_set_down(f->cluster, -1);
 	append_many(f, 300);
-	wait_for(counters__get(&f->counters, COUNTER_sink_records_retried) >= 300);
+	down_ms = now_ms();
+	wait_for(now_ms() - down_ms > 3000);
 	rd_kafka_mock_broker_set_up(f->cluster, -1);
 	append_many(f, 300);
 	assert_all_arrive(f);
