@@ -5,7 +5,7 @@
 # make bench      instructions a write (guest) and lines a second (here)
 # make clean      removes what was built; distclean also what was downloaded
 #
-# BUILD=DIR builds elsewhere. Run and test install what is missing (Debian, as root); see docker/packages.sh.
+# BUILD=DIR builds elsewhere (the end-to-end tests always take build). Run and test install what is missing (Debian, as root); see docker/packages.sh.
 
 VERSION := 0.1.0
 BUILD ?= build
@@ -102,6 +102,11 @@ test-unit: unit-tests
 test-e2e: all
 	@tests/e2e/run $(CASE)
 
+bench: all
+	@tests/bench/writes
+	@echo
+	@tests/bench/pipeline
+
 # Fuzzing: each of tests/fuzz for SECONDS, with clang's libFuzzer, ASan and UBSan.
 
 SECONDS ?= 60
@@ -133,4 +138,4 @@ distclean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps run fuzz test test-unit test-e2e unit-tests clean distclean
+.PHONY: all deps run bench fuzz test test-unit test-e2e unit-tests clean distclean

@@ -241,7 +241,11 @@ static void await_delivery(const struct pipeline *pipeline, uint64_t records)
 
 static void stop(struct pipeline *pipeline)
 {
-	shard__stop(pipeline->shard, DEADLINE_MS);
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_MONOTONIC, &deadline);
+	deadline.tv_sec += DEADLINE_MS / 1000;
+	shard__stop(pipeline->shard, &deadline);
 	if (sink__stop(pipeline->sink, DEADLINE_MS))
 		die("the sink", EIO);
 	journal__close(pipeline->journal);
