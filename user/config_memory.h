@@ -14,7 +14,7 @@ struct config_memory {
 	uint64_t rings;          /* kernel, charged to the creating cgroup */
 	uint64_t maps;           /* kernel: slots, filter, hash maps */
 	uint64_t journal;        /* tmpfs */
-	uint64_t lines;          /* heap: if every stream held an unfinished line of max_line */
+	uint64_t lines;          /* heap: lines that wait for their newline */
 	uint64_t sink;           /* heap: what is on its way to the sink */
 	uint64_t total;
 };

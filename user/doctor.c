@@ -265,7 +265,7 @@ static void check_ring(struct doctor *doctor)
 	err = ring_probe();
 	if (err)
 		say(doctor, NO,
-		    "ring buffer: making one failed: %s; logtap needs Linux 5.8 or later, a limit "
+		    "ring buffer: making one failed: %s; logtap needs Linux 5.17 or later, a limit "
 		    "of locked memory that allows it, and no security policy against bpf(2)",
 		    strerror(-err));
 	else

@@ -5,15 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "counters.h"
 #include "identity.h"
 #include "journal.h"
 #include "json.h"
 
-#define NS 1000000000ULL
 /* Of everything in a line record but the stream's text, the process's name and the message. */
 #define LINE_OVERHEAD 512
 
@@ -67,17 +66,9 @@ void encoder__free(struct encoder *encoder)
 	free(encoder);
 }
 
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec * NS + now.tv_nsec;
-}
-
 void encoder__set_clock(struct encoder *encoder)
 {
-	encoder->boot_to_wall = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME);
+	encoder->boot_to_wall = clock__ns(CLOCK_REALTIME) - clock__ns(CLOCK_BOOTTIME);
 	encoder->second = 0;
 }
 
@@ -119,8 +110,8 @@ static char *put_hex(char *out, uint64_t n)
 static char *put_timestamp(struct encoder *encoder, char *out, uint64_t boot_time)
 {
 	uint64_t wall = boot_time + encoder->boot_to_wall;
-	uint64_t second = wall / NS;
-	uint32_t fraction = wall % NS;
+	uint64_t second = wall / NS_PER_SECOND;
+	uint32_t fraction = wall % NS_PER_SECOND;
 
 	if (second != encoder->second) {
 		time_t t = second;

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "capture.h"
+#include "clock.h"
 #include "config.h"
 #include "counters.h"
 #include "encode.h"
@@ -20,7 +20,6 @@
 #include "selection.h"
 #include "stream.h"
 
-#define NS 1000000000ULL
 #define NAP_MS 10              /* how long data may wait in the ring while it flows */
 #define TICK_MS 1000           /* timers: losses, old half lines, the clock */
 #define BUSY_MS 1              /* a record that somebody is writing */
@@ -28,7 +27,7 @@
 #define RELEASE_EVERY 256      /* records: the ring must not fill up while many are read */
 #define DRAIN_MAX 65536        /* records between looks at the timers */
 #define SCAN_TICKS 5           /* hints get lost only when a ring is full */
-#define REJECTED_GRACE (NS / 20) /* a write that looked the stream up before it was withdrawn is over by then */
+#define REJECTED_GRACE (50 * NS_PER_MS) /* a write that looked the stream up before it was withdrawn is over by then */
 #define IDENTITIES 1024
 
 /* A slot's stream in this shard and when it ends. */
@@ -63,14 +62,6 @@ struct shard {
 	struct stream_context context;
 };
 
-static uint64_t boot_time(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return now.tv_sec * NS + now.tv_nsec;
-}
-
 /*
  * The stream of a slot's present life, opened when it is new. NULL when it is not ours or there is
  * no memory.
@@ -93,7 +84,7 @@ static struct stream *slot_stream(struct shard *shard, uint32_t slot, uint32_t g
 		capture__withdraw(shard->options.capture, slot);
 		tenancy->closing = true;
 		tenancy->close_position = ring__produced(shard->ring);
-		tenancy->close_time = boot_time() + REJECTED_GRACE;
+		tenancy->close_time = clock__ns(CLOCK_BOOTTIME) + REJECTED_GRACE;
 		shard->closing_count++;
 	}
 	return tenancy->stream;
@@ -137,7 +128,7 @@ static void close_streams(struct shard *shard)
 
 	if (!shard->closing_count)
 		return;
-	now = boot_time();
+	now = clock__ns(CLOCK_BOOTTIME);
 	for (unsigned int i = shard->live_count; i-- > 0;) {
 		const struct tenancy *tenancy = &shard->tenancies[shard->live[i]];
 
@@ -218,11 +209,11 @@ static void scan_slots(struct shard *shard)
 static void tick(struct shard *shard)
 {
 	bool passed = shard->consumed >= shard->mark;
-	uint64_t now = boot_time();
+	uint64_t now = clock__ns(CLOCK_BOOTTIME);
 
 	if (now < shard->next_tick)
 		return;
-	shard->next_tick = now + TICK_MS * (NS / 1000);
+	shard->next_tick = now + TICK_MS * NS_PER_MS;
 	encoder__set_clock(shard->context.encoder);
 	if (++shard->ticks % SCAN_TICKS == 0)
 		scan_slots(shard);
@@ -264,7 +255,7 @@ static void wait_for_records(struct shard *shard, bool flows)
 
 static void finish_streams(struct shard *shard)
 {
-	uint64_t now = boot_time();
+	uint64_t now = clock__ns(CLOCK_BOOTTIME);
 
 	for (unsigned int i = 0; i < shard->live_count; i++)
 		stream__finish(shard->tenancies[shard->live[i]].stream, PARTIAL_TIMEOUT, now);
@@ -326,7 +317,7 @@ static int open_pipeline(struct shard *shard)
 
 	shard->assembly.mode = config->lines.assembly;
 	shard->assembly.max_line = config->lines.max_line;
-	shard->assembly.timeout = config->lines.timeout_ms * (NS / 1000);
+	shard->assembly.timeout = config->lines.timeout_ms * NS_PER_MS;
 	shard->budget.limit = config->lines.memory / config->capture.shards;
 	shard->assembly.budget = &shard->budget;
 	shard->assembly.emit = stream__emit;

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "config.h"
 #include "counters.h"
 #include "journal.h"
@@ -65,14 +65,6 @@ struct kafka {
 	unsigned int turn;      /* the journal to be read first */
 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000ull + now.tv_nsec / 1000000;
-}
-
 static void kafka__acknowledge(struct kafka *kafka, struct kafka_record *record)
 {
 	journal__ack(record->journal, record->record.handle);
@@ -86,7 +78,7 @@ static void kafka__fail(struct kafka *kafka, rd_kafka_resp_err_t err)
 	    err == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
 		kafka->oversized = true;
 	else
-		kafka_trouble__failed(&kafka->trouble, err, rd_kafka_err2str(err), now_ms());
+		kafka_trouble__failed(&kafka->trouble, err, rd_kafka_err2str(err), clock__ms());
 }
 
 static size_t value_len(const struct kafka_record *record)
@@ -123,7 +115,7 @@ static void kafka__on_error(void *opaque, rd_kafka_resp_err_t err, const char *r
 	 * work.
 	 */
 	kafka_trouble__client_error(&kafka->trouble, err, reason,
-				    kafka->in_flight || !kafka->delivered, now_ms());
+				    kafka->in_flight || !kafka->delivered, clock__ms());
 }
 
 static int kafka__connect(struct kafka *kafka, char *why, size_t why_size)
@@ -317,7 +309,7 @@ static bool kafka__read(struct kafka *kafka)
 
 static void kafka__start_settling(struct kafka *kafka)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock__ms();
 
 	if (now - kafka->failed_ms > BACKOFF_FORGET_MS)
 		kafka->backoff_ms = 0;
@@ -344,8 +336,8 @@ static void kafka__start_sending(struct kafka *kafka)
 	char why[1024];
 
 	if (kafka__connect(kafka, why, sizeof(why))) {
-		kafka_trouble__failed(&kafka->trouble, RD_KAFKA_RESP_ERR__FAIL, why, now_ms());
-		kafka->phase_end_ms = now_ms() + BACKOFF_MAX_MS;
+		kafka_trouble__failed(&kafka->trouble, RD_KAFKA_RESP_ERR__FAIL, why, clock__ms());
+		kafka->phase_end_ms = clock__ms() + BACKOFF_MAX_MS;
 		return;
 	}
 	kafka->failed = false;
@@ -388,11 +380,11 @@ static void kafka__start_backing_off(struct kafka *kafka)
 		wait_ms = kafka->backoff_ms;
 	}
 	/* Reports that came meanwhile: what is acknowledged need not be sent again. */
-	kafka_client__serve(kafka->client, now_ms());
+	kafka_client__serve(kafka->client, clock__ms());
 	kafka_client__free(kafka->client);
 	kafka->client = NULL;
 	kafka->phase = BACKING_OFF;
-	kafka->phase_end_ms = now_ms() + wait_ms;
+	kafka->phase_end_ms = clock__ms() + wait_ms;
 }
 
 static void kafka__idle(struct kafka *kafka, bool draining, uint64_t most_ms)
@@ -410,7 +402,7 @@ static void kafka__idle(struct kafka *kafka, bool draining, uint64_t most_ms)
 /* One turn: it does what there is to do, or waits for most_ms at most. */
 static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock__ms();
 	uint64_t phase_ms = kafka->phase_end_ms > now ? kafka->phase_end_ms - now : 0;
 
 	switch (kafka->phase) {
@@ -457,8 +449,8 @@ static int kafka__run(void *state, const bool *stop, const unsigned int *deadlin
 	kafka__learn_limit(kafka);
 	while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE))
 		kafka__turn(kafka, false, IDLE_MS);
-	end = now_ms() + *deadline_ms;
-	while (kafka__pending(kafka) && (now = now_ms()) < end)
+	end = clock__ms() + *deadline_ms;
+	while (kafka__pending(kafka) && (now = clock__ms()) < end)
 		kafka__turn(kafka, true, end - now < IDLE_MS ? end - now : IDLE_MS);
 	if (kafka__pending(kafka))
 		log_warn("%" PRIu64 " records are left undelivered in the journal",

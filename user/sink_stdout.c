@@ -1,5 +1,6 @@
 #include "sink.h"
 
+#include "clock.h"
 #include "counters.h"
 #include "journal.h"
 #include "log.h"
@@ -14,7 +15,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 /*
@@ -52,24 +52,16 @@ struct stdout_sink {
 	struct iovec pieces[PIECES];
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec * 1000ll + time.tv_nsec / 1000000;
-}
-
 static bool stopping(struct stdout_sink *sink)
 {
 	if (!sink->deadline && __atomic_load_n(sink->stop, __ATOMIC_ACQUIRE))
-		sink->deadline = now_ms() + *sink->deadline_ms;
+		sink->deadline = (int64_t)clock__ms() + *sink->deadline_ms;
 	return sink->deadline != 0;
 }
 
 static bool out_of_time(struct stdout_sink *sink)
 {
-	return stopping(sink) && now_ms() >= sink->deadline;
+	return stopping(sink) && (int64_t)clock__ms() >= sink->deadline;
 }
 
 /*
@@ -85,7 +77,7 @@ static void await(struct stdout_sink *sink, int fd, int timeout_ms)
 	uint64_t count;
 
 	if (stopping(sink)) {
-		int64_t left = sink->deadline - now_ms();
+		int64_t left = sink->deadline - (int64_t)clock__ms();
 
 		timeout_ms = left < 0 ? 0 : left < timeout_ms ? left : timeout_ms;
 	}

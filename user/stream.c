@@ -130,11 +130,6 @@ void stream__free(struct stream *stream)
 	free(stream);
 }
 
-uint32_t stream__slot(const struct stream *stream)
-{
-	return stream->index;
-}
-
 uint32_t stream__generation(const struct stream *stream)
 {
 	return stream->generation;

@@ -37,7 +37,6 @@ int stream__open(struct stream_context *context, uint32_t slot, struct stream **
 /* Emits nothing: see stream__finish. */
 void stream__free(struct stream *stream);
 
-uint32_t stream__slot(const struct stream *stream);
 uint32_t stream__generation(const struct stream *stream);
 bool stream__wanted(const struct stream *stream);
 

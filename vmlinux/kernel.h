@@ -76,7 +76,6 @@ struct qstr {
 struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
-	struct inode *d_inode;
 };
 
 struct path {
