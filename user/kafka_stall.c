@@ -1,6 +1,6 @@
 #include "kafka_stall.h"
 
-#define STALL_MS 2000
+#define STALL_MS 1000
 /* Paused for so long, let it try, whatever it may have missed to say. */
 #define PAUSE_MS 30000
 

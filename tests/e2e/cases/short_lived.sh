@@ -1,7 +1,7 @@
 # Shows that what lives for milliseconds is captured and attributed: 200 containers that print one
 # line to stdout and one to stderr and are gone with all traces, 20 at a time, and two pods of
-# the real CRI plugin, beside a container that writes 10,000 lines a second, or as many as the
-# guest has room for: the check says how many it were.
+# the real CRI plugin, beside a container that writes 10,000 lines a second in full buffers, or as
+# many as the guest has room for: the check says how many it were.
 # needs: logtap tools containerd
 # timeout: 420
 
@@ -61,7 +61,7 @@ guest()
 	containerd_start
 	logtap_start logtap
 	pod_bundle 1000 /mnt/loglines --seed "$SEED" --writer busy --lines 3000000 \
-		--rate "$BUSY_RATE" --sizes short --fd 1 --until /var/log/stop \
+		--rate "$BUSY_RATE" --sizes short --block 4096 --fd 1 --until /var/log/stop \
 		--report /var/log/busy
 	container_start "$(pod_id 1000)"
 	prefer_busy

@@ -15,6 +15,7 @@ configure()
 	cat >>"$OUT/logtap.yaml" <<-END
 		capture:
 		  files: ['$LOGS/*.log']
+		  shards: 2
 	END
 }
 

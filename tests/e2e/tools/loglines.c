@@ -75,6 +75,12 @@ static uint64_t now_ns(void)
 	return now.tv_sec * NS + now.tv_nsec;
 }
 
+/* Who writes blocks does not sleep for each line. */
+static uint64_t lines_at_once(const struct job *job)
+{
+	return job->block ? 32 : 1;
+}
+
 /* Until the next line is due; `*due` is when. */
 static void keep_rate(const struct job *job, uint64_t *due)
 {
@@ -85,7 +91,7 @@ static void keep_rate(const struct job *job, uint64_t *due)
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 	if (now > *due + LATE_MAX_NS)
 		*due = now - LATE_MAX_NS;
-	*due += NS / job->rate;
+	*due += lines_at_once(job) * NS / job->rate;
 }
 
 static bool shall_end(const struct job *job, uint64_t seq)
@@ -104,7 +110,7 @@ static void write_lines(struct job *job)
 	for (uint64_t seq = 0; seq < job->lines; seq++) {
 		size_t at = 0, unit;
 
-		if (job->rate)
+		if (job->rate && seq % lines_at_once(job) == 0)
 			keep_rate(job, &due);
 		if (shall_end(job, seq))
 			job->lines = seq;
