@@ -7,26 +7,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "capture.h"
 #include "config.h"
 #include "counters.h"
 #include "doctor.h"
-#include "journal.h"
 #include "log.h"
+#include "pipeline.h"
 #include "privileges.h"
-#include "shard.h"
 #include "sink.h"
 
 #define TICK_MS 1000
 #define CENSUS_TICKS 10        /* between looks for streams that found no room */
-#define SHARD_DEADLINE_MS 5000 /* both together stay within Kubernetes' 30 s */
-#define SINK_DEADLINE_MS 20000
+#define SINK_DEADLINE_MS 20000 /* with the shards' it stays within Kubernetes' 30 s */
 #define CONTAINER_ROOT "/proc/1/root"
 
 enum status { STATUS_FINE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
@@ -39,13 +35,8 @@ struct agent {
 	int signals;
 	struct capture *capture;
 	bool capturing;              /* all of it has started */
-	int data_fd;
-	int space_fds[SHARDS_MAX];
-	char id_prefixes[SHARDS_MAX][64];
-	struct journal *journals[SHARDS_MAX];
-	int output;                  /* see sink.h */
-	struct sink *sink;
-	struct shard *shards[SHARDS_MAX];
+	int output;                  /* see sink_stdout__output */
+	struct pipeline *pipeline;
 };
 
 /*
@@ -87,107 +78,6 @@ static int open_signals(struct agent *agent)
 	return agent->signals < 0 ? -errno : 0;
 }
 
-static int open_journals(struct agent *agent)
-{
-	const struct config *config = agent->config;
-	unsigned int shards = config->capture.shards;
-
-	agent->data_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	for (unsigned int i = 0; i < shards; i++) {
-		char directory[4096];
-		struct journal_options options = {
-			.directory = directory,
-			.max_size = config->journal.max_size / shards,
-			.segment_size = config->journal.segment_size,
-			.data_fd = agent->data_fd,
-		};
-		int err;
-
-		snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, i);
-		agent->space_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		options.space_fd = agent->space_fds[i];
-		if (agent->data_fd < 0 || agent->space_fds[i] < 0)
-			return -errno;
-		err = journal__open(&options, &agent->journals[i]);
-		if (err) {
-			log_error("the journal in %s cannot be opened: %s", directory, strerror(-err));
-			return err;
-		}
-	}
-	return 0;
-}
-
-static uint32_t hash(const char *text)
-{
-	uint32_t h = 2166136261u; /* FNV-1a */
-
-	for (; *text; text++)
-		h = (h ^ (unsigned char)*text) * 16777619u;
-	return h;
-}
-
-static uint32_t boot_hash(void)
-{
-	char id[64] = "";
-	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-
-	if (!file)
-		return 0;
-	if (!fgets(id, sizeof(id), file))
-		id[0] = 0;
-	fclose(file);
-	return hash(id);
-}
-
-/* Node, boot, shard and the ring's epoch: what stands before a ring position makes it unique. */
-static void make_id_prefixes(struct agent *agent)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	for (unsigned int i = 0; i < agent->config->capture.shards; i++)
-		snprintf(agent->id_prefixes[i], sizeof(agent->id_prefixes[i]), "%08x.%08x.%x.%" PRIx64 ".",
-			 hash(agent->config->node), boot_hash(), i,
-			 (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
-}
-
-static int start_sink(struct agent *agent)
-{
-	struct sink_context context = {
-		.config = agent->config,
-		.journals = agent->journals,
-		.journals_count = agent->config->capture.shards,
-		.data_fd = agent->data_fd,
-		.counters = &agent->counters,
-		.output = agent->output,
-	};
-
-	return sink__start(&context, &agent->sink);
-}
-
-static int start_shards(struct agent *agent)
-{
-	for (unsigned int i = 0; i < agent->config->capture.shards; i++) {
-		struct shard_options options = {
-			.config = agent->config,
-			.capture = agent->capture,
-			.counters = &agent->counters,
-			.journal = agent->journals[i],
-			.space_fd = agent->space_fds[i],
-			.index = i,
-			.root = agent->root,
-			.id_prefix = agent->id_prefixes[i],
-		};
-		int err = shard__start(&options, &agent->shards[i]);
-
-		if (err) {
-			log_error("shard %u cannot start: %s", i, strerror(-err));
-			return err;
-		}
-	}
-	return 0;
-}
-
 /*
  * What keeps the kernel from capturing is told in doctor's words. Never -EINVAL, which stands for a
  * wrong configuration.
@@ -215,18 +105,27 @@ static int drop_privileges(void)
 	return err;
 }
 
+static int start_pipeline(struct agent *agent)
+{
+	struct pipeline_options options = {
+		.config = agent->config,
+		.capture = agent->capture,
+		.counters = &agent->counters,
+		.root = agent->root,
+		.output = agent->output,
+	};
+
+	return pipeline__start(&options, &agent->pipeline);
+}
+
 static int start(struct agent *agent)
 {
 	int err = open_signals(agent);
 
 	err = err ? err : open_capture(agent);
-	err = err ? err : open_journals(agent);
-	if (agent->config->sink == SINK_STDOUT)
-		agent->output = sink_stdout__output();
+	agent->output = sink_stdout__output();
 	err = err ? err : drop_privileges();
-	make_id_prefixes(agent);
-	err = err ? err : start_sink(agent);
-	err = err ? err : start_shards(agent);
+	err = err ? err : start_pipeline(agent);
 	if (err)
 		return err;
 	err = capture__attach(agent->capture);
@@ -272,7 +171,7 @@ static int watch(struct agent *agent)
 	for (unsigned int ticks = 1;; ticks++) {
 		if (poll(&signals, 1, TICK_MS) > 0 && handle_signals(agent))
 			return 0;
-		if (sink__failed(agent->sink))
+		if (pipeline__failed(agent->pipeline))
 			return -EIO;
 		if (ticks % CENSUS_TICKS)
 			continue;
@@ -284,38 +183,16 @@ static int watch(struct agent *agent)
 	}
 }
 
-static void stop_shards(struct agent *agent, unsigned int deadline_ms)
-{
-	struct timespec deadline;
-
-	clock_gettime(CLOCK_MONOTONIC, &deadline);
-	deadline.tv_sec += deadline_ms / 1000;
-	for (int i = 0; i < SHARDS_MAX; i++)
-		if (agent->shards[i])
-			shard__finish(agent->shards[i]);
-	for (int i = 0; i < SHARDS_MAX; i++)
-		if (agent->shards[i])
-			shard__stop(agent->shards[i], &deadline);
-}
-
-/*
- * In the order of the data's way, so that what was captured is delivered. Returns the sink's
- * status.
- */
+/* Returns the sink's status. */
 static int stop(struct agent *agent)
 {
-	bool failed = agent->sink && sink__failed(agent->sink);
-	int err = 0;
+	int err;
 
 	if (agent->capture)
 		capture__detach(agent->capture);
-	stop_shards(agent, failed ? 0 : SHARD_DEADLINE_MS);
-	if (agent->sink)
-		err = sink__stop(agent->sink, SINK_DEADLINE_MS);
+	err = pipeline__stop(agent->pipeline, SINK_DEADLINE_MS);
 	if (agent->capturing)
 		print_counters(agent);
-	for (int i = 0; i < SHARDS_MAX; i++)
-		journal__close(agent->journals[i]);
 	capture__close(agent->capture);
 	config__free(agent->config);
 	return err;
@@ -323,7 +200,7 @@ static int stop(struct agent *agent)
 
 int agent__run(const char *path)
 {
-	static struct agent agent = { .signals = -1, .data_fd = -1 };
+	static struct agent agent = { .signals = -1, .output = -EBADF };
 	int err = config__load(path, stderr, &agent.config);
 
 	if (err)
@@ -341,7 +218,7 @@ int agent__run(const char *path)
 	err = watch(&agent);
 	if (!err)
 		log_info("ending: delivering what is left, for at most %d s",
-			 (SHARD_DEADLINE_MS + SINK_DEADLINE_MS) / 1000);
+			 (PIPELINE_SHARDS_MS + SINK_DEADLINE_MS) / 1000);
 	err = stop(&agent) ? -EIO : err;
 	return err ? STATUS_FAILED : STATUS_FINE;
 }

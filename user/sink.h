@@ -18,7 +18,7 @@ struct sink_context {
 	unsigned int journals_count;
 	int data_fd; /* eventfd that the journals write for a sleeping sink */
 	struct counters *counters;
-	int output;                  /* of sink_stdout: from sink_stdout__output, which the sink then owns */
+	int output; /* of sink_stdout: from sink_stdout__output; not owned */
 };
 
 /* What a kind of sink is. The functions run on the sink's thread, but for open and close. */

@@ -119,10 +119,8 @@ static int stdout_open(const struct sink_context *context, void **state)
 		return -EINVAL;
 	}
 	sink = calloc(1, sizeof(*sink));
-	if (!sink) {
-		close(fd);
+	if (!sink)
 		return -ENOMEM;
-	}
 	sink->context = context;
 	sink->fd = fd;
 	sink->is_socket = S_ISSOCK(stat.st_mode);
@@ -132,10 +130,7 @@ static int stdout_open(const struct sink_context *context, void **state)
 
 static void stdout_close(void *state)
 {
-	struct stdout_sink *sink = state;
-
-	close(sink->fd);
-	free(sink);
+	free(state);
 }
 
 static void add(struct stdout_sink *sink, struct journal *journal,

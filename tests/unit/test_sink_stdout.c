@@ -106,6 +106,7 @@ static int teardown(void **state)
 		remove_directory(path);
 	}
 	rmdir(fixture->directory);
+	close(fixture->context.output);
 	close(fixture->real_stdout);
 	close(fixture->space_fd);
 	close(fixture->context.data_fd);
@@ -113,7 +114,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Starts the sink on `fd`, which is closed, and gives the test its own standard output back. */
+/* Starts the sink on `fd`, which is taken over, and gives the test its own standard output back. */
 static void start_on(struct fixture *fixture, int fd)
 {
 	dup2(fd, STDOUT_FILENO);

@@ -1,0 +1,176 @@
+#include "pipeline.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "config.h"
+#include "journal.h"
+#include "line_id.h"
+#include "log.h"
+#include "record.h"
+#include "shard.h"
+#include "sink.h"
+
+struct pipeline {
+	struct pipeline_options options;
+	unsigned int shards_count;
+	uint64_t epoch;              /* see line_id.h */
+	int data_fd;
+	int space_fds[SHARDS_MAX];
+	char id_prefixes[SHARDS_MAX][LINE_ID_PREFIX_SIZE];
+	struct journal *journals[SHARDS_MAX];
+	struct sink *sink;
+	struct shard *shards[SHARDS_MAX];
+};
+
+static int open_journal(struct pipeline *pipeline, unsigned int index)
+{
+	const struct config *config = pipeline->options.config;
+	char directory[4096];
+	struct journal_options options = {
+		.directory = directory,
+		.max_size = config->journal.max_size / pipeline->shards_count,
+		.segment_size = config->journal.segment_size,
+		.data_fd = pipeline->data_fd,
+	};
+	int err;
+
+	pipeline->space_fds[index] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (pipeline->space_fds[index] < 0)
+		return -errno;
+	options.space_fd = pipeline->space_fds[index];
+	snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, index);
+	err = journal__open(&options, &pipeline->journals[index]);
+	if (err)
+		log_error("the journal in %s cannot be opened: %s", directory, strerror(-err));
+	return err;
+}
+
+static int open_journals(struct pipeline *pipeline)
+{
+	int err = 0;
+
+	pipeline->data_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (pipeline->data_fd < 0)
+		return -errno;
+	for (unsigned int i = 0; !err && i < pipeline->shards_count; i++)
+		err = open_journal(pipeline, i);
+	return err;
+}
+
+static int start_sink(struct pipeline *pipeline)
+{
+	struct sink_context context = {
+		.config = pipeline->options.config,
+		.journals = pipeline->journals,
+		.journals_count = pipeline->shards_count,
+		.data_fd = pipeline->data_fd,
+		.counters = pipeline->options.counters,
+		.output = pipeline->options.output,
+	};
+
+	return sink__start(&context, &pipeline->sink);
+}
+
+static int start_shard(struct pipeline *pipeline, unsigned int index)
+{
+	struct shard_options options = {
+		.config = pipeline->options.config,
+		.capture = pipeline->options.capture,
+		.counters = pipeline->options.counters,
+		.journal = pipeline->journals[index],
+		.space_fd = pipeline->space_fds[index],
+		.index = index,
+		.root = pipeline->options.root,
+		.id_prefix = pipeline->id_prefixes[index],
+	};
+	int err;
+
+	line_id__prefix(pipeline->id_prefixes[index], pipeline->options.config->node, index,
+			pipeline->epoch);
+	err = shard__start(&options, &pipeline->shards[index]);
+	if (err)
+		log_error("shard %u cannot start: %s", index, strerror(-err));
+	return err;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+/* What has been started, however far that went. */
+static void pipeline__free(struct pipeline *pipeline)
+{
+	for (int i = 0; i < SHARDS_MAX; i++) {
+		journal__close(pipeline->journals[i]);
+		close_fd(pipeline->space_fds[i]);
+	}
+	close_fd(pipeline->data_fd);
+	free(pipeline);
+}
+
+int pipeline__start(const struct pipeline_options *options, struct pipeline **out)
+{
+	struct pipeline *pipeline = calloc(1, sizeof(*pipeline));
+	int err;
+
+	if (!pipeline)
+		return -ENOMEM;
+	pipeline->options = *options;
+	pipeline->shards_count = options->config->capture.shards;
+	pipeline->epoch = clock__ns(CLOCK_BOOTTIME);
+	pipeline->data_fd = -1;
+	memset(pipeline->space_fds, -1, sizeof(pipeline->space_fds));
+	err = open_journals(pipeline);
+	err = err ? err : start_sink(pipeline);
+	for (unsigned int i = 0; !err && i < pipeline->shards_count; i++)
+		err = start_shard(pipeline, i);
+	if (err) {
+		pipeline__stop(pipeline, 0);
+		return err;
+	}
+	*out = pipeline;
+	return 0;
+}
+
+bool pipeline__failed(const struct pipeline *pipeline)
+{
+	return sink__failed(pipeline->sink);
+}
+
+static void stop_shards(struct pipeline *pipeline, unsigned int deadline_ms)
+{
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_MONOTONIC, &deadline);
+	deadline.tv_sec += deadline_ms / 1000;
+	for (int i = 0; i < SHARDS_MAX; i++)
+		if (pipeline->shards[i])
+			shard__finish(pipeline->shards[i]);
+	for (int i = 0; i < SHARDS_MAX; i++)
+		if (pipeline->shards[i])
+			shard__stop(pipeline->shards[i], &deadline);
+}
+
+int pipeline__stop(struct pipeline *pipeline, unsigned int sink_ms)
+{
+	int err = 0;
+
+	if (!pipeline)
+		return 0;
+	stop_shards(pipeline, pipeline->sink && pipeline__failed(pipeline) ? 0 : PIPELINE_SHARDS_MS);
+	if (pipeline->sink)
+		err = sink__stop(pipeline->sink, sink_ms);
+	pipeline__free(pipeline);
+	return err;
+}
