@@ -48,7 +48,7 @@ static int open_journal(struct pipeline *pipeline, unsigned int index)
 		return -errno;
 	options.space_fd = pipeline->space_fds[index];
 	snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, index);
-	err = journal__open(&options, &pipeline->journals[index]);
+	err = journal__open(&options, NULL, &pipeline->journals[index]);
 	if (err)
 		log_error("the journal in %s cannot be opened: %s", directory, strerror(-err));
 	return err;
