@@ -3,8 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "clock.h"
-
 static uint32_t hash(const char *text)
 {
 	uint32_t h = 2166136261u; /* FNV-1a */
@@ -31,5 +29,5 @@ void line_id__prefix(char prefix[LINE_ID_PREFIX_SIZE], const char *node, unsigne
 		     uint64_t epoch)
 {
 	snprintf(prefix, LINE_ID_PREFIX_SIZE, "%08x.%08x.%x.%" PRIx64 ".", hash(node), boot_hash(),
-		 shard, (uint64_t)(epoch / NS_PER_MS));
+		 shard, epoch);
 }

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "capture.h"
 #include "config.h"
 #include "journal.h"
 #include "line_id.h"
@@ -22,7 +22,6 @@
 struct pipeline {
 	struct pipeline_options options;
 	unsigned int shards_count;
-	uint64_t epoch;              /* see line_id.h */
 	int data_fd;
 	int space_fds[SHARDS_MAX];
 	char id_prefixes[SHARDS_MAX][LINE_ID_PREFIX_SIZE];
@@ -95,7 +94,7 @@ static int start_shard(struct pipeline *pipeline, unsigned int index)
 	int err;
 
 	line_id__prefix(pipeline->id_prefixes[index], pipeline->options.config->node, index,
-			pipeline->epoch);
+			capture__epoch(pipeline->options.capture));
 	err = shard__start(&options, &pipeline->shards[index]);
 	if (err)
 		log_error("shard %u cannot start: %s", index, strerror(-err));
@@ -127,8 +126,7 @@ int pipeline__start(const struct pipeline_options *options, struct pipeline **ou
 	if (!pipeline)
 		return -ENOMEM;
 	pipeline->options = *options;
-	pipeline->shards_count = options->config->capture.shards;
-	pipeline->epoch = clock__ns(CLOCK_BOOTTIME);
+	pipeline->shards_count = capture__shards(options->capture);
 	pipeline->data_fd = -1;
 	memset(pipeline->space_fds, -1, sizeof(pipeline->space_fds));
 	err = open_journals(pipeline);
