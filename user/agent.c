@@ -35,6 +35,7 @@ struct agent {
 	int signals;
 	struct capture *capture;
 	bool capturing;              /* all of it has started */
+	bool detach;                 /* capture is to end with us */
 	int output;                  /* see sink_stdout__output */
 	struct pipeline *pipeline;
 };
@@ -84,6 +85,8 @@ static int open_signals(struct agent *agent)
  */
 static int explain(int err)
 {
+	if (err == -EALREADY)
+		return -EPERM;
 	if (doctor__explain(stderr) == 0)
 		log_error("capture cannot start: %s; `logtap run -v` tells what the kernel said", strerror(-err));
 	return -EPERM;
@@ -149,6 +152,8 @@ static bool handle_signals(struct agent *agent)
 	struct signalfd_siginfo info;
 
 	while (read(agent->signals, &info, sizeof(info)) == sizeof(info)) {
+		/* Who is at a terminal is done; who restarts us wants capture to go on. */
+		agent->detach |= info.ssi_signo == SIGINT;
 		if (info.ssi_signo != SIGUSR1)
 			return true;
 		print_counters(agent);
@@ -188,7 +193,7 @@ static int stop(struct agent *agent)
 {
 	int err;
 
-	if (agent->capture)
+	if (agent->capture && (agent->detach || !capture__pinned(agent->capture)))
 		capture__detach(agent->capture);
 	err = pipeline__stop(agent->pipeline, SINK_DEADLINE_MS);
 	if (agent->capturing)
