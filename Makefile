@@ -1,6 +1,7 @@
 # make            builds build/logtap; make deps installs what that needs
 # make run        shows it: a container logs, its lines come out as JSON
-# make test       unit tests, then end-to-end tests in a guest
+# make test       unit tests, then end-to-end tests in a guest; CASE="lines gaps": only those of the latter
+# make test-fresh does both on a fresh Debian machine, in a directory
 # make fuzz       fuzzes the parsers of untrusted bytes, SECONDS=60 each
 # make bench      instructions a write (guest) and lines a second (here)
 # make clean      removes what was built; distclean also what was downloaded
@@ -94,13 +95,16 @@ run:
 test:
 	@docker/packages.sh build run test
 	@$(MAKE) --no-print-directory all unit-tests
-	@BUILD=$(BUILD) tests/run
+	@BUILD=$(BUILD) tests/run $(CASE)
 
 test-unit: unit-tests
 	@BUILD=$(BUILD) tests/unit/run
 
 test-e2e: all
 	@tests/e2e/run $(CASE)
+
+test-fresh:
+	@tests/fresh/run $(CASE)
 
 bench: all
 	@tests/bench/writes
@@ -138,4 +142,4 @@ distclean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps run bench fuzz test test-unit test-e2e unit-tests clean distclean
+.PHONY: all deps run bench fuzz test test-unit test-e2e test-fresh unit-tests clean distclean

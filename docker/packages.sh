@@ -1,19 +1,21 @@
-#!/bin/bash
+#!/bin/sh
 # packages.sh [-l] GROUP...: install the Debian packages that a purpose needs.
 #   build  compiler, BPF tools and libraries: `make`
 #   run    a container and a guest to run it in: `make run`
 #   test   test libraries, a CRI client, a Kafka broker's runtime: `make test`
+#   fresh  what makes a fresh Debian machine: `make test-fresh`
 #   -l     only print the names, for a Dockerfile: apt-get install $(packages.sh -l build)
 # Says by name what is missing before it installs; on a prepared machine it is silent.
-set -euo pipefail
+# For any POSIX shell: where this is all that runs, on other distributions, there may be no bash.
+set -eu
 # su without - leaves out where dpkg's helpers and bpftool are.
-export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 packages_of()
 {
 	case $1 in
 	build)
-		echo gcc libc6-dev make clang llvm bpftool pkg-config libbpf-dev librdkafka-dev \
+		echo bash gcc libc6-dev make clang llvm bpftool pkg-config libbpf-dev librdkafka-dev \
 			libelf-dev zlib1g-dev libcyaml-dev libyaml-dev libjansson-dev
 		;;
 	run)
@@ -25,8 +27,11 @@ packages_of()
 		echo libcmocka-dev libclang-rt-dev python3 python3-grpcio python3-grpc-tools \
 			kcat maven e2fsprogs util-linux
 		;;
+	fresh)
+		echo debootstrap git util-linux
+		;;
 	*)
-		echo "packages.sh: unknown group '$1'; groups are build, run, test" >&2
+		echo "packages.sh: unknown group '$1'; groups are build, run, test, fresh" >&2
 		return 2
 		;;
 	esac
@@ -57,22 +62,23 @@ install_missing()
 	apt-get install -q -y -oDpkg::Use-Pty=0 --no-install-recommends "$@"
 }
 
-main()
-{
-	local list=() missing=() group words only_list=
-
-	[ "${1-}" != -l ] || { only_list=1; shift; }
-	[ $# -gt 0 ] || { echo "usage: packages.sh [-l] build|run|test..." >&2; exit 2; }
-	for group; do
-		words=$(packages_of "$group")
-		# shellcheck disable=SC2206 # package names are split on purpose
-		list+=($words)
+only_list='' names=''
+[ "${1-}" != -l ] || { only_list=1; shift; }
+[ $# -gt 0 ] || { echo "usage: packages.sh [-l] build|run|test|fresh..." >&2; exit 2; }
+for group; do
+	words=$(packages_of "$group")
+	for word in $words; do
+		case " $names " in
+		*" $word "*) ;;
+		*) names="$names $word" ;;
+		esac
 	done
-	[ -z "$only_list" ] || { printf '%s\n' "${list[@]}"; return; }
-	command -v apt-get >/dev/null ||
-		stop "this is not a Debian-like system (no apt-get), names may differ" "${list[*]}"
-	mapfile -t missing < <(missing_of "${list[@]}")
-	[ ${#missing[@]} -eq 0 ] || install_missing "${missing[@]}"
-}
-
-main "$@"
+done
+# shellcheck disable=SC2086 # package names are split on purpose
+set -- $names
+[ -z "$only_list" ] || { printf '%s\n' "$@"; exit; }
+command -v apt-get >/dev/null ||
+	stop "this is not a Debian-like system (no apt-get), names may differ" "$*"
+missing=$(missing_of "$@")
+# shellcheck disable=SC2086
+[ -z "$missing" ] || install_missing $missing

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -24,6 +25,9 @@
 
 /* The kernel's own, not errno.h's: arm64 before 6.4 answers with it to fexit. */
 #define KERNEL_ENOTSUPP 524
+
+/* The kernel's own: PROC_PID_INIT_INO, the number of the first pid namespace. */
+#define INIT_PID_NAMESPACE 0xEFFFFFFCU
 
 /* linux/capability.h of 5.10 has them, an older libc's may not. */
 #ifndef CAP_PERFMON
@@ -380,6 +384,18 @@ static void check_bpffs(struct doctor *doctor)
 		    "pinning needs it, `logtap run` does not");
 }
 
+static void check_pid_namespace(struct doctor *doctor)
+{
+	struct stat namespace;
+
+	if (stat("/proc/self/ns/pid", &namespace) == 0 && namespace.st_ino != INIT_PID_NAMESPACE)
+		say(doctor, NO,
+		    "processes: this pid namespace is not the host's, whose processes cannot be seen from "
+		    "here; run logtap in the host's (in Kubernetes: hostPID: true)");
+	else
+		say(doctor, OK, "processes: the host's can be seen");
+}
+
 static void check_cgroups(struct doctor *doctor)
 {
 	if (is_mounted("/sys/fs/cgroup", CGROUP2_SUPER_MAGIC))
@@ -474,6 +490,7 @@ static int examine(struct doctor *doctor)
 	check_tracing(doctor);
 	check_trampoline(doctor);
 	check_bpffs(doctor);
+	check_pid_namespace(doctor);
 	check_cgroups(doctor);
 	if (config__load(NULL, doctor->out, &config) == 0) {
 		check_memory_lock(doctor, config);

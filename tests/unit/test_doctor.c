@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cmocka.h>
 
 #include "doctor.h"
@@ -72,12 +76,46 @@ static void explaining_tells_the_failures_alone(void **state)
 	free(text);
 }
 
+/* In a process of a new pid namespace: 0 when the doctor says so, 77 when this user may not make one. */
+static int examine_elsewhere(void)
+{
+	char *text;
+	pid_t child;
+	int status;
+
+	if (unshare(CLONE_NEWPID))
+		return 77;
+	child = fork();
+	if (child) {
+		waitpid(child, &status, 0);
+		return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+	}
+	text = output_of(doctor__run, &status);
+	return status != 1 || !strstr(text, "\nno  processes: this pid namespace is not the host's");
+}
+
+static void another_pid_namespace_than_the_hosts_is_a_failure(void **state)
+{
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	if (!child)
+		_exit(examine_elsewhere());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_exit_status_says_whether_a_check_failed),
 		cmocka_unit_test(every_line_is_a_verdict),
 		cmocka_unit_test(explaining_tells_the_failures_alone),
+		cmocka_unit_test(another_pid_namespace_than_the_hosts_is_a_failure),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
