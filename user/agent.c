@@ -21,6 +21,7 @@
 #include "sink.h"
 
 #define TICK_MS 1000
+#define RELOAD_DEADLINE_MS 2000 /* what the sink has on its way; the rest waits for the next one */
 #define CENSUS_TICKS 10        /* between looks for streams that found no room */
 #define SINK_DEADLINE_MS 20000 /* with the shards' it stays within Kubernetes' 30 s */
 #define CONTAINER_ROOT "/proc/1/root"
@@ -29,6 +30,7 @@ enum status { STATUS_FINE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
 /* Everything that runs, in the order in which it is started. */
 struct agent {
+	const char *path;            /* of the configuration; NULL: the defaults */
 	struct config *config;
 	struct counters counters;
 	const char *root;            /* where the host's files are seen */
@@ -146,19 +148,92 @@ static void print_counters(struct agent *agent)
 	counters__print(&agent->counters, stderr);
 }
 
-/* True when it is time to end. */
-static bool handle_signals(struct agent *agent)
+/* The names of places hold what is not delivered yet: they stay as long as we run. */
+static bool may_follow(const struct config *now, const struct config *next)
+{
+	const char *key = NULL;
+
+	if (strcmp(now->capture.pin, next->capture.pin))
+		key = "capture.pin";
+	else if (strcmp(now->journal.directory, next->journal.directory))
+		key = "journal.directory";
+	if (key)
+		log_error("the configuration stays as it was: %s cannot change while logtap runs; restart it",
+			  key);
+	return !key;
+}
+
+/*
+ * Goes over to `next`, with a new pipeline: what is captured meanwhile waits in the rings. The
+ * agent's configuration is then `next`, and the one before is freed; on failure nothing has changed
+ * but that there is no pipeline.
+ */
+static int follow_config(struct agent *agent, struct config *next)
+{
+	struct config *before = agent->config;
+	int err;
+
+	err = pipeline__stop(agent->pipeline, RELOAD_DEADLINE_MS);
+	agent->pipeline = NULL;
+	if (err)
+		return err;
+	agent->config = next;
+	err = capture__reload(agent->capture, next);
+	err = err ? err : start_pipeline(agent);
+	if (err) {
+		agent->config = before;
+		return err;
+	}
+	config__free(before);
+	return 0;
+}
+
+/* SIGHUP. A configuration that cannot be used changes nothing. */
+static int reload(struct agent *agent)
+{
+	struct config *next;
+	int err;
+
+	if (config__load(agent->path, stderr, &next)) {
+		log_error("the configuration stays as it was, for the file has mistakes");
+		return 0;
+	}
+	if (!may_follow(agent->config, next)) {
+		config__free(next);
+		return 0;
+	}
+	err = follow_config(agent, next);
+	if (!err) {
+		log_info("the configuration is loaded anew");
+		return 0;
+	}
+	log_error("the new configuration cannot be used: %s; going on with the one before", strerror(-err));
+	config__free(next);
+	err = capture__reload(agent->capture, agent->config);
+	return err ? err : start_pipeline(agent);
+}
+
+/* 0, 1 when it is time to end, or -errno. */
+static int handle_signals(struct agent *agent)
 {
 	struct signalfd_siginfo info;
+	int err = 0;
 
-	while (read(agent->signals, &info, sizeof(info)) == sizeof(info)) {
-		/* Who is at a terminal is done; who restarts us wants capture to go on. */
-		agent->detach |= info.ssi_signo == SIGINT;
-		if (info.ssi_signo != SIGUSR1)
-			return true;
-		print_counters(agent);
+	while (!err && read(agent->signals, &info, sizeof(info)) == sizeof(info)) {
+		switch (info.ssi_signo) {
+		case SIGUSR1:
+			print_counters(agent);
+			break;
+		case SIGHUP:
+			err = reload(agent);
+			break;
+		default:
+			/* Who is at a terminal is done; who restarts us wants capture to go on. */
+			agent->detach = info.ssi_signo == SIGINT;
+			return 1;
+		}
 	}
-	return false;
+	return err;
 }
 
 static void warn_of_rise(uint64_t *told, uint64_t now, const char *what)
@@ -174,8 +249,10 @@ static int watch(struct agent *agent)
 	uint64_t unregistered = 0, missed = 0;
 
 	for (unsigned int ticks = 1;; ticks++) {
-		if (poll(&signals, 1, TICK_MS) > 0 && handle_signals(agent))
-			return 0;
+		int end = poll(&signals, 1, TICK_MS) > 0 ? handle_signals(agent) : 0;
+
+		if (end)
+			return end < 0 ? end : 0;
 		if (pipeline__failed(agent->pipeline))
 			return -EIO;
 		if (ticks % CENSUS_TICKS)
@@ -210,6 +287,7 @@ int agent__run(const char *path)
 
 	if (err)
 		return STATUS_USAGE;
+	agent.path = path;
 	agent.root = host_root();
 	err = start(&agent);
 	if (err) {

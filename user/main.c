@@ -30,7 +30,7 @@ static const char usage[] =
 	"  -h, --help        print this\n"
 	"\n"
 	"Exit status: 0 fine, 1 failed while running, 2 wrong usage or configuration.\n"
-	"SIGUSR1 prints the counters on stderr as one JSON line; SIGTERM ends it\n"
+	"SIGHUP loads the configuration anew. SIGUSR1 prints the counters on stderr as one JSON line. SIGTERM ends it\n"
 	"and leaves capture pinned, SIGINT ends both.\n";
 
 static const struct option long_options[] = {
