@@ -25,7 +25,7 @@ packages_of()
 	test)
 		packages_of run
 		echo libcmocka-dev libclang-rt-dev python3 python3-grpcio python3-grpc-tools \
-			kcat jq maven e2fsprogs util-linux
+			kcat jq maven e2fsprogs util-linux systemd dbus openssh-client
 		;;
 	fresh)
 		echo debootstrap git util-linux

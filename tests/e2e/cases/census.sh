@@ -8,6 +8,7 @@
 ROUNDS=5
 NEW=4	# a round; the last one starts when logtap has attached
 LOGS=/run/e2e/logs
+TRUTH=/run/e2e/truth	# what came out of the containers' pipes
 
 # Until its standard error is closed a container counts on, a few thousand lines a second at most.
 COUNT='i=0; while [ ! -e /mnt/end ]; do i=$((i + 1)); echo "line $i"; [ $((i % 20)) != 0 ] || usleep 20000; done'
@@ -19,7 +20,7 @@ start_new()
 	local i
 
 	for ((i = 1; i < NEW; i++)); do
-		container_start "new-$1-$i"
+		container_start "new-$1-$i" "$TRUTH/new-$1-$i"
 	done
 	for ((i = 1; i < NEW; i++)); do
 		container_wait "new-$1-$i"
@@ -43,7 +44,7 @@ play_round()
 	start_new "$1" &
 	new=$!
 	logtap_start "round$1" /run/census.yaml
-	container_start "new-$1-$NEW"
+	container_start "new-$1-$NEW" "$TRUTH/new-$1-$NEW"
 	for log in counter tee "file\":\"$LOGS/app.log"; do
 		wait_for "lines of $log" 30 lines_of "$1" "$log" 300
 	done
@@ -57,15 +58,15 @@ guest()
 {
 	local round logger
 
-	mkdir -p "$LOGS" /run/e2e/flags
+	mkdir -p "$LOGS" "$TRUTH" /run/e2e/flags
 	cat >/run/census.yaml <<-END
 		capture:
 		  files: [$LOGS/*.log]
 	END
 	bundle -m /run/e2e/flags:/mnt counter sh -c "$COUNT"
 	bundle -m /run/e2e/flags:/mnt tee sh -c "exec > >(tee /tmp/copy); $COUNT"
-	container_start counter
-	container_start tee
+	container_start counter "$TRUTH/counter"
+	container_start tee "$TRUTH/tee"
 	"$TOOLS/logger" "$LOGS/app.log" 1000 "$OUT/logger" &
 	logger=$!
 	for ((round = 1; round <= ROUNDS; round++)); do
@@ -75,6 +76,8 @@ guest()
 	kill "$logger"
 	container_wait counter
 	container_wait tee
+	cp "$LOGS/app.log" "$TRUTH"
+	cp -r "$TRUTH" "$OUT/truth"
 }
 
 check()
@@ -88,6 +91,10 @@ ROUNDS, NEW, LAST_NEW = 5, 4, 1000
 APP = "/run/e2e/logs/app.log"
 OLD = {"counter/stdout", "tee/stdout", APP}
 new_from_start = new_from_middle = 0
+
+
+def truth(log):
+    return open(f"{OUT}/truth/{log.removesuffix('/stdout').rpartition('/')[2]}", "rb").read()
 
 
 def number(record, log):
@@ -107,13 +114,14 @@ for turn in range(1, ROUNDS + 1):
         # The first may lack its start.
         numbers = [number(record, log) for record in records[partial[0] == "start":]]
         expect(f"{what}: lines", numbers, list(range(numbers[0], numbers[0] + len(numbers))))
+        expect_part(what, records, truth(log))
         expect(f"{what}: partial after the first", set(partial[1:]) - {None}, set())
         if log in OLD or numbers[0] > 2:
             expect(f"{what}: partial of the first", partial[0], "start")
         if log in new:
             expect(f"{what}: last line", numbers[-1], LAST_NEW)
             if log == f"new-{turn}-{NEW}/stdout":
-                expect(f"{what}: first line", numbers[0], 1)
+                expect_truth(what, records, truth(log))
             new_from_start += numbers[0] == 1
             new_from_middle += numbers[0] != 1
 print("new containers captured from the first line:", new_from_start, "from the middle:", new_from_middle)

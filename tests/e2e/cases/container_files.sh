@@ -41,6 +41,9 @@ guest()
 	echo "the host's" >/var/log/inside/app.log
 	echo no >/srv/other/direct.log
 	logtap_stop logtap
+	mkdir "$OUT/truth"
+	cp /run/e2e/overlay/merged/var/log/inside/{app,open}.log /srv/app/logs/{web,host}.log /srv/other/a.log "$OUT/truth"
+	cp /var/log/inside/app.log "$OUT/truth/of_host.log"
 	umount /run/e2e/overlay/merged
 }
 
@@ -54,15 +57,20 @@ OUT = sys.argv[1]
 records = [json.loads(line) for line in open(f"{OUT}/logtap.out")]
 found = {}
 for record in records:
-    found.setdefault((record.get("container", {}).get("id"), record["file"]), []).append(record["message"])
-expect("files", found, {
-    ("overlay", "/var/log/inside/app.log"): [f"overlay {i}" for i in range(1, 201)],
-    ("overlay", "/var/log/inside/open.log"): [f"kept open {i}" for i in range(1, 201)],
-    ("hostpath", "/srv/app/logs/web.log"): [f"host {i}" for i in range(1, 201)],
-    ("volume", "/data/a.log"): ["volume 1"],
-    (None, "/srv/app/logs/host.log"): ["from the host"],
-    (None, "/var/log/inside/app.log"): ["the host's"],
-})
+    found.setdefault((record.get("container", {}).get("id"), record["file"]), []).append(record)
+wanted = {
+    ("overlay", "/var/log/inside/app.log"): "app",
+    ("overlay", "/var/log/inside/open.log"): "open",
+    ("hostpath", "/srv/app/logs/web.log"): "web",
+    ("volume", "/data/a.log"): "a",
+    (None, "/srv/app/logs/host.log"): "host",
+    (None, "/var/log/inside/app.log"): "of_host",
+}
+expect("files", sorted(map(str, found)), sorted(map(str, wanted)))
+for log, name in wanted.items():
+    truth = open(f"{OUT}/truth/{name}.log", "rb").read()
+    expect(f"{name}: lines", truth.count(b"\n"), {"app": 200, "open": 200, "web": 200}.get(name, 1))
+    expect_truth(str(log), found[log], truth)
 expect("partial", {record.get("partial") for record in records}, {None})
 expect_no_loss(f"{OUT}/logtap.err")
 END

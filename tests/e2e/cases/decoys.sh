@@ -1,19 +1,46 @@
 # Shows that only containers' own output is captured, and once, with real containerd and its CRI plugin: not what `kubectl exec`
 # and `runc exec` print, nor pipes between programs inside a container or on the host, nor those of services and sessions that
 # look a little like containers, nor the copies that the shim and containerd write, nor logtap's own output.
-# needs: logtap containerd
-# timeout: 150
+# needs: logtap containerd sshd
+# init: systemd
+# timeout: 240
 
-# in_unit CGROUP UNSHARE_OPTION...: prints into a pipe from a cgroup of systemd's, as `systemd-run --pipe` and `ssh host cmd` do.
-in_unit()
+DECOY='echo decoy of a unit; echo decoy of a unit >&2'
+
+# Debian's sshd as a service of its own, with sessions as pam_systemd makes them.
+sshd_start()
 {
-	local cgroup=/sys/fs/cgroup/$1
-	shift
+	mkdir -p /run/sshd /run/ssh
+	grep -q ^sshd: /etc/passwd || echo 'sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin' >>/etc/passwd
+	ssh-keygen -q -t ed25519 -N '' -f /run/ssh/host
+	ssh-keygen -q -t ed25519 -N '' -f /run/ssh/client
+	cp /run/ssh/client.pub /run/ssh/authorized
+	printf '%s\n' 'account required pam_permit.so' \
+		"session required $SSHD/lib/x86_64-linux-gnu/security/pam_systemd.so" >/etc/pam.d/sshd
+	cat >/run/ssh/config <<-END
+		ListenAddress 127.0.0.1
+		HostKey /run/ssh/host
+		AuthorizedKeysFile /run/ssh/authorized
+		StrictModes no
+		UsePAM yes
+	END
+	systemctl start systemd-logind
+	systemd-run -q --unit ssh -E "LD_LIBRARY_PATH=$SSHD/usr/lib/x86_64-linux-gnu" \
+		"$SSHD/usr/sbin/sshd" -D -f /run/ssh/config -E "$OUT/sshd.log"
+	wait_for "sshd" 30 grep -q "Server listening" "$OUT/sshd.log"
+}
 
-	mkdir -p "$cgroup"
-	# shellcheck disable=SC2016 # expanded there
-	bash -c 'echo $$ >"$0/cgroup.procs"; exec unshare "$@" sh -c "echo decoy of a unit; echo decoy of a unit >&2"' \
-		"$cgroup" "$@" 2>&1 | cat >/dev/null
+ssh_root()
+{
+	ssh -q -i /run/ssh/client -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@127.0.0.1 "$@" </dev/null
+}
+
+# Prints into a pipe from a cgroup that nobody knows, in a mount namespace of its own.
+# shellcheck disable=SC2016 # expanded there
+in_cgroup()
+{
+	mkdir -p "/sys/fs/cgroup/$1"
+	bash -c 'echo $$ >"/sys/fs/cgroup/$0/cgroup.procs"; exec unshare -m sh -c "$1"' "$1" "$DECOY" 2>&1 | cat
 }
 
 # The pod prints while it is watched: by turns itself and by programs behind pipes of its own.
@@ -28,14 +55,20 @@ POD='echo first
 	for i in $(seq 200); do echo "again $i"; done
 	until [ -e /tmp/end ]; do usleep 50000; done'
 
+# Services and sessions, also with namespaces as containers have them. Where they were is printed too, and is no decoy.
 host_decoys()
 {
-	echo "decoy on the host" | cat >/dev/null
-	in_unit system.slice/x.service -m
-	in_unit system.slice/run-u12.service -m -p -f
-	in_unit user.slice/user-0.slice/session-1.scope -m
-	in_unit user.slice/user-0.slice/session-2.scope -m -p -f
-	in_unit build -m
+	local where='sed "s/^/in /" /proc/self/cgroup; '
+
+	{
+		echo "decoy on the host" | cat
+		systemd-run -q --pipe sh -c "$where$DECOY" </dev/null 2>&1 | cat
+		systemd-run -q --pipe -p PrivateTmp=yes sh -c "$where$DECOY" </dev/null 2>&1 | cat
+		systemd-run -q --pipe unshare -m -p -f sh -c "$DECOY" </dev/null 2>&1 | cat
+		ssh_root "$where$DECOY" 2>&1 | cat
+		ssh_root "unshare -m -p -f sh -c '$DECOY'" 2>&1 | cat
+		in_cgroup build
+	} >>"$OUT/host"
 }
 
 container_decoys()
@@ -55,6 +88,7 @@ guest()
 		  files: [/var/log/**/*.log, $OUT/*.out]
 	END
 	containerd_start
+	sshd_start
 	logtap_start new /run/decoys.yaml
 	read -r sandbox container < <(cri run web-1 shop 01234567-89ab-cdef-0123-456789abcdef nginx -- sh -c "$POD")
 	root=$(bundle_dir "$container")/rootfs
@@ -79,6 +113,7 @@ guest()
 	wait "$exec_pid" || true
 	logtap_stop census
 	cp /var/log/pods/shop_web-1_*/nginx/0.log "$OUT/pod.log"
+	cp /var/log/app.log "$OUT/"
 	cri remove "$sandbox"
 	containerd_stop
 }
@@ -86,6 +121,9 @@ guest()
 check()
 {
 	expect "what exec printed" "$(grep -c decoy "$OUT/exec")" 8
+	expect "what services and sessions printed" "$(grep -c decoy "$OUT/host")" 26
+	expect "services" "$(grep -c '^in 0::/system.slice/run-u[0-9]*.service$' "$OUT/host")" 4
+	expect "sessions" "$(grep -c '^in 0::/user.slice/user-0.slice/session-.*.scope$' "$OUT/host")" 2
 	judge <<'END'
 import sys
 from records import *
@@ -93,21 +131,32 @@ from records import *
 OUT = sys.argv[1]
 
 
-def lines(name):
-    found = {log: [record["message"] for record in records] for log, records in load(f"{OUT}/{name}.out").items()}
+def captured(name):
+    logs = load(f"{OUT}/{name}.out")
+    found = {log: [record["message"] for record in records] for log, records in logs.items()}
     expect(f"{name}: decoys", [line for log in found.values() for line in log if "decoy" in line], [])
     expect_no_loss(f"{OUT}/{name}.err")
-    return found
+    return logs, found
 
 
-expect("logs seen from the start", lines("new"), {
+new, lines = captured("new")
+expect("logs seen from the start", lines, {
     "nginx/stdout": ["first", "out of a pipe", "2"],
     "nginx/stderr": ["to stderr"],
     "plain/stdout": ["of ctr"],
     "/var/log/app.log": ["a log file's line"],
 })
-expect("logs found by the census", lines("census"), {"nginx/stdout": [f"again {i}" for i in range(1, 201)]})
-pod = open(f"{OUT}/pod.log").read().splitlines()
-expect("the copy of containerd", len(pod), 204)
+census, lines = captured("census")
+expect("logs found by the census", lines, {"nginx/stdout": [f"again {i}" for i in range(1, 201)]})
+pod = {"stdout": b"", "stderr": b""}
+for line in open(f"{OUT}/pod.log", "rb"):
+    _, stream, whole, message = line.split(b" ", 3)
+    expect("the copy of containerd", whole, b"F")
+    pod[stream.decode()] += message
+for stream, text in pod.items():
+    log = f"nginx/{stream}"
+    expect_truth(log, new[log] + census.get(log, []), text)
+for log, name in (("plain/stdout", "ctr"), ("/var/log/app.log", "app.log")):
+    expect_truth(log, new[log], open(f"{OUT}/{name}", "rb").read())
 END
 }

@@ -113,6 +113,7 @@ full_slots()
 		exec {fds[i]}>&-
 	done
 	logtap_stop slots
+	cp -r /run/e2e/slots "$OUT/"
 }
 
 # Each try is a line in each file; those of the census start in the middle.
@@ -189,6 +190,8 @@ early = [name for name, records in logs.items() if records[0]["message"].startsw
 expect("slots: captured from the first line", len(early), 16)
 for name, records in logs.items():
     number = name.split("/")[-1].split(".")[0]
+    written = open(f"{OUT}/slots/{number}.log", "rb").read()
+    expect_truth(f"slots: {number}", records, written if name in early else written[-len(delivered(records)):])
     wanted = ["late " + number] if int(number) > 8 else ["early " + number]
     expect(f"slots: last line of {number}", [records[-1]["message"]], wanted)
     expect(f"slots: partial of {number}", records[0].get("partial"), None if name in early else "start")

@@ -82,6 +82,18 @@ def expect_truth(what, records, truth):
     expect(f"{what}: bytes delivered or told as lost", at, len(truth))
 
 
+def expect_bytes(what, records, count):
+    """As many bytes as were written are delivered or told as lost."""
+    expect(f"{what}: bytes delivered or told as lost", len(delivered(records)) + lost(records)[0], count)
+
+
+def expect_part(what, records, truth):
+    """Of what logtap was there for only a part of: nothing is missing from the first delivered byte to the last."""
+    expect(f"{what}: gaps", lost(records), (0, 0))
+    if delivered(records) not in truth:
+        fail(f"{what}: what was delivered, {shown(delivered(records))}, is no part of what was written")
+
+
 def counters(path):
     """The last ones that logtap printed on stderr."""
     found = None
