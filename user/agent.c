@@ -108,7 +108,7 @@ static int open_journals(struct agent *agent)
 		options.space_fd = agent->space_fds[i];
 		if (agent->data_fd < 0 || agent->space_fds[i] < 0)
 			return -errno;
-		err = journal__open(&options, &agent->journals[i]);
+		err = journal__open(&options, NULL, &agent->journals[i]);
 		if (err) {
 			log_error("the journal in %s cannot be opened: %s", directory, strerror(-err));
 			return err;

@@ -29,6 +29,7 @@ struct stream_text {
 	size_t key_length;
 	char *fields;            /* ,"stream":... up to and without the process */
 	size_t fields_length;
+	uint64_t stream;
 };
 
 static const char *const loss_reason[LOSS_COUNT] = {
@@ -235,6 +236,7 @@ int stream_text__new(const struct encoder *encoder, const struct stream_source *
 
 	if (!text)
 		return err;
+	text->stream = source->stream;
 	fields = open_memstream(&text->fields, &text->fields_length);
 	key = open_memstream(&text->key, &text->key_length);
 	if (fields && key) {
@@ -277,6 +279,8 @@ static char *reserve(struct encoder *encoder, const struct stream_text *text, si
 		if (!waited)
 			counters__add(encoder->options.counters, COUNTER_journal_full, 1);
 		waited = true;
+		/* What the follower does not see frees nothing. */
+		journal__publish(encoder->options.journal);
 		if (__atomic_load_n(encoder->options.abandon, __ATOMIC_RELAXED))
 			return NULL;
 		if (poll(&space, 1, 1000) > 0 && read(space.fd, &count, sizeof(count)) < 0)
@@ -285,12 +289,13 @@ static char *reserve(struct encoder *encoder, const struct stream_text *text, si
 	return put(out, text->key, text->key_length);
 }
 
-static void commit(struct encoder *encoder, const struct stream_text *text, const char *start,
+static void append(struct encoder *encoder, const struct stream_text *text, const char *start,
 		   const char *end, struct journal_meta *meta)
 {
 	meta->key_len = text->key_length;
 	meta->value_len = end - start;
-	journal__commit(encoder->options.journal, meta);
+	meta->stream = text->stream;
+	journal__append(encoder->options.journal, meta);
 	counters__add(encoder->options.counters, COUNTER_journal_records, 1);
 	counters__add(encoder->options.counters, COUNTER_journal_bytes, meta->value_len);
 }
@@ -338,6 +343,11 @@ static void count_line(struct encoder *encoder, const struct line *line, bool in
 		counters__add(encoder->options.counters, COUNTER_lines_invalid_utf8, 1);
 }
 
+static bool has_newline(const struct line *line)
+{
+	return line->partial == PARTIAL_NONE || line->partial == PARTIAL_START;
+}
+
 /*
  * The message is the last field but for `partial`, so that a sink can cut it without knowing the
  * rest.
@@ -348,7 +358,11 @@ int encoder__line(struct encoder *encoder, const struct stream_text *text, const
 	struct json_shape shape = json__measure(line->text, line->length);
 	bool base64 = shape.invalid_utf8 && encoder->options.invalid_utf8 == INVALID_UTF8_BASE64;
 	size_t message_length = base64 ? json__base64_len(line->length) : shape.len;
-	struct journal_meta meta = { .raw_len = line->length, .message_len = message_length };
+	struct journal_meta meta = {
+		.raw_len = line->length + has_newline(line),
+		.lines = 1,
+		.message_len = message_length,
+	};
 	char *start = reserve(encoder, text, LINE_OVERHEAD + encoder->id_prefix_length +
 						     text->fields_length + message_length);
 	char *out;
@@ -356,12 +370,13 @@ int encoder__line(struct encoder *encoder, const struct stream_text *text, const
 	if (!start)
 		return -ECANCELED;
 	out = put_head(encoder, start, text, line->time);
-	out = put_process(out, &line->writer, process);
 	out = put_id(encoder, out, "");
 	out = put_hex(out, line->position);
 	*out++ = '.';
 	out = put_hex(out, line->offset);
+	meta.head_len = out - start;
 	*out++ = '"';
+	out = put_process(out, &line->writer, process);
 	if (base64)
 		out = PUT_LITERAL(out, ",\"encoding\":\"base64\"");
 	out = PUT_LITERAL(out, ",\"message\":\"");
@@ -375,14 +390,14 @@ int encoder__line(struct encoder *encoder, const struct stream_text *text, const
 		*out++ = '"';
 	}
 	*out++ = '}';
-	commit(encoder, text, start, out, &meta);
+	append(encoder, text, start, out, &meta);
 	count_line(encoder, line, shape.invalid_utf8);
 	return 0;
 }
 
 int encoder__gap(struct encoder *encoder, const struct stream_text *text, const struct gap *gap)
 {
-	struct journal_meta meta = { 0 };
+	struct journal_meta meta = { .flags = JOURNAL_GAP, .raw_len = gap->bytes };
 	char *start = reserve(encoder, text, LINE_OVERHEAD + encoder->id_prefix_length + text->fields_length);
 	char *out;
 
@@ -395,6 +410,7 @@ int encoder__gap(struct encoder *encoder, const struct stream_text *text, const 
 	out = put_hex(out, gap->generation);
 	*out++ = '.';
 	out = put_hex(out, gap->total);
+	meta.head_len = out - start;
 	out = PUT_LITERAL(out, "\",\"lost\":{\"bytes\":");
 	out = put_number(out, gap->bytes);
 	out = PUT_LITERAL(out, ",\"writes\":");
@@ -402,7 +418,7 @@ int encoder__gap(struct encoder *encoder, const struct stream_text *text, const 
 	out = PUT_LITERAL(out, ",\"reason\":\"");
 	out = put(out, loss_reason[gap->reason], strlen(loss_reason[gap->reason]));
 	out = PUT_LITERAL(out, "\"}}");
-	commit(encoder, text, start, out, &meta);
+	append(encoder, text, start, out, &meta);
 	counters__add(encoder->options.counters, COUNTER_gaps, 1);
 	return 0;
 }

@@ -33,6 +33,7 @@ struct stream_source {
 	const char *file;
 	const struct identity *identity; /* NULL: not in a container */
 	enum kafka_key key;
+	uint64_t stream;         /* names it in its shard, see struct journal_meta */
 };
 
 /* The encoded common part of one stream's records. */

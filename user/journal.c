@@ -33,6 +33,8 @@
 #define MAX_SEGMENT_SIZE (1u << 31)
 #define CACHE_LINE 64
 #define NO_SLOT UINT32_MAX
+#define ENTRY_ALIGN 8
+#define OFF_BITS 28 /* MAX_SEGMENT_SIZE / ENTRY_ALIGN, and an entry begins before that */
 
 struct slot {
 	_Atomic bool used; /* has a file; set by the appender, cleared by the follower */
@@ -57,6 +59,7 @@ struct journal {
 		char *segment;   /* the one appended to; NULL when it is sealed */
 		uint64_t off;    /* of the next entry */
 		uint64_t reserved;
+		uint64_t published;
 		bool failure_told;
 		bool rename_told;
 	} appender __attribute__((aligned(CACHE_LINE)));
@@ -64,10 +67,11 @@ struct journal {
 	struct {
 		uint64_t number; /* of the segment it reads */
 		uint64_t off;
+		uint64_t end; /* what it knows to be published */
 	} follower __attribute__((aligned(CACHE_LINE)));
 
 	/* Written by the appender. */
-	_Atomic uint64_t opened __attribute__((aligned(CACHE_LINE)));
+	_Atomic uint64_t published __attribute__((aligned(CACHE_LINE))); /* a position */
 	_Atomic uint64_t appended;
 
 	/* Written by the follower. */
@@ -82,6 +86,12 @@ struct journal {
 static uint64_t entry_size(size_t len)
 {
 	return (sizeof(struct segment_entry) + len + 7) & ~7ull;
+}
+
+/* A place in the journal as one word, so that the follower reads it whole. Later is greater. */
+static uint64_t position(uint64_t number, uint64_t off)
+{
+	return number << OFF_BITS | off / ENTRY_ALIGN;
 }
 
 static char *slot_address(const struct journal *journal, uint32_t slot)
@@ -245,7 +255,6 @@ static int open_segment(struct journal *journal)
 	journal->appender.segment = slot_address(journal, slot);
 	journal->appender.off = sizeof(struct segment_header);
 	journal->appender.opened = number + 1;
-	atomic_store(&journal->opened, number + 1);
 	return 0;
 }
 
@@ -276,6 +285,9 @@ static struct journal *journal__new(const struct journal_options *options)
 	journal->data_fd = options->data_fd;
 	journal->space_fd = options->space_fd;
 	journal->follower.off = sizeof(struct segment_header);
+	journal->follower.end = position(0, journal->follower.off);
+	journal->appender.published = journal->follower.end;
+	atomic_store(&journal->published, journal->follower.end);
 	atomic_store(&journal->spare, NO_SLOT);
 	journal->slots = calloc(journal->slots_count, sizeof(*journal->slots));
 	journal->order = calloc(journal->slots_count, sizeof(*journal->order));
@@ -286,11 +298,13 @@ static struct journal *journal__new(const struct journal_options *options)
 	return journal;
 }
 
-int journal__open(const struct journal_options *options, struct journal **out)
+int journal__open(const struct journal_options *options, const struct journal_mark *end,
+		  struct journal **out)
 {
 	struct journal *journal;
 	int err = check_sizes(options);
 
+	(void)end;
 	if (err)
 		return err;
 	journal = journal__new(options);
@@ -349,8 +363,6 @@ static void seal(struct journal *journal)
 	end->size = sizeof(*end);
 	journal->appender.segment = NULL;
 	atomic_store(&end->state, SEGMENT_SEALED);
-	/* A follower that sleeps before the seal would never free the segment. */
-	wake(&journal->sleeping, journal->data_fd);
 }
 
 /* False when the appender must wait; it counts as waiting then. */
@@ -389,7 +401,7 @@ char *journal__reserve(struct journal *journal, size_t len)
 	return entry->bytes;
 }
 
-void journal__commit(struct journal *journal, const struct journal_meta *meta)
+void journal__append(struct journal *journal, const struct journal_meta *meta)
 {
 	struct segment_entry *entry =
 		(struct segment_entry *)(journal->appender.segment + journal->appender.off);
@@ -407,7 +419,30 @@ void journal__commit(struct journal *journal, const struct journal_meta *meta)
 	atomic_store_explicit(&journal->appended,
 			      atomic_load_explicit(&journal->appended, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
-	atomic_store(&entry->state, SEGMENT_COMMITTED);
+	atomic_store_explicit(&entry->state, SEGMENT_COMMITTED, memory_order_release);
+}
+
+void journal__mark(const struct journal *journal, struct journal_mark *out)
+{
+	/* Behind a sealed segment the next one begins, which is not open yet. */
+	*out = journal->appender.segment
+		       ? (struct journal_mark){ journal->appender.opened - 1,
+						journal->appender.off }
+		       : (struct journal_mark){ journal->appender.opened,
+						sizeof(struct segment_header) };
+}
+
+void journal__publish(struct journal *journal)
+{
+	struct journal_mark end;
+	uint64_t now;
+
+	journal__mark(journal, &end);
+	now = position(end.number, end.off);
+	if (now == journal->appender.published)
+		return;
+	journal->appender.published = now;
+	atomic_store(&journal->published, now);
 	wake(&journal->sleeping, journal->data_fd);
 }
 
@@ -435,21 +470,25 @@ static void pass_segment(struct journal *journal, uint32_t slot)
 
 static struct segment_entry *next_entry(struct journal *journal, uint32_t *slot)
 {
-	while (journal->follower.number < atomic_load(&journal->opened)) {
+	for (;;) {
 		struct segment_entry *entry;
-		uint32_t state;
+
+		if (position(journal->follower.number, journal->follower.off) ==
+		    journal->follower.end) {
+			uint64_t end = atomic_load(&journal->published);
+
+			if (end == journal->follower.end)
+				return NULL;
+			journal->follower.end = end;
+		}
 
 		*slot = journal->order[journal->follower.number % journal->slots_count];
 		entry = (struct segment_entry *)(slot_address(journal, *slot) +
 						 journal->follower.off);
-		state = atomic_load(&entry->state);
-		if (state == SEGMENT_EMPTY)
-			return NULL;
-		if (state == SEGMENT_COMMITTED)
+		if (atomic_load_explicit(&entry->state, memory_order_relaxed) == SEGMENT_COMMITTED)
 			return entry;
 		pass_segment(journal, *slot);
 	}
-	return NULL;
 }
 
 int journal__next(struct journal *journal, struct journal_record *out)

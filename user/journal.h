@@ -3,6 +3,9 @@
  * (the shard's thread) to one follower (the sink's thread). It is the only buffer between capture
  * and delivery: what is in it lives in a file, so it survives the process, and it is bounded.
  *
+ * What is appended is staged: the follower sees it once it is published. So the appender can make
+ * its own state ready for a crash in between.
+ *
  * A segment is unlinked when it is sealed and every record in it is acknowledged, in whatever order
  * the acknowledgements came. Reading order is append order.
  */
@@ -13,6 +16,12 @@
 #include <stdint.h>
 
 struct journal;
+
+/* A place in the journal: behind the record that was appended last. */
+struct journal_mark {
+	uint64_t number; /* of the segment */
+	uint64_t off;    /* in it */
+};
 
 struct journal_options {
 	const char *directory; /* the shard's own; created with mode 0700 when missing */
@@ -27,11 +36,17 @@ struct journal_options {
 struct journal_meta {
 	uint32_t key_len;     /* the Kafka key: bytes before the value */
 	uint32_t value_len;   /* the encoded record */
+	uint32_t head_len;    /* of the value, up to the end of the id's text: a gap in its place starts with it */
 	uint32_t message_off; /* of the message's escaped text in the value; 0: no message to cut */
 	uint32_t message_len; /* its encoded length */
-	uint32_t raw_len;     /* bytes of the application's own that it stands for */
-	uint32_t flags;       /* 0 now */
+	uint32_t flags;       /* JOURNAL_GAP */
+	uint64_t raw_len;     /* bytes of the application's own that it stands for, newline included */
+	uint64_t lines;       /* of the application's own that it stands for */
+	uint64_t stream;      /* names the stream in its shard: slot << 32 | generation */
 };
+
+/* It tells a loss: raw_len and lines are what is lost. */
+#define JOURNAL_GAP 1u
 
 struct journal_record {
 	struct journal_meta meta;
@@ -40,20 +55,30 @@ struct journal_record {
 	void *handle; /* for journal__ack */
 };
 
-/* 0 or -errno (-EINVAL: sizes that make no sense; -ENOSPC...: the file system's answer). */
-int journal__open(const struct journal_options *options, struct journal **out);
+/*
+ * 0 or -errno (-EINVAL: sizes that make no sense; -ENOSPC...: the file system's answer). Goes on
+ * from the records found: those that are not acknowledged are read again. What lies behind `end`
+ * was never committed and is removed; NULL: all that is whole stays.
+ */
+int journal__open(const struct journal_options *options, const struct journal_mark *end,
+		  struct journal **out);
 /* Unmaps; unlinks what is fully acknowledged and leaves the rest in the directory. */
 void journal__close(struct journal *journal);
 
 /*
  * Appender. reserve gives space for key + value of `len` bytes together, or NULL when the journal
- * is full (the space_fd will be written once a segment is free). commit publishes exactly
- * meta->key_len + meta->value_len <= len bytes. A record larger than a segment can never be
- * appended: journal__max_record says the bound.
+ * is full; space_fd will be written once a segment is free. Who waits for that publishes first: a
+ * segment that the follower does not see is never freed. append adds exactly meta->key_len +
+ * meta->value_len <= len bytes. A record larger than a segment can never be appended:
+ * journal__max_record says the bound.
  */
 char *journal__reserve(struct journal *journal, size_t len);
-void journal__commit(struct journal *journal, const struct journal_meta *meta);
+void journal__append(struct journal *journal, const struct journal_meta *meta);
 size_t journal__max_record(const struct journal *journal);
+/* Appender: the place where the next record would lie. */
+void journal__mark(const struct journal *journal, struct journal_mark *out);
+/* Appender: the follower may read all that is appended; wakes it. Cheap when there is nothing new. */
+void journal__publish(struct journal *journal);
 
 /* Follower: 1 and a record, or 0: none now, and data_fd will be written when there is one. */
 int journal__next(struct journal *journal, struct journal_record *out);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define SEGMENT_MAGIC 0x6c6a706174676f6cull /* "logtapjl" */
-#define SEGMENT_VERSION 1
+#define SEGMENT_VERSION 2
 #define SEGMENT_PREFIX "seg-"
 #define SEGMENT_NAME_SIZE 24
 
@@ -40,7 +40,7 @@ struct segment_entry {
 };
 
 _Static_assert(sizeof(struct segment_header) == 32, "segment header");
-_Static_assert(sizeof(struct segment_entry) == 32, "segment entry");
+_Static_assert(sizeof(struct segment_entry) == 56, "segment entry");
 _Static_assert(offsetof(struct segment_entry, meta) == 8, "segment entry's meta");
 
 /* `dir_fd` is the journal's directory in all of these; functions return 0 or -errno. */

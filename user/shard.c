@@ -15,6 +15,7 @@
 #include "counters.h"
 #include "encode.h"
 #include "identity.h"
+#include "journal.h"
 #include "log.h"
 #include "ring.h"
 #include "selection.h"
@@ -174,6 +175,13 @@ static void handle_record(struct shard *shard, const struct record *record, uint
 		follow_state(shard, record->slot, true);
 }
 
+/* The sink sees what was made of the records before the ring forgets them. */
+static void publish_and_release(struct shard *shard)
+{
+	journal__publish(shard->options.journal);
+	ring__release(shard->ring);
+}
+
 /* Reads what is there. Returns the number of records. */
 static unsigned int drain(struct shard *shard)
 {
@@ -184,11 +192,12 @@ static unsigned int drain(struct shard *shard)
 	while (count < DRAIN_MAX && (record = ring__next(shard->ring, &position))) {
 		handle_record(shard, record, position);
 		if (++count % RELEASE_EVERY == 0)
-			ring__release(shard->ring);
+			publish_and_release(shard);
 	}
-	ring__release(shard->ring);
+	publish_and_release(shard);
 	shard->consumed = ring__consumed(shard->ring);
 	close_streams(shard);
+	journal__publish(shard->options.journal);
 	return count;
 }
 
@@ -225,6 +234,7 @@ static void tick(struct shard *shard)
 	if (passed)
 		shard->mark = ring__produced(shard->ring);
 	close_streams(shard);
+	journal__publish(shard->options.journal);
 }
 
 /*
@@ -259,6 +269,7 @@ static void finish_streams(struct shard *shard)
 
 	for (unsigned int i = 0; i < shard->live_count; i++)
 		stream__finish(shard->tenancies[shard->live[i]].stream, PARTIAL_TIMEOUT, now);
+	journal__publish(shard->options.journal);
 }
 
 static void *run(void *argument)

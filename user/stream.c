@@ -147,6 +147,7 @@ static const struct stream_text *stream_text(struct stream *stream)
 		.kind = stream->kind,
 		.file = stream->file,
 		.key = stream->context->key,
+		.stream = (uint64_t)stream->index << 32 | stream->generation,
 	};
 
 	if (stream->text)

@@ -1,6 +1,6 @@
 /*
  * Records of 400 B through a journal: appender -> follower -> acknowledgement, two threads of one
- * process.
+ * process. Published in batches, as a shard does.
  */
 #include "../../user/journal.h"
 
@@ -17,6 +17,7 @@
 
 #define RECORD_LEN 400
 #define RECORDS 10000000u
+#define BATCH 256
 
 static const struct journal_meta meta = { .value_len = RECORD_LEN };
 
@@ -67,11 +68,16 @@ static void append(struct bench *bench)
 	for (uint32_t i = 0; i < RECORDS; i++) {
 		char *out;
 
-		while (!(out = journal__reserve(bench->journal, RECORD_LEN)))
+		while (!(out = journal__reserve(bench->journal, RECORD_LEN))) {
+			journal__publish(bench->journal);
 			await(bench->options.space_fd);
+		}
 		memcpy(out, line, sizeof(line));
-		journal__commit(bench->journal, &meta);
+		journal__append(bench->journal, &meta);
+		if (i % BATCH == BATCH - 1)
+			journal__publish(bench->journal);
 	}
+	journal__publish(bench->journal);
 }
 
 int main(int argc, char **argv)
@@ -88,7 +94,7 @@ int main(int argc, char **argv)
 	pthread_t follower;
 	double start, cpu, seconds;
 
-	if (journal__open(&bench.options, &bench.journal))
+	if (journal__open(&bench.options, NULL, &bench.journal))
 		return 1;
 	start = now(CLOCK_MONOTONIC);
 	cpu = now(CLOCK_THREAD_CPUTIME_ID);

@@ -220,7 +220,7 @@ static void start(struct pipeline *pipeline, const char *root)
 		.root = root,
 		.id_prefix = "8a3f21c0.5d0e9b77.0.18c2a4f00.",
 	};
-	int err = journal__open(&journal, &pipeline->journal);
+	int err = journal__open(&journal, NULL, &pipeline->journal);
 
 	sink.output = sink_stdout__output();
 	err = err ? err : sink__start(&sink, &pipeline->sink);

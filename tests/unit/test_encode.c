@@ -82,7 +82,7 @@ static int setup(void **state)
 		.data_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
 		.space_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
 	};
-	assert_int_equal(journal__open(&fixture->journal_options, &fixture->journal), 0);
+	assert_int_equal(journal__open(&fixture->journal_options, NULL, &fixture->journal), 0);
 	fixture->options = (struct encoder_options){
 		.journal = fixture->journal,
 		.space_fd = fixture->journal_options.space_fd,
@@ -121,6 +121,7 @@ static json_t *read_back(struct fixture *fixture)
 {
 	json_error_t error;
 
+	journal__publish(fixture->journal);
 	assert_int_equal(journal__next(fixture->journal, &fixture->record), 1);
 	json_decref(fixture->json);
 	fixture->json = json_loadb(fixture->record.value, fixture->record.meta.value_len,
@@ -162,6 +163,18 @@ static void assert_text(const json_t *object, const char *name, const char *expe
 	assert_string_equal(json_string_value(value), expected);
 }
 
+/* What a gap in this record's place begins with: all up to the id's closing quote. */
+static void assert_head_ends_the_id(const struct fixture *fixture)
+{
+	const struct journal_record *record = &fixture->record;
+	const char *id = json_string_value(json_object_get(fixture->json, "id"));
+	char quoted[128];
+	size_t length = snprintf(quoted, sizeof(quoted), "\"id\":\"%s\"", id);
+
+	assert_in_range(record->meta.head_len, length, record->meta.value_len);
+	assert_memory_equal(record->value + record->meta.head_len + 1 - length, quoted, length);
+}
+
 /* The names, in order, with a space after each. */
 static void assert_names(json_t *object, const char *expected)
 {
@@ -180,7 +193,7 @@ static void a_containers_line_has_the_promised_names(void **state)
 {
 	json_t *json = encode(*state, &container_source, "hello"), *part;
 
-	assert_names(json, "timestamp stream source_type host container kubernetes process id message ");
+	assert_names(json, "timestamp stream source_type host container kubernetes id process message ");
 	assert_text(json, "stream", "stdout");
 	assert_text(json, "source_type", "container");
 	assert_text(json, "host", "node-1");
@@ -231,7 +244,7 @@ static void a_files_line_has_its_path_and_no_stream(void **state)
 {
 	json_t *json = encode(*state, &file_source, "x");
 
-	assert_names(json, "timestamp source_type host file process id message ");
+	assert_names(json, "timestamp source_type host file id process message ");
 	assert_text(json, "source_type", "file");
 	assert_text(json, "file", "/var/log/a.log");
 }
@@ -241,7 +254,7 @@ static void what_is_not_known_is_left_out(void **state)
 	const struct stream_source source = { .kind = STREAM_STDERR, .identity = &nameless };
 	json_t *json = encode(*state, &source, "x");
 
-	assert_names(json, "timestamp stream source_type host container process id message ");
+	assert_names(json, "timestamp stream source_type host container id process message ");
 	assert_text(json, "stream", "stderr");
 	assert_names(json_object_get(json, "container"), "id ");
 }
@@ -256,7 +269,7 @@ static void a_cut_line_says_why(void **state)
 		json_t *json = encode_bytes(fixture, &file_source, "x", 1, partial);
 
 		assert_text(json, "partial", names[partial]);
-		assert_names(json, "timestamp source_type host file process id message partial ");
+		assert_names(json, "timestamp source_type host file id process message partial ");
 	}
 	assert_int_equal(counters__get(&fixture->counters, COUNTER_lines), 6);
 	assert_int_equal(counters__get(&fixture->counters, COUNTER_lines_partial_start), 1);
@@ -286,6 +299,10 @@ static void a_gap_tells_what_was_lost_and_has_no_message(void **state)
 		assert_int_equal(json_integer_value(json_object_get(lost, "writes")), 7);
 		assert_text(lost, "reason", reasons[reason]);
 		assert_int_equal(fixture->record.meta.message_off, 0);
+		assert_int_equal(fixture->record.meta.flags, JOURNAL_GAP);
+		assert_int_equal(fixture->record.meta.raw_len, 1ULL << 40);
+		assert_int_equal(fixture->record.meta.lines, 0);
+		assert_head_ends_the_id(fixture);
 	}
 	stream_text__free(common);
 	assert_int_equal(counters__get(&fixture->counters, COUNTER_gaps), LOSS_COUNT);
@@ -439,7 +456,7 @@ static void the_sink_knows_where_the_message_is(void **state)
 
 	encode_bytes(fixture, &container_source, "a\nb\x01\xc3\xa9", 6, PARTIAL_MAX_SIZE);
 	assert_int_equal(fixture->record.meta.message_len, strlen(escaped) - 1);
-	assert_int_equal(fixture->record.meta.raw_len, 6);
+	assert_int_equal(fixture->record.meta.raw_len, 6); /* no newline */
 	assert_memory_equal(fixture->record.value + fixture->record.meta.message_off, escaped, strlen(escaped));
 	/* What follows is only the reason, so that the message can be cut without knowing the rest. */
 	assert_memory_equal(fixture->record.value + fixture->record.meta.message_off +
@@ -448,6 +465,36 @@ static void the_sink_knows_where_the_message_is(void **state)
 	encode(fixture, &container_source, "");
 	assert_int_equal(fixture->record.meta.message_len, 0);
 	assert_memory_equal(fixture->record.value + fixture->record.meta.message_off, "\"}", 2);
+}
+
+static void the_journal_knows_what_a_record_stands_for(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = container_source;
+
+	source.stream = 7ULL << 32 | 9;
+	for (int partial = PARTIAL_NONE; partial <= PARTIAL_LOST; partial++) {
+		encode_bytes(fixture, &source, "a\nb", 3, partial);
+		/* After start the newline was there. */
+		assert_int_equal(fixture->record.meta.raw_len, partial <= PARTIAL_START ? 4 : 3);
+		assert_int_equal(fixture->record.meta.lines, 1);
+		assert_int_equal(fixture->record.meta.flags, 0);
+		assert_int_equal(fixture->record.meta.stream, source.stream);
+		assert_head_ends_the_id(fixture);
+	}
+}
+
+static void what_is_encoded_is_staged_until_it_is_published(void **state)
+{
+	struct fixture *fixture = *state;
+	struct line line = line_of("x", 1);
+	struct stream_text *common;
+
+	assert_int_equal(stream_text__new(fixture->encoder, &file_source, &common), 0);
+	assert_int_equal(encoder__line(fixture->encoder, common, &line, NULL), 0);
+	assert_int_equal(journal__next(fixture->journal, &fixture->record), 0);
+	stream_text__free(common);
+	read_back(fixture);
 }
 
 static void assert_key(struct fixture *fixture, struct stream_source source, enum kafka_key key,
@@ -500,6 +547,7 @@ static void *append_many(void *argument)
 		line.position = i;
 		attempt->result = encoder__line(attempt->fixture->encoder, attempt->common, &line, NULL);
 	}
+	journal__publish(attempt->fixture->journal);
 	return NULL;
 }
 
@@ -581,6 +629,8 @@ int main(void)
 		TEST(hostile_names_stay_text),
 		TEST(the_longest_numbers_and_names_fit),
 		TEST(the_sink_knows_where_the_message_is),
+		TEST(the_journal_knows_what_a_record_stands_for),
+		TEST(what_is_encoded_is_staged_until_it_is_published),
 		TEST(the_key_is_what_was_asked_for),
 		TEST(a_full_journal_is_waited_for_and_nothing_is_lost),
 		TEST(abandon_ends_the_wait),

@@ -117,7 +117,7 @@ static void open_journals(struct fixture *f)
 		snprintf(f->directory[i], sizeof(f->directory[i]), "/tmp/test_sink_kafka.XXXXXX");
 		assert_non_null(mkdtemp(f->directory[i]));
 		options.directory = f->directory[i];
-		assert_int_equal(journal__open(&options, &f->journals[i]), 0);
+		assert_int_equal(journal__open(&options, NULL, &f->journals[i]), 0);
 	}
 }
 
@@ -244,13 +244,14 @@ static void append(struct fixture *f, int key, size_t message_len)
 	place[0] = 'k';
 	place[1] = '0' + key;
 	memcpy(place + 2, value, len);
-	journal__commit(journal, &(struct journal_meta){
+	journal__append(journal, &(struct journal_meta){
 		.key_len = 2,
 		.value_len = len,
 		.message_off = message_off,
 		.message_len = message_len,
 		.raw_len = message_len,
 	});
+	journal__publish(journal);
 	free(value);
 }
 
@@ -511,7 +512,8 @@ static void record_that_cannot_be_cut_is_dropped_and_counted(void **state)
 
 	set_property(f, "message.max.bytes", "2000");
 	memset(place, ' ', 5000);
-	journal__commit(f->journals[0], &(struct journal_meta){ .key_len = 2, .value_len = 4998 });
+	journal__append(f->journals[0], &(struct journal_meta){ .key_len = 2, .value_len = 4998 });
+	journal__publish(f->journals[0]);
 	append_many(f, 30);
 	start_sink(f);
 	assert_all_arrive(f);

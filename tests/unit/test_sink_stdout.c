@@ -69,7 +69,7 @@ static int setup(void **state)
 		};
 
 		snprintf(path, sizeof(path), "%s/%d", fixture->directory, i);
-		if (journal__open(&options, &fixture->journals[i]))
+		if (journal__open(&options, NULL, &fixture->journals[i]))
 			return -1;
 	}
 	*state = fixture;
@@ -133,7 +133,8 @@ static void append(struct fixture *fixture, unsigned int journal, unsigned int n
 	len = snprintf(out + 3, 32, "%u %u ", journal, number);
 	memset(out + 3 + len, 'p', pad);
 	meta.value_len = len + pad;
-	journal__commit(fixture->journals[journal], &meta);
+	journal__append(fixture->journals[journal], &meta);
+	journal__publish(fixture->journals[journal]);
 }
 
 static uint64_t pending(const struct fixture *fixture)

@@ -88,7 +88,7 @@ static int setup(void **state)
 		.data_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
 		.space_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
 	};
-	assert_int_equal(journal__open(&fixture->journal_options, &fixture->journal), 0);
+	assert_int_equal(journal__open(&fixture->journal_options, NULL, &fixture->journal), 0);
 	fixture->assembly = (struct assembly_options){ .max_line = 4096, .timeout = TIMEOUT, .emit = stream__emit };
 	*context = (struct stream_context){
 		.capture = &fixture->capture,
@@ -144,6 +144,7 @@ static void read_journal(struct fixture *fixture)
 {
 	struct journal_record record;
 
+	journal__publish(fixture->journal);
 	while (journal__next(fixture->journal, &record)) {
 		assert_true(fixture->count < RECORDS_MAX);
 		fixture->seen[fixture->count] = json_loadb(record.value, record.meta.value_len, 0, NULL);
