@@ -146,6 +146,7 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup, const char *path)
 		return 0;
 	__builtin_memset(record, 0, sizeof(*record));
 	record->version = RECORD_VERSION;
+	record->header_length = sizeof(*record);
 	record->type = RECORD_CGROUP;
 	record->length = sizeof(*record) + sizeof(*payload);
 	record->time = bpf_ktime_get_boot_ns();

@@ -33,6 +33,7 @@ static __always_inline void send_hint(u8 type, u32 index, struct stream_slot *sl
 		return;
 	__builtin_memset(record, 0, sizeof(*record));
 	record->version = RECORD_VERSION;
+	record->header_length = sizeof(*record);
 	record->type = type;
 	record->length = sizeof(*record);
 	record->slot = index;

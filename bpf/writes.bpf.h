@@ -329,6 +329,7 @@ static __noinline int capture_write(struct inode *inode, struct iov_iter *iter, 
 	capture = (struct capture){
 		.head = {
 			.version = RECORD_VERSION,
+			.header_length = sizeof(struct record),
 			.type = RECORD_DATA,
 			.slot = value.slot,
 			.generation = value.generation,

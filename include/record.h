@@ -1,8 +1,8 @@
 /*
  * What the kernel half and the user half of logtap share: the records of a ring, the slots of
  * streams and the sizes of both. Fixed-width fields; sizes and offsets are asserted, so that two
- * builds can read each other. A reader skips record types it does not know and trusts `length` for
- * the way to the payload's end.
+ * builds can read each other. A reader skips record types and header fields it does not know: the
+ * payload lies between `header_length` and `length`.
  */
 #ifndef LOGTAP_RECORD_H
 #define LOGTAP_RECORD_H
@@ -28,7 +28,8 @@ enum record_type {
 
 /* Time is CLOCK_BOOTTIME in nanoseconds; pids and uids are those of the initial namespaces. */
 struct record {
-	__u16 version;
+	__u8 version;
+	__u8 header_length; /* bytes: the payload follows; a later version appends fields here */
 	__u8 type;
 	__u8 way;           /* data, process: which of the slot's writers */
 	__u32 length;       /* bytes of header and payload */
@@ -48,6 +49,19 @@ struct record {
 _Static_assert(sizeof(struct record) == 64, "record layout");
 _Static_assert(__builtin_offsetof(struct record, time) == 16, "record layout");
 _Static_assert(__builtin_offsetof(struct record, start_time) == 48, "record layout");
+
+static inline const void *record_payload(const struct record *record)
+{
+	return (const char *)record + record->header_length;
+}
+
+/* Bytes; 0 when the header claims more than there is, or less than every version has. */
+static inline __u32 record_payload_length(const struct record *record)
+{
+	if (record->header_length < sizeof(*record) || record->length < record->header_length)
+		return 0;
+	return record->length - record->header_length;
+}
 
 #define PROCESS_NAME_SIZE 16
 

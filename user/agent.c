@@ -90,7 +90,7 @@ static int open_signals(struct agent *agent)
 static int open_journals(struct agent *agent)
 {
 	const struct config *config = agent->config;
-	unsigned int shards = config->capture.shards;
+	unsigned int shards = capture__shards(agent->capture);
 
 	agent->data_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	for (unsigned int i = 0; i < shards; i++) {
@@ -142,13 +142,10 @@ static uint32_t boot_hash(void)
 /* Node, boot, shard and the ring's epoch: what stands before a ring position makes it unique. */
 static void make_id_prefixes(struct agent *agent)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	for (unsigned int i = 0; i < agent->config->capture.shards; i++)
+	for (unsigned int i = 0; i < capture__shards(agent->capture); i++)
 		snprintf(agent->id_prefixes[i], sizeof(agent->id_prefixes[i]), "%08x.%08x.%x.%" PRIx64 ".",
 			 hash(agent->config->node), boot_hash(), i,
-			 (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+			 capture__epoch(agent->capture));
 }
 
 static int start_sink(struct agent *agent)
@@ -156,7 +153,7 @@ static int start_sink(struct agent *agent)
 	struct sink_context context = {
 		.config = agent->config,
 		.journals = agent->journals,
-		.journals_count = agent->config->capture.shards,
+		.journals_count = capture__shards(agent->capture),
 		.data_fd = agent->data_fd,
 		.counters = &agent->counters,
 		.output = agent->output,
@@ -167,7 +164,7 @@ static int start_sink(struct agent *agent)
 
 static int start_shards(struct agent *agent)
 {
-	for (unsigned int i = 0; i < agent->config->capture.shards; i++) {
+	for (unsigned int i = 0; i < capture__shards(agent->capture); i++) {
 		struct shard_options options = {
 			.config = agent->config,
 			.capture = agent->capture,
@@ -224,7 +221,8 @@ static int start(struct agent *agent)
 	if (agent->config->sink == SINK_STDOUT)
 		agent->output = sink_stdout__output();
 	err = err ? err : drop_privileges();
-	make_id_prefixes(agent);
+	if (!err)
+		make_id_prefixes(agent);
 	err = err ? err : start_sink(agent);
 	err = err ? err : start_shards(agent);
 	if (err)

@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 
 #include "capture.skel.h"
+#include "clock.h"
 #include "config.h"
 #include "hooks.h"
 #include "log.h"
@@ -24,8 +25,13 @@
 struct capture {
 	const struct config *config;
 	struct capture_bpf *bpf;
+	uint64_t epoch;
+	bool adopted;
+	unsigned int shard_count;
 	int ring_fds[SHARDS_MAX];
+	uint64_t ring_sizes[SHARDS_MAX];
 	struct stream_slot *slots;
+	size_t slot_size;            /* bytes from one to the next */
 	struct shard_state *shards;
 	uint64_t unregistered;       /* at the latest census */
 	struct bpf_link **links;     /* one a hook of the table, NULL where not attached */
@@ -123,6 +129,8 @@ static int make_rings(struct capture *capture)
 		if (fd < 0)
 			return -errno;
 		capture->ring_fds[i] = fd;
+		capture->ring_sizes[i] = capture->config->capture.ring_size;
+		capture->shard_count = i + 1;
 		if (bpf_map_update_elem(bpf_map__fd(capture->bpf->maps.rings), &i, &fd, BPF_ANY))
 			return -errno;
 	}
@@ -181,6 +189,8 @@ int capture__open(const struct config *config, struct capture **out)
 	err = err ? err : set_sizes(capture);
 	err = err ? err : capture_bpf__load(capture->bpf);
 	err = err ? err : make_rings(capture);
+	capture->slot_size = (sizeof(struct stream_slot) + 7) & ~7UL;
+	capture->epoch = clock__ns(CLOCK_BOOTTIME);
 	err = err ? err : map_array(capture->bpf->maps.slots, (void **)&capture->slots);
 	err = err ? err : map_array(capture->bpf->maps.shards, (void **)&capture->shards);
 	err = err ? err : free_all_slots(capture);
@@ -350,9 +360,34 @@ struct shard_state *capture__shard_state(const struct capture *capture, unsigned
 	return &capture->shards[shard];
 }
 
-struct stream_slot *capture__slots(const struct capture *capture)
+struct stream_slot *capture__slot(const struct capture *capture, uint32_t slot)
 {
-	return capture->slots;
+	return (struct stream_slot *)((char *)capture->slots + (size_t)slot * capture->slot_size);
+}
+
+uint64_t capture__epoch(const struct capture *capture)
+{
+	return capture->epoch;
+}
+
+bool capture__adopted(const struct capture *capture)
+{
+	return capture->adopted;
+}
+
+unsigned int capture__shards(const struct capture *capture)
+{
+	return capture->shard_count;
+}
+
+uint64_t capture__ring_size(const struct capture *capture, unsigned int shard)
+{
+	return capture->ring_sizes[shard];
+}
+
+unsigned int capture__max_streams(const struct capture *capture)
+{
+	return bpf_map__max_entries(capture->bpf->maps.slots);
 }
 
 bool capture__covers(const struct capture *capture, uint64_t magic)
@@ -372,7 +407,7 @@ bool capture__covers(const struct capture *capture, uint64_t magic)
 
 void capture__withdraw(struct capture *capture, uint32_t slot)
 {
-	const struct stream_slot *s = &capture->slots[slot];
+	const struct stream_slot *s = capture__slot(capture, slot);
 	struct stream_key key = { .inode = s->inode };
 	struct stream_value value;
 	int fd = bpf_map__fd(capture->bpf->maps.streams);
@@ -387,7 +422,7 @@ void capture__withdraw(struct capture *capture, uint32_t slot)
 
 void capture__free_slot(struct capture *capture, uint32_t slot)
 {
-	struct stream_slot *s = &capture->slots[slot];
+	struct stream_slot *s = capture__slot(capture, slot);
 
 	s->lost_bytes = 0;
 	s->lost_writes = 0;

@@ -40,10 +40,24 @@ uint64_t capture__unregistered(const struct capture *capture);
  */
 uint64_t capture__missed(const struct capture *capture);
 
-/* Any thread; the results live as long as the capture. */
+/*
+ * Any thread; the results live as long as the capture. Those of an adopted capture are what it was
+ * made with, whatever the configuration says now.
+ */
+/* When the rings were made, CLOCK_BOOTTIME in ns: with a ring position it never repeats. */
+uint64_t capture__epoch(const struct capture *capture);
+/* True when the rings are those of an agent before. */
+bool capture__adopted(const struct capture *capture);
+/* Rings there are. */
+unsigned int capture__shards(const struct capture *capture);
+/* Bytes. */
+uint64_t capture__ring_size(const struct capture *capture, unsigned int shard);
+/* Slots there are. */
+unsigned int capture__max_streams(const struct capture *capture);
 int capture__ring_fd(const struct capture *capture, unsigned int shard);
 struct shard_state *capture__shard_state(const struct capture *capture, unsigned int shard);
-struct stream_slot *capture__slots(const struct capture *capture);
+/* The map's stride is its own: a later version's slots may be longer. */
+struct stream_slot *capture__slot(const struct capture *capture, uint32_t slot);
 /* True when writes to this file system are seen. */
 bool capture__covers(const struct capture *capture, uint64_t magic);
 

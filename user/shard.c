@@ -48,7 +48,6 @@ struct shard {
 	int wake;                    /* eventfd: stop */
 	struct ring *ring;
 	struct shard_state *state;
-	struct stream_slot *slots;
 	struct tenancy *tenancies;   /* by slot */
 	uint32_t *live;              /* slots with a stream */
 	unsigned int live_count;
@@ -63,6 +62,11 @@ struct shard {
 	struct stream_context context;
 };
 
+static struct stream_slot *shard_slot(const struct shard *shard, uint32_t slot)
+{
+	return capture__slot(shard->options.capture, slot);
+}
+
 /*
  * The stream of a slot's present life, opened when it is new. NULL when it is not ours or there is
  * no memory.
@@ -73,7 +77,8 @@ static struct stream *slot_stream(struct shard *shard, uint32_t slot, uint32_t g
 
 	if (tenancy->stream)
 		return stream__generation(tenancy->stream) == generation ? tenancy->stream : NULL;
-	if (shard->slots[slot].generation != generation || shard->slots[slot].state == SLOT_FREE)
+	if (shard_slot(shard, slot)->generation != generation ||
+	    shard_slot(shard, slot)->state == SLOT_FREE)
 		return NULL;
 	memset(tenancy, 0, sizeof(*tenancy));
 	if (stream__open(&shard->context, slot, &tenancy->stream)) {
@@ -98,9 +103,9 @@ static struct stream *slot_stream(struct shard *shard, uint32_t slot, uint32_t g
 static void follow_state(struct shard *shard, uint32_t slot, bool told)
 {
 	struct tenancy *tenancy = &shard->tenancies[slot];
-	uint32_t state = __atomic_load_n(&shard->slots[slot].state, __ATOMIC_ACQUIRE);
+	uint32_t state = __atomic_load_n(&shard_slot(shard, slot)->state, __ATOMIC_ACQUIRE);
 
-	if (shard->slots[slot].eof && (told || !ring__waiting(shard->ring)))
+	if (shard_slot(shard, slot)->eof && (told || !ring__waiting(shard->ring)))
 		stream__eof(tenancy->stream);
 	if (state != SLOT_CLOSED || tenancy->closing)
 		return;
@@ -145,10 +150,10 @@ static void close_streams(struct shard *shard)
  */
 static void read_ahead(struct shard *shard, const struct record *record)
 {
-	const struct cgroup_payload *payload = (const void *)(record + 1);
+	const struct cgroup_payload *payload = record_payload(record);
 	struct cgroup_names names;
 
-	if (record->length < sizeof(*record) + sizeof(*payload))
+	if (record_payload_length(record) < sizeof(*payload))
 		return;
 	for (int i = 0; i < CGROUP_NAMES; i++)
 		names.name[i] = payload->names[i];
@@ -159,7 +164,8 @@ static void handle_record(struct shard *shard, const struct record *record, uint
 {
 	struct stream *stream;
 
-	if (record->version != RECORD_VERSION || record->slot >= shard->options.config->capture.max_streams)
+	if (record->version != RECORD_VERSION ||
+	    record->slot >= capture__max_streams(shard->options.capture))
 		return;
 	shard->read_until = record->time;
 	if (record->type == RECORD_CGROUP) {
@@ -204,8 +210,8 @@ static unsigned int drain(struct shard *shard)
 /* Finds the streams whose hints a full ring swallowed. */
 static void scan_slots(struct shard *shard)
 {
-	for (uint32_t i = 0; i < shard->options.config->capture.max_streams; i++) {
-		const struct stream_slot *slot = &shard->slots[i];
+	for (uint32_t i = 0; i < capture__max_streams(shard->options.capture); i++) {
+		const struct stream_slot *slot = shard_slot(shard, i);
 
 		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SLOT_FREE ||
 		    slot->shard != shard->options.index)
@@ -329,7 +335,7 @@ static int open_pipeline(struct shard *shard)
 	shard->assembly.mode = config->lines.assembly;
 	shard->assembly.max_line = config->lines.max_line;
 	shard->assembly.timeout = config->lines.timeout_ms * NS_PER_MS;
-	shard->budget.limit = config->lines.memory / config->capture.shards;
+	shard->budget.limit = config->lines.memory / capture__shards(options->capture);
 	shard->assembly.budget = &shard->budget;
 	shard->assembly.emit = stream__emit;
 	context->capture = options->capture;
@@ -360,7 +366,8 @@ static void free_shard(struct shard *shard)
 
 int shard__start(const struct shard_options *options, struct shard **out)
 {
-	unsigned int streams = options->config->capture.max_streams;
+	unsigned int streams = capture__max_streams(options->capture);
+	uint64_t ring_size = capture__ring_size(options->capture, options->index);
 	struct shard *shard = calloc(1, sizeof(*shard));
 	int err = -ENOMEM;
 
@@ -370,16 +377,15 @@ int shard__start(const struct shard_options *options, struct shard **out)
 	shard->epoll = -1;
 	shard->wake = -1;
 	shard->state = capture__shard_state(options->capture, options->index);
-	shard->state->wake_bytes = options->config->capture.ring_size / 4;
+	shard->state->wake_bytes = ring_size / 4;
 	if (shard->state->wake_bytes > WAKE_BYTES)
 		shard->state->wake_bytes = WAKE_BYTES;
-	shard->slots = capture__slots(options->capture);
 	shard->tenancies = calloc(streams, sizeof(*shard->tenancies));
 	shard->live = calloc(streams, sizeof(*shard->live));
 	if (!shard->tenancies || !shard->live)
 		goto fail;
-	err = ring__open(capture__ring_fd(options->capture, options->index),
-			 options->config->capture.ring_size, &shard->ring);
+	err = ring__open(capture__ring_fd(options->capture, options->index), ring_size,
+			 &shard->ring);
 	err = err ? err : open_waiting(shard);
 	err = err ? err : open_pipeline(shard);
 	err = err ? err : -pthread_create(&shard->thread, NULL, run, shard);

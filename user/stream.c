@@ -105,7 +105,7 @@ int stream__open(struct stream_context *context, uint32_t slot, struct stream **
 		return -ENOMEM;
 	stream->context = context;
 	stream->index = slot;
-	stream->slot = &capture__slots(context->capture)[slot];
+	stream->slot = capture__slot(context->capture, slot);
 	stream->generation = stream->slot->generation;
 	err = assembly__new(context->assembly, stream, stream->slot->flags & SLOT_MID_LINE,
 			    &stream->assembly);
@@ -245,10 +245,10 @@ static struct writer record_writer(const struct record *record)
 
 static void learn_process(struct stream *stream, const struct record *record)
 {
-	const struct process_payload *payload = (const void *)(record + 1);
+	const struct process_payload *payload = record_payload(record);
 	struct process *way = stream->processes[record->way % SLOT_WRITERS];
 
-	if (record->length < sizeof(*record) + sizeof(*payload))
+	if (record_payload_length(record) < sizeof(*payload))
 		return;
 	way[1] = way[0];
 	memset(&way[0], 0, sizeof(way[0]));
@@ -262,8 +262,8 @@ static void add_data(struct stream *stream, const struct record *record, uint64_
 {
 	struct counters *counters = stream->context->counters;
 	struct piece piece = {
-		.bytes = (const char *)(record + 1),
-		.length = record->length - sizeof(*record),
+		.bytes = record_payload(record),
+		.length = record_payload_length(record),
 		.position = position,
 		.time = record->time,
 		.writer = record_writer(record),
@@ -283,7 +283,7 @@ static void add_data(struct stream *stream, const struct record *record, uint64_
 
 void stream__record(struct stream *stream, const struct record *record, uint64_t position)
 {
-	if (record->length < sizeof(*record))
+	if (record->length < record->header_length || record->header_length < sizeof(*record))
 		return;
 	if (record->type == RECORD_PROCESS)
 		learn_process(stream, record);

@@ -38,6 +38,7 @@ static void die(const char *what, int err)
 /* Stands for the kernel half: user/capture.h as far as a shard calls it. */
 
 struct capture {
+	const struct config *config;
 	struct produce_bpf *bpf;
 	int ring_fd;
 	struct stream_slot *slots;
@@ -56,9 +57,26 @@ struct shard_state *capture__shard_state(const struct capture *capture, unsigned
 	return &capture->shards[shard];
 }
 
-struct stream_slot *capture__slots(const struct capture *capture)
+struct stream_slot *capture__slot(const struct capture *capture, uint32_t slot)
 {
-	return capture->slots;
+	return &capture->slots[slot];
+}
+
+unsigned int capture__shards(const struct capture *capture)
+{
+	(void)capture;
+	return 1;
+}
+
+uint64_t capture__ring_size(const struct capture *capture, unsigned int shard)
+{
+	(void)shard;
+	return capture->config->capture.ring_size;
+}
+
+unsigned int capture__max_streams(const struct capture *capture)
+{
+	return capture->config->capture.max_streams;
 }
 
 bool capture__covers(const struct capture *capture, uint64_t magic)
@@ -94,6 +112,7 @@ static void open_capture(struct capture *capture, const struct config *config)
 {
 	uint32_t zero = 0;
 
+	capture->config = config;
 	capture->bpf = produce_bpf__open();
 	if (!capture->bpf)
 		die("BPF object", errno);

@@ -30,6 +30,7 @@ static __always_inline void fill_record(struct record *record, u32 slot, u8 type
 {
 	__builtin_memset(record, 0, sizeof(*record));
 	record->version = RECORD_VERSION;
+	record->header_length = sizeof(*record);
 	record->type = type;
 	record->length = sizeof(*record) + payload;
 	record->slot = slot;

@@ -32,9 +32,9 @@ struct capture {
 	struct stream_slot slots[2];
 };
 
-struct stream_slot *capture__slots(const struct capture *capture)
+struct stream_slot *capture__slot(const struct capture *capture, uint32_t slot)
 {
-	return (struct stream_slot *)capture->slots;
+	return (struct stream_slot *)&capture->slots[slot];
 }
 
 bool capture__covers(const struct capture *capture, uint64_t magic)
@@ -197,6 +197,7 @@ static struct record *new_record(struct fixture *fixture, uint8_t type, const vo
 
 	*record = (struct record){
 		.version = RECORD_VERSION,
+		.header_length = sizeof(*record),
 		.type = type,
 		.length = sizeof(*record) + length,
 		.slot = 1,
