@@ -29,7 +29,7 @@ BPF_CFLAGS = -O2 -g -mcpu=v2 -target bpf -D__TARGET_ARCH_$(ARCH) -Ivmlinux -Iinc
 
 SOURCES := $(wildcard user/*.c)
 OBJECTS := $(SOURCES:user/%.c=$(BUILD)/user/%.o)
-SKELETON := $(BUILD)/capture.skel.h
+SKELETONS := $(BUILD)/capture.skel.h $(BUILD)/dispatch.skel.h
 
 # One short line a step; V=1 shows the commands.
 ifneq ($(V),1)
@@ -43,21 +43,21 @@ $(BUILD)/logtap: $(OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/user/%.o: user/%.c Makefile | $(SKELETON)
+$(BUILD)/user/%.o: user/%.c Makefile | $(SKELETONS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-$(BUILD)/capture.bpf.o: bpf/capture.bpf.c Makefile
+$(BUILD)/%.bpf.o: bpf/%.bpf.c Makefile
 	@mkdir -p $(@D)
 	@command -v $(CLANG) >/dev/null && pkg-config --exists $(PACKAGES) || \
 		{ echo "Something that the build needs is missing: as root, make deps"; exit 1; }
 	$(call say,BPF,$<)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -c -o $@ $<
 
-$(SKELETON): $(BUILD)/capture.bpf.o
+$(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name capture_bpf > $@.new
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.new
 	$(Q)mv $@.new $@
 
 # Unit tests: all of user/ but main, under the sanitizers, and one program a file of tests/unit.
@@ -66,7 +66,7 @@ UNIT_FLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefine
 UNIT_OBJECTS := $(patsubst user/%.c,$(BUILD)/unit/user/%.o,$(filter-out user/main.c,$(SOURCES)))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
-$(BUILD)/unit/user/%.o: user/%.c Makefile | $(SKELETON)
+$(BUILD)/unit/user/%.o: user/%.c Makefile | $(SKELETONS)
 	@mkdir -p $(@D)
 	$(call say,"CC -fsanitize",$<)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -std=gnu11 $(WARNINGS) -pthread $(UNIT_FLAGS) -MMD -MP -c -o $@ $<
@@ -113,7 +113,7 @@ SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_FLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
-$(BUILD)/fuzz/user/%.o: user/%.c Makefile | $(SKELETON)
+$(BUILD)/fuzz/user/%.o: user/%.c Makefile | $(SKELETONS)
 	@mkdir -p $(@D)
 	$(call say,"CC -fsanitize=fuzzer",$<)
 	$(Q)$(CLANG) $(CPPFLAGS_ALL) -std=gnu11 $(WARNINGS) -pthread $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
@@ -134,7 +134,7 @@ clean:
 distclean:
 	rm -rf $(BUILD)
 
--include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(BUILD)/capture.bpf.d
+-include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(SKELETONS:.skel.h=.bpf.d)
 
 .DELETE_ON_ERROR:
 .SECONDARY:

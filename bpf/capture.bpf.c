@@ -1,7 +1,7 @@
 /*
  * The kernel half: sees streams open, sees what is written to them, sees them close. Nothing here
- * blocks, sleeps or allocates; a write to an inode that is not selected costs one look at the
- * filter.
+ * blocks, sleeps or allocates. The programs are not attached: those of dispatch.bpf.c jump here, the
+ * writes' only when the filter says that the inode may be selected.
  */
 #include "vmlinux.h"
 
@@ -12,6 +12,7 @@
 #include "record.h"
 
 #include "kernel_fixes.bpf.h"
+#include "shared.bpf.h"
 #include "maps.bpf.h"
 #include "ring.bpf.h"
 #include "streams.bpf.h"
@@ -21,20 +22,11 @@ char LICENSE[] SEC("license") = "GPL";
 
 /* Writes. One body: all write_iter functions share one signature. */
 
-static __always_inline int on_write(struct kiocb *iocb, struct iov_iter *iter, long ret)
-{
-	struct inode *inode = iocb->ki_filp->f_inode;
-
-	if (!filter[filter_index(inode->i_ino)])
-		return 0;
-	return capture_write(inode, iter, ret);
-}
-
 #define WRITE_HOOK(function)                                                                    \
 	SEC("fexit/" #function)                                                                 \
 	int BPF_PROG(function##_exit, struct kiocb *iocb, struct iov_iter *iter, long ret)      \
 	{                                                                                       \
-		return on_write(iocb, iter, ret);                                               \
+		return capture_write(iocb->ki_filp->f_inode, iter, ret);                                               \
 	}
 
 WRITE_HOOK(pipe_write)
@@ -56,7 +48,7 @@ int BPF_PROG(generic_file_write_iter_exit, struct kiocb *iocb, struct iov_iter *
 {
 	struct inode *inode = iocb->ki_filp->f_inode;
 
-	if (!filter[filter_index(inode->i_ino)] || inode->i_sb->s_magic == FUSE_SUPER_MAGIC)
+	if (inode->i_sb->s_magic == FUSE_SUPER_MAGIC)
 		return 0;
 	return capture_write(inode, iter, ret);
 }
@@ -102,7 +94,7 @@ static __always_inline void register_standard_pipe(struct task_struct *task, u32
 
 static __always_inline bool in_init_mount_namespace(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == init_mount_namespace;
+	return BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == state.init_mount_namespace;
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -117,7 +109,7 @@ int BPF_PROG(sched_process_exec, struct task_struct *task, pid_t old_pid, struct
 		return 0;
 	err = bpf_map_update_elem(&entered_cgroups, &id, &entered, BPF_NOEXIST);
 	if (err && err != -EEXIST)
-		__sync_fetch_and_add(&unregistered, 1);
+		__sync_fetch_and_add(&state.unregistered, 1);
 	if (err)
 		return 0;
 	task = topmost_in_cgroup(task, cgroup);
@@ -191,7 +183,7 @@ int BPF_PROG(pipe_release_exit, struct inode *inode, struct file *file, int ret)
 SEC("fexit/security_file_open")
 int BPF_PROG(security_file_open_exit, struct file *file, int ret)
 {
-	if (ret || !name_pattern_count || !is_log_file(file))
+	if (ret || !is_log_file(file))
 		return 0;
 	register_file(file, 0, bpf_get_current_task_btf());
 	return 0;
@@ -244,6 +236,15 @@ int BPF_PROG(destroy_inode_enter, struct inode *inode)
 
 /* The census: what was open before the hooks were. Run once by tasks, then once by files. */
 
+/* Who reads the iterator. Its pid alone may be another's when it is gone. */
+static __always_inline void learn_agent(void)
+{
+	state.agent_tgid = 0;
+	state.agent_start = bpf_get_current_task_btf()->group_leader->start_boottime;
+	barrier();
+	state.agent_tgid = bpf_get_current_pid_tgid() >> 32;
+}
+
 SEC("iter/task")
 int census_tasks(struct bpf_iter__task *ctx)
 {
@@ -256,15 +257,17 @@ int census_tasks(struct bpf_iter__task *ctx)
 	if (!task)
 		return 0;
 	/* Pids ascend: init is the first task. */
-	if (task->tgid == 1)
-		init_mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	agent_tgid = bpf_get_current_pid_tgid() >> 32;
+	if (task->tgid == 1) {
+		state.init_mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+		learn_agent();
+	}
 	cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 	if (task->pid != task->tgid || !BPF_CORE_READ(task, nsproxy) ||
 	    !BPF_CORE_READ(cgroup, level) || in_init_mount_namespace(task))
 		return 0;
 	id = BPF_CORE_READ(cgroup, kn, id);
-	bpf_map_update_elem(&entered_cgroups, &id, &entered, BPF_NOEXIST);
+	if (settings.census_containers)
+		bpf_map_update_elem(&entered_cgroups, &id, &entered, BPF_NOEXIST);
 	oldest = bpf_map_lookup_elem(&oldest_tasks, &id);
 	if (oldest && oldest->start_time <= task->start_boottime)
 		return 0;
@@ -300,11 +303,11 @@ int census_files(struct bpf_iter__task_file *ctx)
 		return 0;
 	inode = file->f_inode;
 	if (is_anonymous_pipe(inode)) {
-		if (ctx->fd == 1 || ctx->fd == 2)
+		if (settings.census_containers && (ctx->fd == 1 || ctx->fd == 2))
 			census_pipe(task, ctx->fd, inode);
 		return 0;
 	}
-	if (name_pattern_count && is_log_file(file))
+	if (is_log_file(file))
 		register_file(file, SLOT_CENSUS | SLOT_MID_LINE, task);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /*
- * Everything the programs share with each other and with user space. Sizes marked 1 are set by user
- * space before loading.
+ * Everything the programs share with each other and with user space. Of all but oldest_tasks and
+ * name_scratch the maps are user space's, made once and shared by all versions of the programs that
+ * follow each other; the sizes here stand for theirs.
  */
 #ifndef LOGTAP_MAPS_BPF_H
 #define LOGTAP_MAPS_BPF_H
@@ -93,19 +94,12 @@ struct {
 
 /* Set before loading. */
 const volatile __u32 shard_count = 1;
-const volatile __u32 name_pattern_count;
-const volatile struct name_pattern name_patterns[NAME_PATTERNS_MAX];
 
-/* By filter_index(inode): how many selected inodes have that index. BPF has no narrower atomics. */
-__u32 filter[FILTER_SIZE];
+/* Shared like the maps. */
+struct capture_state state SEC(".data.state") = {};
 
-/* Streams that found no slot or no room in the map; the census retries them. */
-__u64 unregistered;
-/* The agent itself, never captured, and the mount namespace of init: both learnt by the census. */
-__u32 agent_tgid;
-__u32 init_mount_namespace;
-/* Set once writes flow: a stream that is opened later is complete from its first byte. */
-__u32 capturing;
+/* What the configuration says, of this object alone; user space may change it at any time. */
+struct capture_settings settings SEC(".data.settings") = {};
 
 /* The compiler must not move the bound check away from the length that the verifier follows. */
 #define KEEP_BOUND(length) asm volatile("" : "+r"(length))

@@ -61,10 +61,10 @@ static __always_inline void fill_slot(struct stream_slot *slot, struct inode *in
 
 	slot->generation++;
 	slot->kind = kind;
-	slot->flags = flags | (capturing ? 0 : SLOT_MID_LINE);
+	slot->flags = flags | (state.capturing ? 0 : SLOT_MID_LINE);
 	if (BPF_CORE_READ(task, thread_pid, level))
 		slot->flags |= SLOT_PID_NAMESPACE;
-	if (BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) != init_mount_namespace)
+	if (BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) != state.init_mount_namespace)
 		slot->flags |= SLOT_MOUNT_NAMESPACE;
 	slot->inode = (u64)inode;
 	slot->ino = BPF_CORE_READ(inode, i_ino);
@@ -89,7 +89,7 @@ static __always_inline struct stream_slot *take_slot(const struct stream_key *ke
 	if (bpf_map_lookup_elem(&streams, key))
 		return 0;
 	if (bpf_map_pop_elem(&free_slots, index)) {
-		__sync_fetch_and_add(&unregistered, 1);
+		__sync_fetch_and_add(&state.unregistered, 1);
 		return 0;
 	}
 	slot = bpf_map_lookup_elem(&slots, index);
@@ -118,7 +118,7 @@ static __always_inline void publish_stream(const struct stream_key *key, u32 ind
 		slot->state = SLOT_CLOSED;
 		send_hint(RECORD_CLOSED, index, slot);
 		if (err != -EEXIST)
-			__sync_fetch_and_add(&unregistered, 1);
+			__sync_fetch_and_add(&state.unregistered, 1);
 		return;
 	}
 	filter_add(slot->ino, 1);
@@ -148,10 +148,13 @@ static __always_inline void register_pipe(struct inode *inode, u32 kind, u32 fla
 /* The file's name in its directory against the globs' superset: eight bytes at each end. */
 static __always_inline bool name_matches(struct dentry *dentry)
 {
+	const struct name_patterns *patterns = &settings.patterns[settings.patterns_now & 1];
 	struct name_scratch *scratch;
 	u64 head, tail, length;
 	u32 zero = 0;
 
+	if (!patterns->count)
+		return false;
 	scratch = bpf_map_lookup_elem(&name_scratch, &zero);
 	if (!scratch)
 		return false;
@@ -167,8 +170,8 @@ static __always_inline bool name_matches(struct dentry *dentry)
 	__builtin_memcpy(&head, scratch->name, 8);
 	/* The eight bytes that end where the name ends: `before` is as long as they are. */
 	bpf_probe_read_kernel(&tail, 8, (char *)&scratch->before + length);
-	for (u32 i = 0; i < NAME_PATTERNS_MAX && i < name_pattern_count; i++) {
-		const volatile struct name_pattern *p = &name_patterns[i];
+	for (u32 i = 0; i < NAME_PATTERNS_MAX && i < patterns->count; i++) {
+		const struct name_pattern *p = &patterns->pattern[i];
 
 		if (length >= p->length_min && (head & p->head_mask) == p->head &&
 		    (tail & p->tail_mask) == p->tail)

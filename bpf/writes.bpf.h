@@ -316,7 +316,10 @@ static __noinline int capture_write(struct inode *inode, struct iov_iter *iter, 
 	struct stream_value value;
 	u64 done;
 
-	if ((ret <= 0 && ret != -EIOCBQUEUED) || pid_tgid >> 32 == agent_tgid)
+	if (ret <= 0 && ret != -EIOCBQUEUED)
+		return 0;
+	if (pid_tgid >> 32 == state.agent_tgid &&
+	    bpf_get_current_task_btf()->group_leader->start_boottime == state.agent_start)
 		return 0;
 	slot = find_stream(inode, &value);
 	if (!slot)

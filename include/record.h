@@ -172,6 +172,57 @@ struct name_pattern {
 
 #define NAME_PATTERNS_MAX 64
 
+struct name_patterns {
+	__u32 count;
+	__u32 reserved;
+	struct name_pattern pattern[NAME_PATTERNS_MAX];
+};
+
+/* Of one load of the programs; user space changes the patterns that are not in use, then the index. */
+struct capture_settings {
+	__u32 patterns_now;      /* which of the two */
+	__u32 census_containers; /* the census looks for containers' pipes too, not only for files */
+	struct name_patterns patterns[2];
+};
+
+/* What all versions of the programs that follow each other share, beside the maps. */
+struct capture_state {
+	__u64 unregistered; /* streams that found no slot or no room in the map; the census retries them */
+	__u64 agent_start;  /* with agent_tgid: the agent itself, never captured; CLOCK_BOOTTIME, ns */
+	__u32 agent_tgid;   /* 0: none runs */
+	__u32 init_mount_namespace;
+	__u32 capturing;    /* writes flow: a stream that is opened now is complete from its first byte */
+	__u32 reserved32;
+	__u64 missed;       /* times that the kernel skipped a hook, as far as agents have told them */
+	__u64 reserved[11];
+};
+
+_Static_assert(sizeof(struct capture_state) == 128, "state layout");
+
+/*
+ * What is pinned says of itself, so that a later logtap can judge whether it can go on with it.
+ * Later versions append fields in the room that is reserved.
+ */
+struct capture_about {
+	__u64 magic;        /* written last: before it the pins are of an attach that did not end */
+	__u32 layout;       /* CAPTURE_LAYOUT of who made it */
+	__u32 shards;
+	__u64 epoch;        /* when the rings were made: CLOCK_BOOTTIME, ns */
+	__u64 ring_sizes[SHARDS_MAX];
+	__u32 max_streams;
+	__u32 slot_size;
+	__u32 filter_size;  /* bytes */
+	__u32 state_size;
+	char version[64];   /* of the logtap that took it last */
+	__u64 reserved[36];
+};
+
+#define CAPTURE_MAGIC 0x706174676f6c0a00ULL
+/* Changes when a build can no longer go on with what another has pinned. */
+#define CAPTURE_LAYOUT 1
+
+_Static_assert(sizeof(struct capture_about) == 520, "about layout");
+
 static inline __u32 filter_index(__u64 ino)
 {
 	return ino & (FILTER_SIZE - 1);

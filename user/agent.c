@@ -39,6 +39,7 @@ struct agent {
 	int signals;
 	struct capture *capture;
 	bool capturing;              /* all of it has started */
+	bool detach;                 /* capture is to end with us */
 	int data_fd;
 	int space_fds[SHARDS_MAX];
 	char id_prefixes[SHARDS_MAX][64];
@@ -191,6 +192,8 @@ static int start_shards(struct agent *agent)
  */
 static int explain(int err)
 {
+	if (err == -EALREADY)
+		return -EPERM;
 	if (doctor__explain(stderr) == 0)
 		log_error("capture cannot start: %s; `logtap run -v` tells what the kernel said", strerror(-err));
 	return -EPERM;
@@ -248,6 +251,8 @@ static bool handle_signals(struct agent *agent)
 	struct signalfd_siginfo info;
 
 	while (read(agent->signals, &info, sizeof(info)) == sizeof(info)) {
+		/* Who is at a terminal is done; who restarts us wants capture to go on. */
+		agent->detach |= info.ssi_signo == SIGINT;
 		if (info.ssi_signo != SIGUSR1)
 			return true;
 		print_counters(agent);
@@ -305,7 +310,7 @@ static int stop(struct agent *agent)
 	bool failed = agent->sink && sink__failed(agent->sink);
 	int err = 0;
 
-	if (agent->capture)
+	if (agent->capture && (agent->detach || !capture__pinned(agent->capture)))
 		capture__detach(agent->capture);
 	stop_shards(agent, failed ? 0 : SHARD_DEADLINE_MS);
 	if (agent->sink)

@@ -1,41 +1,43 @@
 #include "capture.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "capture.skel.h"
-#include "clock.h"
+#include "capture_maps.h"
+#include "capture_pin.h"
+#include "capture_programs.h"
+#include "capture_slots.h"
 #include "config.h"
-#include "hooks.h"
 #include "log.h"
 #include "path_glob.h"
 
-/*
- * Cgroups remembered for each stream there may be: pods have pause containers, and containers
- * without output.
- */
-#define CGROUPS_PER_STREAM 4
-
 struct capture {
 	const struct config *config;
-	struct capture_bpf *bpf;
-	uint64_t epoch;
+	struct capture_pin *pin;     /* NULL: capture ends with this process */
 	bool adopted;
-	unsigned int shard_count;
-	int ring_fds[SHARDS_MAX];
-	uint64_t ring_sizes[SHARDS_MAX];
-	struct stream_slot *slots;
+	bool unfinished;             /* what is pinned is ours and not yet whole */
+	struct capture_maps maps;
+	struct capture_programs *programs;
+	char *slots;
 	size_t slot_size;            /* bytes from one to the next */
 	struct shard_state *shards;
 	uint64_t unregistered;       /* at the latest census */
-	struct bpf_link **links;     /* one a hook of the table, NULL where not attached */
+	uint64_t missed_before;      /* told by agents before */
 };
+
+/* In the order in which they are attached; writes last. */
+static const enum hook_group groups[] = {
+	HOOK_PIPE_CLOSE, HOOK_FILE_CLOSE, HOOK_INODE_FREE, HOOK_CGROUP,
+	HOOK_EXEC,	 HOOK_FILE_OPEN,  HOOK_PIPE_WRITE, HOOK_FILE_WRITE,
+};
+
+#define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
 /*
  * libbpf's own words, the verifier's log among them, are for who debugs logtap; users get doctor's.
@@ -47,312 +49,320 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
 	return vfprintf(stderr, format, args);
 }
 
-static bool hook_wanted(const struct capture *capture, const struct hook *hook)
+static bool is_write(enum hook_group group)
 {
-	switch (hook->group) {
+	return group == HOOK_PIPE_WRITE || group == HOOK_FILE_WRITE;
+}
+
+static bool is_wanted(const struct config *config, enum hook_group group)
+{
+	switch (group) {
 	case HOOK_FILE_OPEN:
 	case HOOK_FILE_CLOSE:
 	case HOOK_FILE_WRITE:
-		return capture->config->capture.files_count;
+		return config->capture.files_count;
 	case HOOK_EXEC:
 	case HOOK_PIPE_WRITE:
 	case HOOK_PIPE_CLOSE:
-		return capture->config->capture.containers;
+		return config->capture.containers;
 	default:
 		return true;
 	}
 }
 
-/*
- * Only what this kernel has and this configuration needs is loaded. The first function of the pipe
- * group that exists serves.
- */
-static int choose_programs(struct capture *capture)
+static int say_busy(const char *directory, pid_t holder)
 {
-	unsigned int count;
-	const struct hook *table = hooks__table(&count);
-	bool have_pipe_write = false;
+	char who[64] = "another process";
 
-	for (unsigned int i = 0; i < count; i++) {
-		const struct hook *hook = &table[i];
-		struct bpf_program *program =
-			bpf_object__find_program_by_name(capture->bpf->obj, hook->program);
-		int present = hook_wanted(capture, hook) ? hooks__present(hook) : 0;
+	if (holder)
+		snprintf(who, sizeof(who), "process %d", (int)holder);
+	log_error("logtap runs already: %s holds %s; stop it, or give this one a capture.pin of its own",
+		  who, directory);
+	return -EALREADY;
+}
 
-		if (present < 0)
-			return present;
-		if (hook->group == HOOK_PIPE_WRITE) {
-			present = present && !have_pipe_write;
-			have_pipe_write |= present;
-		}
-		bpf_program__set_autoload(program, present);
-	}
-	hooks__release();
+/* Where pinning cannot be had, capture works without. */
+static int open_pin(struct capture *capture)
+{
+	const char *directory = capture->config->capture.pin;
+	pid_t holder;
+	int err;
+
+	if (!directory[0])
+		return 0;
+	err = capture_pin__open(directory, true, &holder, &capture->pin);
+	if (err == -EBUSY)
+		return say_busy(directory, holder);
+	if (err == -ENOTSUP)
+		log_warn("%s (capture.pin) is not on a bpffs: capture ends when logtap ends, and what is written until it runs again is not seen; mount -t bpf bpf /sys/fs/bpf, or set capture.pin to \"\"",
+			 directory);
+	else if (err)
+		log_warn("%s (capture.pin) cannot be used: %s: capture ends when logtap ends", directory,
+			 strerror(-err));
 	return 0;
+}
+
+static int say_foreign(const struct capture *capture)
+{
+	const struct capture_about *about = &capture->maps.about;
+
+	log_error("%s was pinned by logtap %s in a way that this logtap does not know (layout %u, slots of %u bytes; known: %d, %zu): run that version, or let it drain and then `logtap detach`",
+		  capture->config->capture.pin, about->version[0] ? about->version : "of another version",
+		  about->layout, about->slot_size, CAPTURE_LAYOUT, sizeof(struct stream_slot));
+	return -EALREADY;
+}
+
+/* What is kept although the configuration says otherwise. */
+static void say_kept(const struct capture *capture)
+{
+	const struct capture_about *about = &capture->maps.about;
+	const struct capture_config *config = &capture->config->capture;
+
+	if (about->shards != config->shards)
+		log_warn("capture goes on with %u rings, not capture.shards %u: `logtap detach` first to change it",
+			 about->shards, config->shards);
+	if (about->ring_sizes[0] != config->ring_size)
+		log_warn("capture goes on with rings of %" PRIu64 " bytes, not capture.ring_size %" PRIu64 ": `logtap detach` first to change it",
+			 (uint64_t)about->ring_sizes[0], config->ring_size);
+	if (about->max_streams != config->max_streams)
+		log_warn("capture goes on with room for %u streams, not capture.max_streams %u: `logtap detach` first to change it",
+			 about->max_streams, config->max_streams);
+}
+
+static int make_maps(struct capture *capture)
+{
+	int err = capture_maps__make(&capture->config->capture, &capture->maps);
+
+	if (err || !capture->pin)
+		return err;
+	/* What is there is of an attach that did not end. */
+	capture->unfinished = true;
+	err = capture_pin__clear(capture->pin);
+	return err ? err : capture_maps__pin(&capture->maps, capture->pin);
+}
+
+static int open_maps(struct capture *capture)
+{
+	int err = capture->pin ? capture_maps__adopt(capture->pin, &capture->maps) : -ENOENT;
+
+	if (err == -EPROTO)
+		return say_foreign(capture);
+	if (!err) {
+		capture->adopted = true;
+		say_kept(capture);
+		return 0;
+	}
+	if (err != -ENOENT)
+		return err;
+	capture_maps__close(&capture->maps);
+	return make_maps(capture);
+}
+
+static int view_maps(struct capture *capture)
+{
+	const struct capture_maps *maps = &capture->maps;
+	int err;
+
+	capture->slot_size = (maps->about.slot_size + 7) & ~7UL;
+	err = capture_maps__view(maps->fds[MAP_SLOTS], capture->slot_size * maps->about.max_streams,
+				 (void **)&capture->slots);
+	return err ? err : capture_maps__view(maps->fds[MAP_SHARDS],
+					      SHARDS_MAX * sizeof(struct shard_state),
+					      (void **)&capture->shards);
+}
+
+static int repair_slots(struct capture *capture)
+{
+	int given = capture->adopted ? capture_slots__repair(&capture->maps, capture->slots) : 0;
+
+	if (given > 0)
+		log_info("%d stream slots that a killed logtap held are free again", given);
+	return given < 0 ? given : 0;
 }
 
 /* The configuration allows no more globs than there is room for. */
 static void set_globs(struct capture *capture)
 {
 	const struct capture_config *config = &capture->config->capture;
+	struct capture_settings *settings = capture_programs__settings(capture->programs);
+	uint32_t other = !settings->patterns_now;
+	struct name_patterns *patterns = &settings->patterns[other];
 
-	for (unsigned int i = 0; i < config->files_count; i++) {
-		struct name_pattern pattern = path_glob__name_pattern(config->files[i]);
-
-		memcpy((void *)&capture->bpf->rodata->name_patterns[i], &pattern, sizeof(pattern));
-	}
-	capture->bpf->rodata->name_pattern_count = config->files_count;
-}
-
-static int set_sizes(struct capture *capture)
-{
-	struct capture_bpf *bpf = capture->bpf;
-	unsigned int streams = capture->config->capture.max_streams;
-	unsigned int cgroups = CGROUPS_PER_STREAM * streams;
-	int err = 0;
-
-	capture->bpf->rodata->shard_count = capture->config->capture.shards;
-	err = err ? err : bpf_map__set_max_entries(bpf->maps.streams, streams);
-	err = err ? err : bpf_map__set_max_entries(bpf->maps.slots, streams);
-	err = err ? err : bpf_map__set_max_entries(bpf->maps.free_slots, streams);
-	err = err ? err : bpf_map__set_max_entries(bpf->maps.entered_cgroups, cgroups);
-	err = err ? err : bpf_map__set_max_entries(bpf->maps.oldest_tasks, cgroups);
-	return err;
-}
-
-static int make_rings(struct capture *capture)
-{
-	for (uint32_t i = 0; i < capture->config->capture.shards; i++) {
-		int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "logtap_ring", 0, 0,
-					capture->config->capture.ring_size, NULL);
-
-		if (fd < 0)
-			return -errno;
-		capture->ring_fds[i] = fd;
-		capture->ring_sizes[i] = capture->config->capture.ring_size;
-		capture->shard_count = i + 1;
-		if (bpf_map_update_elem(bpf_map__fd(capture->bpf->maps.rings), &i, &fd, BPF_ANY))
-			return -errno;
-	}
-	return 0;
-}
-
-static int map_array(const struct bpf_map *map, void **out)
-{
-	size_t size = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-
-	if (memory == MAP_FAILED)
-		return -errno;
-	*out = memory;
-	return 0;
-}
-
-static void unmap_array(const struct bpf_map *map, void *memory)
-{
-	if (memory)
-		munmap(memory, (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map));
-}
-
-static int free_all_slots(struct capture *capture)
-{
-	int fd = bpf_map__fd(capture->bpf->maps.free_slots);
-
-	for (uint32_t i = 0; i < capture->config->capture.max_streams; i++)
-		if (bpf_map_update_elem(fd, NULL, &i, BPF_ANY))
-			return -errno;
-	return 0;
+	for (unsigned int i = 0; i < config->files_count; i++)
+		patterns->pattern[i] = path_glob__name_pattern(config->files[i]);
+	patterns->count = config->files_count;
+	__atomic_store_n(&settings->patterns_now, other, __ATOMIC_RELEASE);
 }
 
 int capture__open(const struct config *config, struct capture **out)
 {
 	struct capture *capture = calloc(1, sizeof(*capture));
-	unsigned int hooks;
-	int err = -ENOMEM;
+	int err;
 
 	if (!capture)
-		return err;
+		return -ENOMEM;
 	capture->config = config;
-	memset(capture->ring_fds, -1, sizeof(capture->ring_fds));
+	capture_maps__clear(&capture->maps);
 	libbpf_set_print(print_libbpf);
-	hooks__table(&hooks);
-	capture->links = calloc(hooks, sizeof(*capture->links));
-	if (!capture->links)
-		goto fail;
-	capture->bpf = capture_bpf__open();
-	if (!capture->bpf) {
-		err = -errno;
-		goto fail;
+	err = open_pin(capture);
+	err = err ? err : open_maps(capture);
+	err = err ? err : view_maps(capture);
+	err = err ? err : repair_slots(capture);
+	err = err ? err : capture_programs__load(&capture->maps, capture->pin, &capture->programs);
+	if (err) {
+		capture__close(capture);
+		return err;
 	}
 	set_globs(capture);
-	err = choose_programs(capture);
-	err = err ? err : set_sizes(capture);
-	err = err ? err : capture_bpf__load(capture->bpf);
-	err = err ? err : make_rings(capture);
-	capture->slot_size = (sizeof(struct stream_slot) + 7) & ~7UL;
-	capture->epoch = clock__ns(CLOCK_BOOTTIME);
-	err = err ? err : map_array(capture->bpf->maps.slots, (void **)&capture->slots);
-	err = err ? err : map_array(capture->bpf->maps.shards, (void **)&capture->shards);
-	err = err ? err : free_all_slots(capture);
-	if (err)
-		goto fail;
+	capture->missed_before = capture_programs__state(capture->programs)->missed;
 	*out = capture;
 	return 0;
-fail:
-	capture__close(capture);
-	return err;
 }
 
-static int attach_hook(struct capture *capture, unsigned int index, const struct hook *hook)
+static int take_census(struct capture *capture, bool containers)
 {
-	struct bpf_program *program =
-		bpf_object__find_program_by_name(capture->bpf->obj, hook->program);
+	int err;
 
-	if (!bpf_program__autoload(program))
-		return 0;
-	capture->links[index] = bpf_program__attach(program);
-	return capture->links[index] ? 0 : -errno;
-}
-
-static int attach_group(struct capture *capture, enum hook_group group)
-{
-	unsigned int count;
-	const struct hook *table = hooks__table(&count);
-	int err = 0;
-
-	for (unsigned int i = 0; !err && i < count; i++)
-		if (table[i].group == group)
-			err = attach_hook(capture, i, &table[i]);
-	return err;
-}
-
-static void detach_group(struct capture *capture, enum hook_group group)
-{
-	unsigned int count;
-	const struct hook *table = hooks__table(&count);
-
-	for (unsigned int i = 0; i < count; i++) {
-		if (table[i].group != group)
-			continue;
-		bpf_link__destroy(capture->links[i]);
-		capture->links[i] = NULL;
-	}
-}
-
-/* Reads an iterator to its end: its program does the work. */
-static int iterate(struct bpf_program *program)
-{
-	struct bpf_link *link = bpf_program__attach_iter(program, NULL);
-	char byte;
-	int err = 0;
-	int fd;
-
-	if (!link)
-		return -errno;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	if (fd < 0) {
-		err = -errno;
-	} else {
-		ssize_t n;
-
-		do
-			n = read(fd, &byte, sizeof(byte));
-		/* EAGAIN: after a million objects it wants to be asked again. */
-		while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
-		err = n < 0 ? -errno : 0;
-		close(fd);
-	}
-	bpf_link__destroy(link);
-	return err;
-}
-
-static int take_census(struct capture *capture)
-{
-	int err = iterate(capture->bpf->progs.census_tasks);
-
+	capture_programs__settings(capture->programs)->census_containers = containers;
+	err = capture_programs__census_tasks(capture->programs);
 	capture->unregistered = capture__unregistered(capture);
-	return err ? err : iterate(capture->bpf->progs.census_files);
+	return err ? err : capture_programs__census_files(capture->programs);
 }
 
+/* True when hooks are to be attached that were not: streams may have been opened unseen. */
+static bool is_widened(const struct capture *capture)
+{
+	for (size_t i = 0; i < GROUPS; i++)
+		if (is_wanted(capture->config, groups[i]) &&
+		    capture_programs__is_off(capture->programs, groups[i]))
+			return true;
+	return false;
+}
+
+static int switch_groups(struct capture *capture, bool writes)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < GROUPS; i++) {
+		if (is_write(groups[i]) != writes)
+			continue;
+		if (is_wanted(capture->config, groups[i]))
+			err = capture_programs__switch_on(capture->programs, groups[i]);
+		else
+			capture_programs__switch_off(capture->programs, groups[i]);
+	}
+	return err;
+}
+
+/*
+ * Where hooks are new, streams are marked as found in mid-line until all of them are there. Where
+ * none is, the containers' pipes are known: looking for them would only find those of containers
+ * that have not begun, and mark them.
+ */
 int capture__attach(struct capture *capture)
 {
-	/* Tasks first: the open hooks need to know init's mount namespace. */
-	int err = iterate(capture->bpf->progs.census_tasks);
+	struct capture_state *state = capture_programs__state(capture->programs);
+	bool containers = capture->config->capture.containers &&
+			  (capture_programs__is_off(capture->programs, HOOK_EXEC) ||
+			   capture_programs__is_off(capture->programs, HOOK_PIPE_WRITE));
+	int err;
 
-	if (!err && !capture->bpf->bss->init_mount_namespace) {
+	if (is_widened(capture))
+		__atomic_store_n(&state->capturing, 0, __ATOMIC_RELEASE);
+	/* Tasks first: the open hooks need to know init's mount namespace. */
+	capture_programs__settings(capture->programs)->census_containers = containers;
+	err = capture_programs__census_tasks(capture->programs);
+	if (!err && !state->init_mount_namespace) {
 		log_error("the host's processes cannot be seen from this pid namespace: run logtap in the host's (in Kubernetes: hostPID: true)");
 		err = -ESRCH;
 	}
-	err = err ? err : attach_group(capture, HOOK_PIPE_CLOSE);
-	err = err ? err : attach_group(capture, HOOK_FILE_CLOSE);
-	err = err ? err : attach_group(capture, HOOK_INODE_FREE);
-	err = err ? err : attach_group(capture, HOOK_CGROUP);
-	err = err ? err : attach_group(capture, HOOK_EXEC);
-	err = err ? err : attach_group(capture, HOOK_FILE_OPEN);
-	err = err ? err : take_census(capture);
-	err = err ? err : attach_group(capture, HOOK_PIPE_WRITE);
-	err = err ? err : attach_group(capture, HOOK_FILE_WRITE);
+	err = err ? err : switch_groups(capture, false);
+	err = err ? err : take_census(capture, containers);
+	err = err ? err : switch_groups(capture, true);
 	if (err)
 		return err;
-	__atomic_store_n(&capture->bpf->bss->capturing, 1, __ATOMIC_RELEASE);
-	return 0;
+	__atomic_store_n(&state->capturing, 1, __ATOMIC_RELEASE);
+	err = capture->pin ? capture_maps__finish(&capture->maps) : 0;
+	capture->unfinished &= err != 0;
+	return err;
+}
+
+int capture__reload(struct capture *capture, const struct config *config)
+{
+	capture->config = config;
+	set_globs(capture);
+	say_kept(capture);
+	return capture__attach(capture);
 }
 
 void capture__detach(struct capture *capture)
 {
-	for (int group = 0; capture->links && group < HOOK_GROUPS; group++)
-		detach_group(capture, group);
+	int err = 0;
+
+	for (size_t i = 0; capture->programs && i < GROUPS; i++)
+		capture_programs__switch_off(capture->programs, groups[i]);
+	if (capture->programs)
+		err = capture_maps__wait(&capture->maps);
+	if (capture->pin)
+		err = err ? err : capture_pin__destroy(capture->pin);
+	capture->unfinished = false;
+	if (err)
+		log_error("%s is not quite removed: %s", capture->config->capture.pin, strerror(-err));
+}
+
+static void leave_state(struct capture *capture)
+{
+	struct capture_state *state = capture_programs__state(capture->programs);
+
+	state->missed = capture->missed_before + capture__missed(capture);
+	__atomic_store_n(&state->agent_tgid, 0, __ATOMIC_RELEASE);
 }
 
 void capture__close(struct capture *capture)
 {
 	if (!capture)
 		return;
-	capture__detach(capture);
-	if (capture->bpf) {
-		unmap_array(capture->bpf->maps.slots, capture->slots);
-		unmap_array(capture->bpf->maps.shards, capture->shards);
-	}
-	for (int i = 0; i < SHARDS_MAX; i++)
-		if (capture->ring_fds[i] >= 0)
-			close(capture->ring_fds[i]);
-	capture_bpf__destroy(capture->bpf);
-	free(capture->links);
+	if (capture->unfinished)
+		capture__detach(capture);
+	if (capture->programs)
+		leave_state(capture);
+	capture_programs__free(capture->programs);
+	if (capture->slots)
+		munmap(capture->slots, capture->slot_size * capture->maps.about.max_streams);
+	if (capture->shards)
+		munmap(capture->shards, SHARDS_MAX * sizeof(struct shard_state));
+	capture_maps__close(&capture->maps);
+	capture_pin__close(capture->pin);
 	free(capture);
+}
+
+bool capture__pinned(const struct capture *capture)
+{
+	return capture->pin;
 }
 
 uint64_t capture__unregistered(const struct capture *capture)
 {
-	return __atomic_load_n(&capture->bpf->bss->unregistered, __ATOMIC_RELAXED);
+	return __atomic_load_n(&capture_programs__state(capture->programs)->unregistered,
+			       __ATOMIC_RELAXED);
 }
 
 uint64_t capture__missed(const struct capture *capture)
 {
-	struct bpf_program *program;
-	uint64_t missed = 0;
-
-	bpf_object__for_each_program(program, capture->bpf->obj) {
-		struct bpf_prog_info info = { 0 };
-		uint32_t size = sizeof(info);
-		int fd = bpf_program__fd(program);
-
-		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size))
-			missed += info.recursion_misses;
-	}
-	return missed;
+	return capture_programs__missed(capture->programs) - capture->missed_before;
 }
 
 void capture__retry_census(struct capture *capture)
 {
 	if (capture__unregistered(capture) == capture->unregistered)
 		return;
-	if (take_census(capture))
+	if (take_census(capture, capture->config->capture.containers))
 		log_warn("streams that found no room are still not captured: the census failed; it will be tried again");
 }
 
 int capture__ring_fd(const struct capture *capture, unsigned int shard)
 {
-	return capture->ring_fds[shard];
+	return capture->maps.rings[shard];
 }
 
 struct shard_state *capture__shard_state(const struct capture *capture, unsigned int shard)
@@ -362,12 +372,12 @@ struct shard_state *capture__shard_state(const struct capture *capture, unsigned
 
 struct stream_slot *capture__slot(const struct capture *capture, uint32_t slot)
 {
-	return (struct stream_slot *)((char *)capture->slots + (size_t)slot * capture->slot_size);
+	return (struct stream_slot *)(capture->slots + (size_t)slot * capture->slot_size);
 }
 
 uint64_t capture__epoch(const struct capture *capture)
 {
-	return capture->epoch;
+	return capture->maps.about.epoch;
 }
 
 bool capture__adopted(const struct capture *capture)
@@ -377,53 +387,55 @@ bool capture__adopted(const struct capture *capture)
 
 unsigned int capture__shards(const struct capture *capture)
 {
-	return capture->shard_count;
+	return capture->maps.about.shards;
 }
 
 uint64_t capture__ring_size(const struct capture *capture, unsigned int shard)
 {
-	return capture->ring_sizes[shard];
+	return capture->maps.about.ring_sizes[shard];
 }
 
 unsigned int capture__max_streams(const struct capture *capture)
 {
-	return bpf_map__max_entries(capture->bpf->maps.slots);
+	return capture->maps.about.max_streams;
 }
 
 bool capture__covers(const struct capture *capture, uint64_t magic)
 {
-	unsigned int count;
-	const struct hook *table = hooks__table(&count);
-
-	/* Loaded is enough: streams are found before the write hooks are attached. */
-	for (unsigned int i = 0; i < count; i++)
-		for (int m = 0; m < HOOK_MAGICS; m++)
-			if (table[i].magics[m] == magic &&
-			    bpf_program__autoload(bpf_object__find_program_by_name(capture->bpf->obj,
-										   table[i].program)))
-				return true;
-	return false;
+	return capture_programs__covers(capture->programs, magic);
 }
 
+/*
+ * Killed between the two steps the filter counts the inode for good: writes to inodes of that index
+ * are looked up in vain.
+ */
 void capture__withdraw(struct capture *capture, uint32_t slot)
 {
 	const struct stream_slot *s = capture__slot(capture, slot);
+	uint32_t *filter = capture_programs__filter(capture->programs);
 	struct stream_key key = { .inode = s->inode };
 	struct stream_value value;
-	int fd = bpf_map__fd(capture->bpf->maps.streams);
+	int fd = capture->maps.fds[MAP_STREAMS];
 
 	/* It may have been closed and opened anew under another slot meanwhile. */
 	if (bpf_map_lookup_elem(fd, &key, &value) || value.generation != s->generation ||
 	    value.slot != slot)
 		return;
 	if (!bpf_map_delete_elem(fd, &key))
-		__atomic_fetch_sub(&capture->bpf->bss->filter[filter_index(s->ino)], 1, __ATOMIC_SEQ_CST);
+		__atomic_fetch_sub(&filter[filter_index(s->ino)], 1, __ATOMIC_SEQ_CST);
 }
 
+/*
+ * Whenever it is killed in here, the slot is at most once in the queue: it gets there last, and what
+ * is free already is not given back again. Killed before the last step it is free, but nobody's: the
+ * next agent's capture_slots__repair finds it.
+ */
 void capture__free_slot(struct capture *capture, uint32_t slot)
 {
 	struct stream_slot *s = capture__slot(capture, slot);
 
+	if (s->state == SLOT_FREE)
+		return;
 	s->lost_bytes = 0;
 	s->lost_writes = 0;
 	memset(s->lost_bytes_by, 0, sizeof(s->lost_bytes_by));
@@ -433,6 +445,6 @@ void capture__free_slot(struct capture *capture, uint32_t slot)
 	s->ino = 0;
 	__atomic_store_n(&s->state, SLOT_FREE, __ATOMIC_RELEASE);
 	/* The queue holds as many as there are slots. */
-	if (bpf_map_update_elem(bpf_map__fd(capture->bpf->maps.free_slots), NULL, &slot, BPF_ANY))
+	if (bpf_map_update_elem(capture->maps.fds[MAP_FREE_SLOTS], NULL, &slot, BPF_ANY))
 		log_error("stream slot %u could not be given back: %s", slot, strerror(errno));
 }

@@ -1,6 +1,6 @@
 /*
- * The kernel half, loaded and attached: programs, maps, rings. Owner: main; what shards may call is
- * marked.
+ * The kernel half, loaded and attached: programs, maps, rings. Pinned on a bpffs it outlives the
+ * agent, and the next one goes on with it. Owner: main; what shards may call is marked.
  */
 #ifndef LOGTAP_CAPTURE_H
 #define LOGTAP_CAPTURE_H
@@ -14,27 +14,42 @@ struct capture;
 struct config;
 
 /*
- * Loads the programs that this kernel can take and makes the rings. -errno when it cannot capture:
- * doctor__explain says why.
+ * Loads the programs that this kernel can take; adopts what is pinned in capture.pin, or makes the
+ * rings and pins them. -EALREADY: another logtap runs, or what is pinned is not for this build,
+ * which has been said. Else -errno when it cannot capture: doctor__explain says why. `config` is
+ * kept by the caller.
  */
 int capture__open(const struct config *config, struct capture **out);
 /*
  * Attaches: close hooks, then open hooks, then the census of what is open already, then the write
- * hooks. From then on whatever opens is captured from its first byte. 0 or -errno.
+ * hooks. From then on whatever opens is captured from its first byte. What is attached already goes
+ * over to our programs hook by hook: each write is seen by exactly one of old and new. 0 or -errno.
  */
 int capture__attach(struct capture *capture);
-/* Ends capturing: what is in the rings stays there to be read. */
+/*
+ * Goes over to another configuration, which is kept by the caller; what was selected and still is
+ * loses nothing. Works without privileges. Sizes stay as they are. 0 or -errno; half of it may have
+ * been done then, and can be tried again.
+ */
+int capture__reload(struct capture *capture, const struct config *config);
+/* True when it is pinned: it goes on when this process ends. */
+bool capture__pinned(const struct capture *capture);
+/*
+ * Ends capturing and removes what is pinned: what is in the rings stays there to be read. No record
+ * comes any more when it returns.
+ */
 void capture__detach(struct capture *capture);
+/* What is pinned goes on; what is not ends. */
 void capture__close(struct capture *capture);
 
 /*
  * Registers what was refused for want of a slot since the last census, as far as there is room now.
  */
 void capture__retry_census(struct capture *capture);
-/* Streams that found no slot so far. */
+/* Streams that found no slot since the hooks were attached. */
 uint64_t capture__unregistered(const struct capture *capture);
 /*
- * Times the kernel skipped a hook, because a preempted task was inside it on that CPU: what was
+ * Times that no agent before has told, the kernel skipped a hook, because a preempted task was inside it on that CPU: what was
  * written then is unknown. 0 where the kernel does not count it (before 5.12, 9ed9e9ba2337 "bpf:
  * Count the number of times recursion was prevented").
  */
@@ -66,7 +81,11 @@ bool capture__covers(const struct capture *capture, uint64_t magic);
  * come.
  */
 void capture__withdraw(struct capture *capture, uint32_t slot);
-/* The slot's shard, when no record of the stream can come any more. */
+/*
+ * The slot's shard, when no record of the stream can come any more. A slot that is free already
+ * stays so. Its generation tells whether it is still the same stream's: the kernel half may have
+ * taken a slot that was given back before a kill.
+ */
 void capture__free_slot(struct capture *capture, uint32_t slot);
 
 #endif

@@ -29,6 +29,7 @@ struct capture_config {
 	unsigned int shards;     /* rings and reader threads; never 0 after loading */
 	uint64_t ring_size;      /* bytes of one ring: a power of two */
 	unsigned int max_streams;
+	char *pin;               /* directory on a bpffs; "": capture ends with the agent */
 };
 
 struct lines_config {

@@ -39,6 +39,10 @@ static void check_globs(char *const *globs, unsigned int count, const char *key,
 static void check_capture(const struct capture_config *capture, struct config_source *source)
 {
 	check_globs(capture->files, capture->files_count, "capture.files", source);
+	if (capture->pin[0] && capture->pin[0] != '/')
+		mistake(source, "capture.pin", "capture",
+			"\"%s\" must be an absolute path: begin it with /, or leave it empty",
+			capture->pin);
 	check_globs(capture->exclude_files, capture->exclude_files_count, "capture.exclude_files",
 		    source);
 	if (!capture->containers && !capture->files_count &&

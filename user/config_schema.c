@@ -67,6 +67,7 @@ static const cyaml_schema_field_t capture_fields[] = {
 	CYAML_FIELD_UINT("shards", CYAML_FLAG_DEFAULT, struct capture_config, shards),
 	CYAML_FIELD_UINT("ring_size", CYAML_FLAG_DEFAULT, struct capture_config, ring_size),
 	CYAML_FIELD_UINT("max_streams", CYAML_FLAG_DEFAULT, struct capture_config, max_streams),
+	CYAML_FIELD_STRING_PTR("pin", CYAML_FLAG_POINTER, struct capture_config, pin, 0, 2048),
 	CYAML_FIELD_END
 };
 
@@ -129,6 +130,7 @@ static const struct config_rule rules[] = {
 	 */
 	{ "capture.ring_size", "16MiB", 64 * KIB, GIB, QUANTITY_SIZE, true },
 	{ "capture.max_streams", "4096", 16, 262144, QUANTITY_COUNT, false },
+	{ .key = "capture.pin", .preset = "/sys/fs/bpf/logtap" },
 	{ .key = "lines.assembly", .preset = "auto" },
 	{ "lines.max_line", "256KiB", KIB, MIB, QUANTITY_SIZE, false },
 	{ "lines.memory", "64MiB", MIB, 64 * GIB, QUANTITY_SIZE, false },

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "capture_command.h"
 #include "check.h"
 #include "doctor.h"
 #include "log.h"
@@ -18,16 +19,19 @@
 static const char usage[] =
 	"Usage: logtap [-v] COMMAND\n"
 	"\n"
-	"  run [-c FILE]   capture and ship; without a file: all containers, JSON lines on stdout\n"
-	"  check FILE      every mistake of a configuration with its line; starts nothing\n"
-	"  doctor          can this host capture, what is missing, what to do\n"
+	"  run [-c FILE]     capture and ship; without a file: all containers, JSON lines on stdout\n"
+	"  attach [-c FILE]  capture without shipping: it goes on by itself until run and detach\n"
+	"  detach [-c FILE]  end capture and remove every trace of it\n"
+	"  check FILE        every mistake of a configuration with its line; starts nothing\n"
+	"  doctor            can this host capture, what is missing, what to do\n"
 	"\n"
-	"  -v, --verbose   say more on stderr\n"
-	"      --version   print the version\n"
-	"  -h, --help      print this\n"
+	"  -v, --verbose     say more on stderr\n"
+	"      --version     print the version\n"
+	"  -h, --help        print this\n"
 	"\n"
 	"Exit status: 0 fine, 1 failed while running, 2 wrong usage or configuration.\n"
-	"SIGUSR1 prints the counters on stderr as one JSON line; SIGTERM and SIGINT end it.\n";
+	"SIGUSR1 prints the counters on stderr as one JSON line; SIGTERM ends it\n"
+	"and leaves capture pinned, SIGINT ends both.\n";
 
 static const struct option long_options[] = {
 	{ "verbose", no_argument, NULL, 'v' },
@@ -49,7 +53,8 @@ static int wrong_usage(const char *what)
 	return USAGE_ERROR;
 }
 
-static int command_run(int argc, char **argv)
+/* `run`, `attach`, `detach`: -c FILE and nothing else. */
+static int with_config(int argc, char **argv, int (*run)(const char *path))
 {
 	const char *path = NULL;
 	int option;
@@ -62,11 +67,26 @@ static int command_run(int argc, char **argv)
 		else if (option == 'v')
 			log_set_level(LOG_LEVEL_DEBUG);
 		else
-			return wrong_usage("run takes -c FILE only");
+			return wrong_usage("that command takes -c FILE only");
 	}
 	if (optind < argc)
-		return wrong_usage("run takes no argument but -c FILE");
-	return agent__run(path);
+		return wrong_usage("that command takes no argument but -c FILE");
+	return run(path);
+}
+
+static int command_run(int argc, char **argv)
+{
+	return with_config(argc, argv, agent__run);
+}
+
+static int command_attach(int argc, char **argv)
+{
+	return with_config(argc, argv, capture_command__attach);
+}
+
+static int command_detach(int argc, char **argv)
+{
+	return with_config(argc, argv, capture_command__detach);
 }
 
 static int command_check(int argc, char **argv)
@@ -89,6 +109,8 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{ "run", command_run },
+	{ "attach", command_attach },
+	{ "detach", command_detach },
 	{ "check", command_check },
 	{ "doctor", command_doctor },
 };
