@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "checkpoint.h"
 #include "config.h"
 #include "counters.h"
 #include "doctor.h"
@@ -43,6 +44,7 @@ struct agent {
 	int data_fd;
 	int space_fds[SHARDS_MAX];
 	char id_prefixes[SHARDS_MAX][64];
+	struct checkpoint *checkpoints[SHARDS_MAX];
 	struct journal *journals[SHARDS_MAX];
 	int output;                  /* see sink.h */
 	struct sink *sink;
@@ -88,34 +90,70 @@ static int open_signals(struct agent *agent)
 	return agent->signals < 0 ? -errno : 0;
 }
 
-static int open_journals(struct agent *agent)
+static int open_checkpoint(struct agent *agent, unsigned int index, const char *directory)
+{
+	const struct config *config = agent->config;
+	uint32_t streams = capture__max_streams(agent->capture);
+	struct checkpoint_options options = {
+		.directory = directory,
+		.streams = streams,
+		.heap_limit = config->lines.memory / capture__shards(agent->capture) +
+			      streams * CHECKPOINT_TEXT,
+		.epoch = capture__epoch(agent->capture),
+		.id_prefix = agent->id_prefixes[index],
+	};
+
+	return checkpoint__open(&options, &agent->checkpoints[index]);
+}
+
+/* With the checkpoint, which knows where the journal ends. */
+static int open_journal(struct agent *agent, unsigned int index)
 {
 	const struct config *config = agent->config;
 	unsigned int shards = capture__shards(agent->capture);
+	char directory[4096];
+	struct journal_options options = {
+		.directory = directory,
+		.max_size = config->journal.max_size / shards,
+		.segment_size = config->journal.segment_size,
+		.data_fd = agent->data_fd,
+	};
+	struct checkpoint_position position = { 0 };
+	struct journal_mark end;
+	bool known;
+	int err;
+
+	snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, index);
+	agent->space_fds[index] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	options.space_fd = agent->space_fds[index];
+	if (agent->data_fd < 0 || agent->space_fds[index] < 0)
+		return -errno;
+	err = open_checkpoint(agent, index, directory);
+	if (err == -EWOULDBLOCK) {
+		log_error("%s/checkpoint is in use: is another logtap running? Give each its own journal.directory",
+			  directory);
+		return err;
+	}
+	if (err) {
+		log_error("%s/checkpoint cannot be opened: %s", directory, strerror(-err));
+		return err;
+	}
+	known = checkpoint__position(agent->checkpoints[index], &position);
+	end = (struct journal_mark){ .number = position.journal_number, .off = position.journal_offset };
+	err = journal__open(&options, known ? &end : NULL, &agent->journals[index]);
+	if (err)
+		log_error("the journal in %s cannot be opened: %s", directory, strerror(-err));
+	return err;
+}
+
+static int open_journals(struct agent *agent)
+{
+	int err = 0;
 
 	agent->data_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	for (unsigned int i = 0; i < shards; i++) {
-		char directory[4096];
-		struct journal_options options = {
-			.directory = directory,
-			.max_size = config->journal.max_size / shards,
-			.segment_size = config->journal.segment_size,
-			.data_fd = agent->data_fd,
-		};
-		int err;
-
-		snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, i);
-		agent->space_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		options.space_fd = agent->space_fds[i];
-		if (agent->data_fd < 0 || agent->space_fds[i] < 0)
-			return -errno;
-		err = journal__open(&options, NULL, &agent->journals[i]);
-		if (err) {
-			log_error("the journal in %s cannot be opened: %s", directory, strerror(-err));
-			return err;
-		}
-	}
-	return 0;
+	for (unsigned int i = 0; !err && i < capture__shards(agent->capture); i++)
+		err = open_journal(agent, i);
+	return err;
 }
 
 static uint32_t hash(const char *text)
@@ -171,6 +209,7 @@ static int start_shards(struct agent *agent)
 			.capture = agent->capture,
 			.counters = &agent->counters,
 			.journal = agent->journals[i],
+			.checkpoint = agent->checkpoints[i],
 			.space_fd = agent->space_fds[i],
 			.index = i,
 			.root = agent->root,
@@ -220,12 +259,12 @@ static int start(struct agent *agent)
 	int err = open_signals(agent);
 
 	err = err ? err : open_capture(agent);
+	if (!err)
+		make_id_prefixes(agent);
 	err = err ? err : open_journals(agent);
 	if (agent->config->sink == SINK_STDOUT)
 		agent->output = sink_stdout__output();
 	err = err ? err : drop_privileges();
-	if (!err)
-		make_id_prefixes(agent);
 	err = err ? err : start_sink(agent);
 	err = err ? err : start_shards(agent);
 	if (err)
@@ -267,6 +306,15 @@ static void warn_of_rise(uint64_t *told, uint64_t now, const char *what)
 	*told = now;
 }
 
+static bool shards_failed(const struct agent *agent)
+{
+	bool failed = false;
+
+	for (unsigned int i = 0; i < capture__shards(agent->capture); i++)
+		failed |= shard__failed(agent->shards[i]);
+	return failed;
+}
+
 static int watch(struct agent *agent)
 {
 	struct pollfd signals = { .fd = agent->signals, .events = POLLIN };
@@ -275,7 +323,7 @@ static int watch(struct agent *agent)
 	for (unsigned int ticks = 1;; ticks++) {
 		if (poll(&signals, 1, TICK_MS) > 0 && handle_signals(agent))
 			return 0;
-		if (sink__failed(agent->sink))
+		if (sink__failed(agent->sink) || shards_failed(agent))
 			return -EIO;
 		if (ticks % CENSUS_TICKS)
 			continue;
@@ -287,7 +335,7 @@ static int watch(struct agent *agent)
 	}
 }
 
-static void stop_shards(struct agent *agent, unsigned int deadline_ms)
+static void stop_shards(struct agent *agent, bool flush, unsigned int deadline_ms)
 {
 	struct timespec deadline;
 
@@ -295,7 +343,7 @@ static void stop_shards(struct agent *agent, unsigned int deadline_ms)
 	deadline.tv_sec += deadline_ms / 1000;
 	for (int i = 0; i < SHARDS_MAX; i++)
 		if (agent->shards[i])
-			shard__finish(agent->shards[i]);
+			shard__finish(agent->shards[i], flush);
 	for (int i = 0; i < SHARDS_MAX; i++)
 		if (agent->shards[i])
 			shard__stop(agent->shards[i], &deadline);
@@ -308,17 +356,20 @@ static void stop_shards(struct agent *agent, unsigned int deadline_ms)
 static int stop(struct agent *agent)
 {
 	bool failed = agent->sink && sink__failed(agent->sink);
+	bool end = agent->capture && (agent->detach || !capture__pinned(agent->capture));
 	int err = 0;
 
-	if (agent->capture && (agent->detach || !capture__pinned(agent->capture)))
+	if (end)
 		capture__detach(agent->capture);
-	stop_shards(agent, failed ? 0 : SHARD_DEADLINE_MS);
+	stop_shards(agent, end, failed ? 0 : SHARD_DEADLINE_MS);
 	if (agent->sink)
 		err = sink__stop(agent->sink, SINK_DEADLINE_MS);
 	if (agent->capturing)
 		print_counters(agent);
-	for (int i = 0; i < SHARDS_MAX; i++)
+	for (int i = 0; i < SHARDS_MAX; i++) {
 		journal__close(agent->journals[i]);
+		checkpoint__free(agent->checkpoints[i]);
+	}
 	capture__close(agent->capture);
 	config__free(agent->config);
 	return err;

@@ -208,7 +208,7 @@ static void records_wrap_around_whole(void **state)
 		/* Positions go on beyond the ring's size: they never repeat. */
 		assert_int_equal(expect_record(fixture, i, length), end);
 		end += (length + 8 + 7) / 8 * 8;
-		ring__release(fixture->ring);
+		ring__release(fixture->ring, ring__consumed(fixture->ring));
 	}
 	assert_true(end > 100 * SIZE);
 	expect_none(fixture);
@@ -225,11 +225,11 @@ static void what_is_not_released_keeps_its_space(void **state)
 		expect_record(fixture, i, 1016);
 	assert_int_equal(ring__waiting(fixture->ring), 3 * PAYLOAD_MAX);
 	assert_int_equal(output(fixture, 3, 1016), -EAGAIN);
-	ring__release(fixture->ring);
+	ring__release(fixture->ring, ring__consumed(fixture->ring));
 	assert_int_equal(ring__waiting(fixture->ring), 0);
 	assert_int_equal(output(fixture, 3, 1016), 0);
 	/* Only what was looked at is given back. */
-	ring__release(fixture->ring);
+	ring__release(fixture->ring, ring__consumed(fixture->ring));
 	assert_int_equal(ring__waiting(fixture->ring), PAYLOAD_MAX);
 	expect_record(fixture, 3, 1016);
 	expect_none(fixture);
@@ -246,7 +246,7 @@ static void discarded_records_are_passed_over(void **state)
 	assert_int_equal(run(fixture->discard_fd, 0), 0);
 	assert_int_equal(expect_record(fixture, 1, 16), 48);
 	expect_none(fixture);
-	ring__release(fixture->ring);
+	ring__release(fixture->ring, ring__consumed(fixture->ring));
 	assert_int_equal(ring__waiting(fixture->ring), 0);
 }
 
@@ -258,12 +258,37 @@ static void a_new_reader_goes_on_behind_what_was_released(void **state)
 	assert_int_equal(output(fixture, 1, 16), 0);
 	assert_int_equal(output(fixture, 2, 16), 0);
 	expect_record(fixture, 1, 16);
-	ring__release(fixture->ring);
+	ring__release(fixture->ring, ring__consumed(fixture->ring));
 	expect_record(fixture, 2, 16);
 	ring__free(fixture->ring);
 	fixture->ring = NULL;
 	assert_int_equal(ring__open(fixture->ring_fd, SIZE, &fixture->ring), 0);
 	assert_int_equal(expect_record(fixture, 2, 16), 24);
+}
+
+static void a_reader_goes_on_from_where_another_was(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t behind_first;
+
+	open_real(fixture);
+	assert_int_equal(output(fixture, 1, 16), 0);
+	assert_int_equal(output(fixture, 2, 16), 0);
+	assert_int_equal(output(fixture, 3, 16), 0);
+	expect_record(fixture, 1, 16);
+	behind_first = ring__consumed(fixture->ring);
+	expect_record(fixture, 2, 16);
+	/* Only what is said is given back. */
+	ring__release(fixture->ring, behind_first);
+	assert_int_equal(ring__waiting(fixture->ring), 48);
+	assert_int_equal(ring__seek(fixture->ring, ring__consumed(fixture->ring)), 0);
+	assert_int_equal(expect_record(fixture, 3, 16), 48);
+	assert_int_equal(ring__seek(fixture->ring, behind_first), 0);
+	assert_int_equal(expect_record(fixture, 2, 16), 24);
+	/* Before what was given back, and behind what is there. */
+	assert_int_equal(ring__seek(fixture->ring, 0), -ERANGE);
+	assert_int_equal(ring__seek(fixture->ring, ring__produced(fixture->ring) + 8), -ERANGE);
+	assert_int_equal(expect_record(fixture, 3, 16), 48);
 }
 
 /* The layout alone: the consumer's page, the producer's page, the data. */
@@ -298,7 +323,7 @@ static void a_record_being_written_holds_back_what_follows(void **state)
 	data[0] = 16 | BPF_RINGBUF_BUSY_BIT;
 	data[6] = 16;
 	expect_none(fixture);
-	ring__release(fixture->ring);
+	ring__release(fixture->ring, ring__consumed(fixture->ring));
 	assert_int_equal(ring__waiting(fixture->ring), 48);
 	data[0] = 16;
 	assert_non_null(ring__next(fixture->ring, &position));
@@ -344,6 +369,7 @@ int main(void)
 		REAL(what_is_not_released_keeps_its_space),
 		REAL(discarded_records_are_passed_over),
 		REAL(a_new_reader_goes_on_behind_what_was_released),
+		REAL(a_reader_goes_on_from_where_another_was),
 		TEST(a_record_being_written_holds_back_what_follows),
 		TEST(a_discarded_record_that_is_being_written_waits_too),
 		TEST(what_is_no_ring_is_an_error),
