@@ -71,18 +71,20 @@ logtap_start()
 	local name=$1 args=()
 
 	[ -z "${2-}" ] || args=(-c "$2")
-	"$LOGTAP" run "${args[@]}" </dev/null >"$OUT/$name.out" 2>"$OUT/$name.err" &
+	# A shell's background processes ignore SIGINT, by which logtap ends for good.
+	env --default-signal=INT "$LOGTAP" run "${args[@]}" </dev/null >"$OUT/$name.out" 2>"$OUT/$name.err" &
 	LOGTAP_PIDS[$name]=$!
 	wait_for "logtap to capture" 60 logtap_ready "$OUT/$name.err" $!
 	kill -0 $! 2>/dev/null || fail "logtap ended: $(tail -n 3 "$OUT/$name.err")"
 }
 
-# logtap_stop NAME [SIGNAL]: returns logtap's exit status.
+# logtap_stop NAME [SIGNAL]: returns logtap's exit status. By default nothing of it stays behind; TERM leaves capture
+# pinned, so that the next logtap of this guest goes on with it.
 logtap_stop()
 {
 	local pid=${LOGTAP_PIDS[$1]}
 
-	kill "-${2:-TERM}" "$pid" 2>/dev/null || true
+	kill "-${2:-INT}" "$pid" 2>/dev/null || true
 	wait "$pid"
 }
 

@@ -74,7 +74,7 @@ full_journal()
 	mkfifo /run/e2e/output
 	sleep 1000 </run/e2e/output &
 	pid=$!
-	"$LOGTAP" run -c /run/journal.yaml </dev/null >/run/e2e/output 2>"$OUT/journal.err" &
+	env --default-signal=INT "$LOGTAP" run -c /run/journal.yaml </dev/null >/run/e2e/output 2>"$OUT/journal.err" &
 	LOGTAP_PIDS[journal]=$!
 	wait_for "logtap to capture" 60 logtap_ready "$OUT/journal.err" $!
 	flood stuck "$LINES"
