@@ -27,7 +27,7 @@ int checkpoint_check__header(const struct checkpoint_header *header, uint64_t fi
 	if (!header->streams || header->streams > CHECKPOINT_STREAMS_MAX ||
 	    file_size < checkpoint_file__heap_offset(header->streams))
 		return -EINVAL;
-	if (header->committed && commit->transaction != header->committed)
+	if (header->committed > INT64_MAX || (header->committed && commit->transaction != header->committed))
 		return -EINVAL;
 	return is_id_prefix(header->id_prefix) ? 0 : -EINVAL;
 }
