@@ -173,7 +173,7 @@ static int follow_config(struct agent *agent, struct config *next)
 	struct config *before = agent->config;
 	int err;
 
-	err = pipeline__stop(agent->pipeline, RELOAD_DEADLINE_MS);
+	err = pipeline__stop(agent->pipeline, false, RELOAD_DEADLINE_MS);
 	agent->pipeline = NULL;
 	if (err)
 		return err;
@@ -268,11 +268,12 @@ static int watch(struct agent *agent)
 /* Returns the sink's status. */
 static int stop(struct agent *agent)
 {
+	bool end = agent->capture && (agent->detach || !capture__pinned(agent->capture));
 	int err;
 
-	if (agent->capture && (agent->detach || !capture__pinned(agent->capture)))
+	if (end)
 		capture__detach(agent->capture);
-	err = pipeline__stop(agent->pipeline, SINK_DEADLINE_MS);
+	err = pipeline__stop(agent->pipeline, end, SINK_DEADLINE_MS);
 	if (agent->capturing)
 		print_counters(agent);
 	capture__close(agent->capture);

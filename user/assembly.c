@@ -4,36 +4,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STDIO_UNIT 1024
-/* Half lines of one stream at one time; the oldest gives way. */
-#define CARRIES_MAX 256
+#include "heap.h"
 
-enum carry_kind {
-	CARRY_STREAM,    /* for the next writer */
-	CARRY_PROCESS,   /* for its own process */
-	CARRY_WRITE,     /* in the middle of a write: for that write's next piece */
-};
+#define STDIO_UNIT 1024
 
 struct carry {
 	struct carry *next;
-	enum carry_kind kind;
-	bool bound;              /* to its process, once the write is over */
-	char *text;
-	size_t length;
-	size_t capacity;
-	struct carry_budget *budget; /* that holds `capacity` of it; or NULL */
-	uint64_t position;
-	uint64_t offset;
-	uint64_t time;           /* of the latest piece, as is the writer */
-	struct writer writer;
+	struct heap *heap;
+	struct carry_budget *budget; /* that holds the block; or NULL */
+	struct saved_carry saved;
 };
 
 struct assembly {
 	const struct assembly_options *options;
 	void *context;
 	bool mid_line;
+	bool changed;
 	struct carry *carries;   /* oldest first */
 	unsigned int carries_count;
+	unsigned int carries_max;
 };
 
 int assembly__new(const struct assembly_options *options, void *context, bool mid_line,
@@ -46,6 +35,7 @@ int assembly__new(const struct assembly_options *options, void *context, bool mi
 	assembly->options = options;
 	assembly->context = context;
 	assembly->mid_line = mid_line;
+	assembly->carries_max = CARRIES_MAX;
 	*out = assembly;
 	return 0;
 }
@@ -53,8 +43,8 @@ int assembly__new(const struct assembly_options *options, void *context, bool mi
 static void carry__free(struct carry *carry)
 {
 	if (carry->budget)
-		carry->budget->used -= carry->capacity;
-	free(carry->text);
+		carry->budget->used -= carry->saved.block_size;
+	heap__give(carry->heap, carry->saved.block);
 	free(carry);
 }
 
@@ -78,6 +68,7 @@ static struct carry *unlink_carry(struct assembly *assembly, struct carry **link
 
 	*link = carry->next;
 	assembly->carries_count--;
+	assembly->changed = true;
 	return carry;
 }
 
@@ -90,26 +81,36 @@ static void link_carry(struct assembly *assembly, struct carry *carry)
 	carry->next = NULL;
 	*link = carry;
 	assembly->carries_count++;
+	assembly->changed = true;
 }
 
 static void emit(struct assembly *assembly, struct line *line)
 {
-	if (assembly->mid_line && line->partial == PARTIAL_NONE)
-		line->partial = PARTIAL_START;
-	assembly->mid_line = false;
+	if (assembly->mid_line) {
+		if (line->partial == PARTIAL_NONE)
+			line->partial = PARTIAL_START;
+		assembly->mid_line = false;
+		assembly->changed = true;
+	}
 	assembly->options->emit(assembly->context, line);
+}
+
+static const char *carry__text(const struct carry *carry)
+{
+	return (const char *)heap__at(carry->heap, carry->saved.block) + carry->saved.start;
 }
 
 static void emit_carry(struct assembly *assembly, const struct carry *carry, enum partial partial)
 {
+	const struct saved_carry *saved = &carry->saved;
 	struct line line = {
-		.text = carry->text,
-		.length = carry->length,
+		.text = carry__text(carry),
+		.length = saved->length,
 		.partial = partial,
-		.position = carry->position,
-		.offset = carry->offset,
-		.time = carry->time,
-		.writer = carry->writer,
+		.position = saved->position,
+		.offset = saved->offset,
+		.time = saved->time,
+		.writer = saved->writer,
 	};
 
 	emit(assembly, &line);
@@ -160,41 +161,52 @@ static struct line line_of_piece(const struct piece *piece, size_t at, size_t le
 }
 
 /*
- * By doubling, so that a long line in small writes is not copied each time. 0 or -ENOMEM: no
- * memory, or not within the budget.
+ * Moves to a block for `needed` bytes: by doubling, so that a long line in small writes is not
+ * copied each time. What was cut off at the front stays behind. 0 or -ENOMEM: no memory, or not
+ * within the budget.
  */
 static int carry__grow(struct carry *carry, size_t needed)
 {
-	size_t capacity = 2 * carry->capacity;
-	size_t more;
-	char *text;
+	struct saved_carry *saved = &carry->saved;
+	size_t wanted = 2 * (size_t)saved->length > needed ? 2 * (size_t)saved->length : needed;
+	uint64_t block = heap__take(carry->heap, wanted);
+	size_t size;
 
-	if (capacity < needed)
-		capacity = needed;
-	more = capacity - carry->capacity;
-	if (carry->budget && more > carry->budget->limit - carry->budget->used)
+	if (block == HEAP_NONE)
 		return -ENOMEM;
-	text = realloc(carry->text, capacity);
-	if (!text)
+	size = heap__size(carry->heap, block);
+	if (carry->budget && size > saved->block_size &&
+	    size - saved->block_size > carry->budget->limit - carry->budget->used) {
+		heap__give(carry->heap, block);
 		return -ENOMEM;
+	}
+	if (saved->length)
+		memcpy(heap__at(carry->heap, block), carry__text(carry), saved->length);
 	if (carry->budget)
-		carry->budget->used += more;
-	carry->text = text;
-	carry->capacity = capacity;
+		carry->budget->used += size - saved->block_size;
+	heap__give(carry->heap, saved->block);
+	saved->block = block;
+	saved->block_size = size;
+	saved->start = 0;
 	return 0;
 }
 
-/* 0 or -ENOMEM; the carry is as it was then. */
+/*
+ * Behind what is there: the bytes before are a saved state's too. 0 or -ENOMEM; the carry is as it
+ * was then.
+ */
 static int carry__append(struct carry *carry, const char *bytes, size_t length)
 {
-	if (carry->length + length > carry->capacity) {
-		int err = carry__grow(carry, carry->length + length);
+	struct saved_carry *saved = &carry->saved;
+
+	if ((size_t)saved->start + saved->length + length > saved->block_size) {
+		int err = carry__grow(carry, saved->length + length);
 
 		if (err)
 			return err;
 	}
-	memcpy(carry->text + carry->length, bytes, length);
-	carry->length += length;
+	memcpy((char *)carry__text(carry) + saved->length, bytes, length);
+	saved->length += length;
 	return 0;
 }
 
@@ -204,40 +216,44 @@ static int carry__append(struct carry *carry, const char *bytes, size_t length)
  */
 static int extend_carry(struct assembly *assembly, struct carry *carry, const struct line *line)
 {
+	struct saved_carry *saved = &carry->saved;
 	struct line whole;
 	int err;
 
 	err = carry__append(carry, line->text, line->length);
 	if (err)
 		return err;
-	carry->time = line->time;
-	carry->writer = line->writer;
-	if (carry->length <= assembly->options->max_line)
+	saved->time = line->time;
+	saved->writer = line->writer;
+	if (saved->length <= assembly->options->max_line)
 		return 0;
 	whole = *line;
-	whole.text = carry->text;
-	whole.length = carry->length;
-	whole.position = carry->position;
-	whole.offset = carry->offset;
+	whole.text = carry__text(carry);
+	whole.length = saved->length;
+	whole.position = saved->position;
+	whole.offset = saved->offset;
 	emit_excess(assembly, &whole);
-	memmove(carry->text, whole.text, whole.length);
-	carry->length = whole.length;
-	carry->offset = whole.offset;
+	/* The rest stays where it is: a saved state has these bytes. */
+	saved->start += saved->length - whole.length;
+	saved->length = whole.length;
+	saved->offset = whole.offset;
 	return 0;
 }
 
 /* A carry that starts with `line`, not linked yet. NULL without memory. */
-static struct carry *new_carry(struct carry_budget *budget, const struct line *line)
+static struct carry *new_carry(const struct assembly_options *options, const struct line *line)
 {
 	struct carry *carry = calloc(1, sizeof(*carry));
 
 	if (!carry)
 		return NULL;
-	carry->budget = budget;
-	carry->position = line->position;
-	carry->offset = line->offset;
-	carry->time = line->time;
-	carry->writer = line->writer;
+	carry->heap = options->heap;
+	carry->budget = options->budget;
+	carry->saved.block = HEAP_NONE;
+	carry->saved.position = line->position;
+	carry->saved.offset = line->offset;
+	carry->saved.time = line->time;
+	carry->saved.writer = line->writer;
 	if (carry__append(carry, line->text, line->length)) {
 		carry__free(carry);
 		return NULL;
@@ -252,11 +268,11 @@ static bool same_process(const struct writer *a, const struct writer *b)
 
 static bool may_continue(const struct carry *carry, enum carry_kind kind, const struct writer *writer)
 {
-	if (carry->kind != kind)
+	if (carry->saved.kind != kind)
 		return false;
 	if (kind == CARRY_PROCESS)
-		return same_process(&carry->writer, writer);
-	return kind == CARRY_STREAM || carry->writer.tid == writer->tid;
+		return same_process(&carry->saved.writer, writer);
+	return kind == CARRY_STREAM || carry->saved.writer.tid == writer->tid;
 }
 
 static struct carry *take_carry(struct assembly *assembly, enum carry_kind kind,
@@ -297,21 +313,21 @@ static enum carry_kind parking_kind(const struct assembly *assembly, struct carr
 {
 	if (assembly->options->mode == ASSEMBLY_PROCESS ||
 	    (assembly->options->mode == ASSEMBLY_AUTO && looks_like_stdio_flush(piece)))
-		carry->bound = true;
+		carry->saved.bound = true;
 	if (piece->write_offset + piece->length < piece->write_length)
 		return CARRY_WRITE;
-	return carry->bound ? CARRY_PROCESS : CARRY_STREAM;
+	return carry->saved.bound ? CARRY_PROCESS : CARRY_STREAM;
 }
 
 static void make_room(struct assembly *assembly)
 {
 	struct carry *oldest;
 
-	if (assembly->carries_count < CARRIES_MAX)
-		return;
-	oldest = unlink_carry(assembly, &assembly->carries);
-	emit_carry(assembly, oldest, PARTIAL_TIMEOUT);
-	carry__free(oldest);
+	while (assembly->carries_count >= assembly->carries_max) {
+		oldest = unlink_carry(assembly, &assembly->carries);
+		emit_carry(assembly, oldest, PARTIAL_TIMEOUT);
+		carry__free(oldest);
+	}
 }
 
 /* The end of a piece, without a newline: it waits in `carry` (unlinked) or in a new one. */
@@ -324,7 +340,7 @@ static void park(struct assembly *assembly, struct carry *carry, struct line *li
 		err = extend_carry(assembly, carry, line);
 	} else {
 		emit_excess(assembly, line);
-		carry = new_carry(assembly->options->budget, line);
+		carry = new_carry(assembly->options, line);
 	}
 	if (err)
 		emit_carry(assembly, carry, PARTIAL_MAX_SIZE);
@@ -337,7 +353,7 @@ static void park(struct assembly *assembly, struct carry *carry, struct line *li
 			carry__free(carry);
 		return;
 	}
-	carry->kind = parking_kind(assembly, carry, piece);
+	carry->saved.kind = parking_kind(assembly, carry, piece);
 	make_room(assembly);
 	link_carry(assembly, carry);
 }
@@ -385,39 +401,102 @@ void assembly__add(struct assembly *assembly, const struct piece *piece)
 	}
 }
 
-/* Emits and frees the carries that were touched last before `before`. */
-static void flush_older(struct assembly *assembly, uint64_t before, enum partial why)
+/* The link to the oldest half line that was touched last before `before`, or to NULL. */
+static struct carry **find_older(const struct assembly *assembly, uint64_t before)
 {
-	struct carry **link = &assembly->carries;
+	struct carry *const *link = &assembly->carries;
 
-	while (*link) {
-		struct carry *carry;
-
-		if ((*link)->time >= before) {
-			link = &(*link)->next;
-			continue;
-		}
-		carry = unlink_carry(assembly, link);
-		emit_carry(assembly, carry, why);
-		carry__free(carry);
-	}
+	while (*link && (*link)->saved.time >= before)
+		link = &(*link)->next;
+	return (struct carry **)link;
 }
 
-void assembly__flush(struct assembly *assembly, enum partial why)
+bool assembly__waits(const struct assembly *assembly, uint64_t before)
 {
-	flush_older(assembly, UINT64_MAX, why);
+	return *find_older(assembly, before);
+}
+
+uint64_t assembly__overdue(const struct assembly *assembly, uint64_t now)
+{
+	return now > assembly->options->timeout ? now - assembly->options->timeout : 0;
+}
+
+bool assembly__flush_one(struct assembly *assembly, uint64_t before, enum partial why)
+{
+	struct carry **link = find_older(assembly, before);
+	struct carry *carry;
+
+	if (!*link)
+		return false;
+	carry = unlink_carry(assembly, link);
+	emit_carry(assembly, carry, why);
+	carry__free(carry);
+	return true;
 }
 
 void assembly__break(struct assembly *assembly)
 {
-	assembly__flush(assembly, PARTIAL_LOST);
+	assembly->changed |= !assembly->mid_line;
 	assembly->mid_line = true;
 }
 
-void assembly__expire(struct assembly *assembly, uint64_t now)
+void assembly__allow(struct assembly *assembly, unsigned int carries)
 {
-	uint64_t timeout = assembly->options->timeout;
+	assembly->carries_max = carries;
+}
 
-	if (assembly->carries && now > timeout)
-		flush_older(assembly, now - timeout, PARTIAL_TIMEOUT);
+unsigned int assembly__count(const struct assembly *assembly)
+{
+	return assembly->carries_count;
+}
+
+bool assembly__mid_line(const struct assembly *assembly)
+{
+	return assembly->mid_line;
+}
+
+bool assembly__changed(struct assembly *assembly)
+{
+	bool changed = assembly->changed;
+
+	assembly->changed = false;
+	return changed;
+}
+
+void assembly__save(const struct assembly *assembly, struct saved_carry *out)
+{
+	for (const struct carry *carry = assembly->carries; carry; carry = carry->next)
+		*out++ = carry->saved;
+}
+
+int assembly__restore(struct assembly *assembly, const struct saved_carry *carries, unsigned int count)
+{
+	struct carry *made = NULL;
+
+	/* Last first, so that the list has them in order. */
+	for (unsigned int i = count; i-- > 0;) {
+		struct carry *carry = calloc(1, sizeof(*carry));
+
+		if (!carry)
+			goto fail;
+		carry->heap = assembly->options->heap;
+		carry->budget = assembly->options->budget;
+		carry->saved = carries[i];
+		carry->next = made;
+		made = carry;
+	}
+	for (unsigned int i = 0; i < count; i++)
+		if (assembly->options->budget)
+			assembly->options->budget->used += carries[i].block_size;
+	assembly->carries = made;
+	assembly->carries_count = count;
+	return 0;
+fail:
+	while (made) {
+		struct carry *carry = made;
+
+		made = carry->next;
+		free(carry);
+	}
+	return -ENOMEM;
 }

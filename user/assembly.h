@@ -1,7 +1,8 @@
 /*
  * Lines out of the writes of one stream. Owner: the stream, on its shard's thread.
  *
- * A half line waits in a carry. Who may finish it:
+ * A half line waits in a carry, whose text is in the shard's heap: what the latest saved state refers to is never changed,
+ * only appended to. Who may finish it:
  *   stream   the next writer of the stream, whoever it is;
  *   process  the process that began it;
  *   auto     its own process when the write looks like stdio's flush of a full buffer (its length a multiple of 1,024), so that
@@ -15,6 +16,11 @@
 #include <stdint.h>
 
 #include "config.h"
+
+struct heap;
+
+/* Half lines of one stream at one time; the oldest gives way. */
+#define CARRIES_MAX 256
 
 /* Why a line is not whole. After start the newline was there; after the others it was not. */
 enum partial { PARTIAL_NONE, PARTIAL_START, PARTIAL_MAX_SIZE, PARTIAL_TIMEOUT, PARTIAL_EOF, PARTIAL_LOST };
@@ -57,9 +63,32 @@ struct carry_budget {
 	size_t limit;
 };
 
+enum carry_kind {
+	CARRY_STREAM,    /* for the next writer */
+	CARRY_PROCESS,   /* for its own process */
+	CARRY_WRITE,     /* in the middle of a write: for that write's next piece */
+	CARRY_KINDS,
+};
+
+/* A half line as it is saved: another build may read it. */
+struct saved_carry {
+	uint64_t block;          /* of the heap */
+	uint32_t block_size;
+	uint32_t start;          /* of the text in the block */
+	uint32_t length;
+	uint8_t kind;
+	uint8_t bound;           /* to its process, once the write is over */
+	uint16_t reserved;
+	uint64_t position;
+	uint64_t offset;
+	uint64_t time;           /* of the latest piece, as is the writer */
+	struct writer writer;
+};
+
 struct assembly_options {
 	enum assembly_mode mode;
 	size_t max_line;         /* bytes; a longer line is cut, between UTF-8 characters where there are any */
+	struct heap *heap;       /* may be another in the next call, as long as nothing waits */
 	struct carry_budget *budget; /* what does not fit goes out as max_size; NULL: no bound */
 	uint64_t timeout;        /* ns that a half line may wait */
 	void (*emit)(void *context, const struct line *line);
@@ -73,11 +102,29 @@ int assembly__new(const struct assembly_options *options, void *context, bool mi
 void assembly__free(struct assembly *assembly);
 
 void assembly__add(struct assembly *assembly, const struct piece *piece);
-/* Emits every half line, marked with the reason. */
-void assembly__flush(struct assembly *assembly, enum partial why);
-/* Bytes are missing at this place: flushes, and the next line may lack its start. */
+/* Emits the oldest of the half lines that were touched last before `before`. False: there is none. */
+bool assembly__flush_one(struct assembly *assembly, uint64_t before, enum partial why);
+/* True when flush_one would find one. */
+bool assembly__waits(const struct assembly *assembly, uint64_t before);
+/* What was touched last before this has waited for too long at `now` (boot time, ns). */
+uint64_t assembly__overdue(const struct assembly *assembly, uint64_t now);
+/* Bytes are missing at this place, where nothing waits: the next line may lack its start. */
 void assembly__break(struct assembly *assembly);
-/* Emits half lines that have waited for too long at `now` (boot time, ns). */
-void assembly__expire(struct assembly *assembly, uint64_t now);
+
+/* More half lines than this are kept only after assembly__allow. */
+#define SAVED_CARRIES 4
+/* At most so many half lines from now on, up to CARRIES_MAX: the oldest gives way to more. */
+void assembly__allow(struct assembly *assembly, unsigned int carries);
+unsigned int assembly__count(const struct assembly *assembly);
+bool assembly__mid_line(const struct assembly *assembly);
+/* True when what is saved is another than at the last call. */
+bool assembly__changed(struct assembly *assembly);
+/* Writes assembly__count of them, oldest first. */
+void assembly__save(const struct assembly *assembly, struct saved_carry *out);
+/*
+ * Into a new assembly; their blocks are adopted, and are the assembly's from here on. 0 or -ENOMEM:
+ * nothing is restored then.
+ */
+int assembly__restore(struct assembly *assembly, const struct saved_carry *carries, unsigned int count);
 
 #endif

@@ -25,6 +25,9 @@
 	X(bytes_lost_fault)                                                                     \
 	X(hooks_missed)          /* the kernel skipped a hook: a preempted one was running there; bytes unknown */\
 	X(bytes_abandoned)       /* captured, but the journal was still full when the end came */\
+	X(lines_lost_journal_full) /* journal.when_full: drop_newest */                         \
+	X(bytes_lost_journal_full)                                                              \
+	X(streams_unsaved)       /* times a stream's state found no space: a restart may lose its half line */\
 	X(gaps)                  /* gap records made */                                         \
 	X(lines)                 /* line records made, cut ones too */                          \
 	X(lines_partial_start)                                                                  \

@@ -73,6 +73,17 @@ void encoder__set_clock(struct encoder *encoder)
 	encoder->second = 0;
 }
 
+uint64_t encoder__clock(const struct encoder *encoder)
+{
+	return encoder->boot_to_wall;
+}
+
+void encoder__restore_clock(struct encoder *encoder, uint64_t boot_to_wall)
+{
+	encoder->boot_to_wall = boot_to_wall;
+	encoder->second = 0;
+}
+
 /* Small writers, each of which returns the end of what it wrote. */
 
 static char *put(char *out, const char *text, size_t length)
@@ -264,29 +275,78 @@ void stream_text__free(struct stream_text *text)
 	free(text);
 }
 
+void stream_text__parts(const struct stream_text *text, struct text_parts *out)
+{
+	*out = (struct text_parts){
+		.fields = text->fields,
+		.fields_length = text->fields_length,
+		.key = text->key,
+		.key_length = text->key_length,
+		.stream = text->stream,
+	};
+}
+
+int stream_text__restore(const struct text_parts *parts, struct stream_text **out)
+{
+	struct stream_text *text = calloc(1, sizeof(*text));
+
+	if (!text)
+		return -ENOMEM;
+	text->fields = malloc(parts->fields_length + 1);
+	text->key = malloc(parts->key_length + 1);
+	if (!text->fields || !text->key) {
+		stream_text__free(text);
+		return -ENOMEM;
+	}
+	memcpy(text->fields, parts->fields, parts->fields_length);
+	memcpy(text->key, parts->key, parts->key_length);
+	text->fields_length = parts->fields_length;
+	text->key_length = parts->key_length;
+	text->stream = parts->stream;
+	*out = text;
+	return 0;
+}
+
+/* Until one of the two eventfds is written, a second at most. */
+static void wait_for_space(const struct encoder *encoder)
+{
+	struct pollfd fds[] = {
+		{ .fd = encoder->options.space_fd, .events = POLLIN },
+		{ .fd = encoder->options.wake_fd, .events = POLLIN },
+	};
+	uint64_t count;
+
+	if (poll(fds, 2, 1000) <= 0)
+		return;
+	for (int i = 0; i < 2; i++)
+		if (fds[i].revents & POLLIN && read(fds[i].fd, &count, sizeof(count)) < 0)
+			continue;
+}
+
 /*
  * Space for a record of at most `length` bytes behind the stream's key. The key is written. While
  * the journal is full the thread waits here, and so the ring fills: the journal is the only buffer.
  */
-static char *reserve(struct encoder *encoder, const struct stream_text *text, size_t length)
+static int reserve(struct encoder *encoder, const struct stream_text *text, size_t length, char **out)
 {
-	struct pollfd space = { .fd = encoder->options.space_fd, .events = POLLIN };
+	const struct encoder_options *options = &encoder->options;
 	bool waited = false;
-	uint64_t count;
-	char *out;
+	char *space;
 
-	while (!(out = journal__reserve(encoder->options.journal, text->key_length + length))) {
+	while (!(space = journal__reserve(options->journal, text->key_length + length))) {
 		if (!waited)
-			counters__add(encoder->options.counters, COUNTER_journal_full, 1);
+			counters__add(options->counters, COUNTER_journal_full, 1);
 		waited = true;
+		if (options->drop_newest)
+			return -ENOSPC;
 		/* What the follower does not see frees nothing. */
-		journal__publish(encoder->options.journal);
-		if (__atomic_load_n(encoder->options.abandon, __ATOMIC_RELAXED))
-			return NULL;
-		if (poll(&space, 1, 1000) > 0 && read(space.fd, &count, sizeof(count)) < 0)
-			continue;
+		journal__publish(options->journal);
+		if (__atomic_load_n(options->abandon, __ATOMIC_ACQUIRE))
+			return -ECANCELED;
+		wait_for_space(encoder);
 	}
-	return put(out, text->key, text->key_length);
+	*out = put(space, text->key, text->key_length);
+	return 0;
 }
 
 static void append(struct encoder *encoder, const struct stream_text *text, const char *start,
@@ -334,6 +394,14 @@ static char *put_id(const struct encoder *encoder, char *out, const char *kind)
 	return put(out, kind, strlen(kind));
 }
 
+static char *put_line_id(const struct encoder *encoder, char *out, uint64_t position, uint64_t offset)
+{
+	out = put_id(encoder, out, "");
+	out = put_hex(out, position);
+	*out++ = '.';
+	return put_hex(out, offset);
+}
+
 static void count_line(struct encoder *encoder, const struct line *line, bool invalid_utf8)
 {
 	counters__add(encoder->options.counters, COUNTER_lines, 1);
@@ -341,11 +409,6 @@ static void count_line(struct encoder *encoder, const struct line *line, bool in
 		counters__add(encoder->options.counters, partial_kind[line->partial].counter, 1);
 	if (invalid_utf8)
 		counters__add(encoder->options.counters, COUNTER_lines_invalid_utf8, 1);
-}
-
-static bool has_newline(const struct line *line)
-{
-	return line->partial == PARTIAL_NONE || line->partial == PARTIAL_START;
 }
 
 /*
@@ -359,21 +422,18 @@ int encoder__line(struct encoder *encoder, const struct stream_text *text, const
 	bool base64 = shape.invalid_utf8 && encoder->options.invalid_utf8 == INVALID_UTF8_BASE64;
 	size_t message_length = base64 ? json__base64_len(line->length) : shape.len;
 	struct journal_meta meta = {
-		.raw_len = line->length + has_newline(line),
+		.raw_len = line_bytes(line),
 		.lines = 1,
 		.message_len = message_length,
 	};
-	char *start = reserve(encoder, text, LINE_OVERHEAD + encoder->id_prefix_length +
-						     text->fields_length + message_length);
-	char *out;
+	char *start, *out;
+	int err = reserve(encoder, text,
+			  LINE_OVERHEAD + encoder->id_prefix_length + text->fields_length + message_length, &start);
 
-	if (!start)
-		return -ECANCELED;
+	if (err)
+		return err;
 	out = put_head(encoder, start, text, line->time);
-	out = put_id(encoder, out, "");
-	out = put_hex(out, line->position);
-	*out++ = '.';
-	out = put_hex(out, line->offset);
+	out = put_line_id(encoder, out, line->position, line->offset);
 	meta.head_len = out - start;
 	*out++ = '"';
 	out = put_process(out, &line->writer, process);
@@ -398,11 +458,11 @@ int encoder__line(struct encoder *encoder, const struct stream_text *text, const
 int encoder__gap(struct encoder *encoder, const struct stream_text *text, const struct gap *gap)
 {
 	struct journal_meta meta = { .flags = JOURNAL_GAP, .raw_len = gap->bytes };
-	char *start = reserve(encoder, text, LINE_OVERHEAD + encoder->id_prefix_length + text->fields_length);
-	char *out;
+	char *start, *out;
+	int err = reserve(encoder, text, LINE_OVERHEAD + encoder->id_prefix_length + text->fields_length, &start);
 
-	if (!start)
-		return -ECANCELED;
+	if (err)
+		return err;
 	out = put_head(encoder, start, text, gap->time);
 	out = put_id(encoder, out, "gap.");
 	out = put_hex(out, gap->slot);
@@ -418,6 +478,28 @@ int encoder__gap(struct encoder *encoder, const struct stream_text *text, const 
 	out = PUT_LITERAL(out, ",\"reason\":\"");
 	out = put(out, loss_reason[gap->reason], strlen(loss_reason[gap->reason]));
 	out = PUT_LITERAL(out, "\"}}");
+	append(encoder, text, start, out, &meta);
+	counters__add(encoder->options.counters, COUNTER_gaps, 1);
+	return 0;
+}
+
+int encoder__dropped(struct encoder *encoder, const struct stream_text *text, const struct dropped *dropped)
+{
+	struct journal_meta meta = { .flags = JOURNAL_GAP, .raw_len = dropped->bytes, .lines = dropped->lines };
+	char *start, *out;
+	int err = reserve(encoder, text, LINE_OVERHEAD + encoder->id_prefix_length + text->fields_length, &start);
+
+	if (err)
+		return err;
+	out = put_head(encoder, start, text, dropped->time);
+	out = put_line_id(encoder, out, dropped->position, dropped->offset);
+	out = PUT_LITERAL(out, ".lost");
+	meta.head_len = out - start;
+	out = PUT_LITERAL(out, "\",\"lost\":{\"bytes\":");
+	out = put_number(out, dropped->bytes);
+	out = PUT_LITERAL(out, ",\"lines\":");
+	out = put_number(out, dropped->lines);
+	out = PUT_LITERAL(out, ",\"reason\":\"journal_full\"}}");
 	append(encoder, text, start, out, &meta);
 	counters__add(encoder->options.counters, COUNTER_gaps, 1);
 	return 0;

@@ -17,8 +17,11 @@ struct journal;
 
 struct encoder_options {
 	struct journal *journal;
-	int space_fd;            /* eventfd that the journal writes when it has space again; not owned */
-	const bool *abandon;     /* set by another thread: stop waiting for space */
+	/* While the journal is full, one waits for these eventfds (not owned), reading them: */
+	int space_fd;            /* that the journal writes when it has space again */
+	int wake_fd;             /* that another thread writes after setting *abandon; -1: none */
+	const bool *abandon;     /* stop waiting for space */
+	bool drop_newest;        /* never wait: see encoder__line */
 	struct counters *counters;
 	enum invalid_utf8 invalid_utf8;
 	const char *node;
@@ -57,22 +60,55 @@ struct gap {
 	uint64_t total;          /* bytes and writes told so far: one of them rises with each gap */
 };
 
+/* Lines that found no room in the journal, to be told before the stream's next line. */
+struct dropped {
+	uint64_t bytes;          /* newlines included; 0: none, then the rest is 0 too */
+	uint64_t lines;
+	/* Of the first: its id names the gap for good. */
+	uint64_t position;
+	uint64_t offset;
+	uint64_t time;
+};
+
 int encoder__new(const struct encoder_options *options, struct encoder **out);
 void encoder__free(struct encoder *encoder);
 /* Boot time to wall clock; call about once a second, so that a stepped clock is followed. */
 void encoder__set_clock(struct encoder *encoder);
 
+/* Nanoseconds from boot time to wall clock as set last; another's may be set instead. */
+uint64_t encoder__clock(const struct encoder *encoder);
+void encoder__restore_clock(struct encoder *encoder, uint64_t boot_to_wall);
+
 int stream_text__new(const struct encoder *encoder, const struct stream_source *source,
 		     struct stream_text **out);
 void stream_text__free(struct stream_text *text);
+/* What it consists of, not NUL-terminated, and one made of that. */
+struct text_parts {
+	const char *fields;
+	size_t fields_length;
+	const char *key;
+	size_t key_length;
+	uint64_t stream;
+};
+void stream_text__parts(const struct stream_text *text, struct text_parts *out);
+int stream_text__restore(const struct text_parts *parts, struct stream_text **out);
 
 /*
- * Appends one record, waiting for journal space as long as it takes. 0, or -ECANCELED when *abandon
- * was set while it waited: the record is not in the journal. `process` may be NULL: pid and tid are
- * told without a name.
+ * Appends one record, staged: see journal.h. Waits for journal space as long as it takes, and
+ * publishes what is staged then, for nothing else could free space. `process` may be NULL: pid and
+ * tid are told without a name. 0, or an error, then the record is not in the journal: -ECANCELED
+ * when *abandon was set while it waited; -ENOSPC with drop_newest when there is no space.
  */
 int encoder__line(struct encoder *encoder, const struct stream_text *text, const struct line *line,
 		  const struct process *process);
 int encoder__gap(struct encoder *encoder, const struct stream_text *text, const struct gap *gap);
+/* A gap for lines that found no room in the journal. */
+int encoder__dropped(struct encoder *encoder, const struct stream_text *text, const struct dropped *dropped);
+
+/* What the line is in the application's bytes: its newline included. */
+static inline uint64_t line_bytes(const struct line *line)
+{
+	return line->length + (line->partial == PARTIAL_NONE || line->partial == PARTIAL_START);
+}
 
 #endif

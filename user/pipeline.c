@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "checkpoint.h"
 #include "config.h"
 #include "journal.h"
 #include "line_id.h"
@@ -25,20 +26,49 @@ struct pipeline {
 	int data_fd;
 	int space_fds[SHARDS_MAX];
 	char id_prefixes[SHARDS_MAX][LINE_ID_PREFIX_SIZE];
+	struct checkpoint *checkpoints[SHARDS_MAX];
 	struct journal *journals[SHARDS_MAX];
 	struct sink *sink;
 	struct shard *shards[SHARDS_MAX];
 };
 
-static int open_journal(struct pipeline *pipeline, unsigned int index)
+static int open_checkpoint(struct pipeline *pipeline, unsigned int index, const char *directory)
+{
+	struct capture *capture = pipeline->options.capture;
+	uint32_t streams = capture__max_streams(capture);
+	struct checkpoint_options options = {
+		.directory = directory,
+		.streams = streams,
+		.heap_limit = pipeline->options.config->lines.memory / pipeline->shards_count +
+			      streams * CHECKPOINT_TEXT,
+		.epoch = capture__epoch(capture),
+		.id_prefix = pipeline->id_prefixes[index],
+	};
+	int err = checkpoint__open(&options, &pipeline->checkpoints[index]);
+
+	if (err == -EWOULDBLOCK)
+		log_error("%s/checkpoint is in use: is another logtap running? Give each its own journal.directory",
+			  directory);
+	else if (err)
+		log_error("%s/checkpoint cannot be opened: %s", directory, strerror(-err));
+	return err;
+}
+
+/* As far as the checkpoint says that it is written. */
+static int open_journal(struct pipeline *pipeline, unsigned int index, const char *directory)
 {
 	const struct config *config = pipeline->options.config;
-	char directory[4096];
 	struct journal_options options = {
 		.directory = directory,
 		.max_size = config->journal.max_size / pipeline->shards_count,
 		.segment_size = config->journal.segment_size,
 		.data_fd = pipeline->data_fd,
+	};
+	struct checkpoint_position position = { 0 };
+	bool known = checkpoint__position(pipeline->checkpoints[index], &position);
+	struct journal_mark end = {
+		.number = position.journal_number,
+		.off = position.journal_offset,
 	};
 	int err;
 
@@ -46,14 +76,27 @@ static int open_journal(struct pipeline *pipeline, unsigned int index)
 	if (pipeline->space_fds[index] < 0)
 		return -errno;
 	options.space_fd = pipeline->space_fds[index];
-	snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, index);
-	err = journal__open(&options, NULL, &pipeline->journals[index]);
+	err = journal__open(&options, known ? &end : NULL, &pipeline->journals[index]);
 	if (err)
 		log_error("the journal in %s cannot be opened: %s", directory, strerror(-err));
 	return err;
 }
 
-static int open_journals(struct pipeline *pipeline)
+/* What a shard leaves for the next agent. */
+static int open_files(struct pipeline *pipeline, unsigned int index)
+{
+	const struct config *config = pipeline->options.config;
+	char directory[4096];
+	int err;
+
+	snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, index);
+	line_id__prefix(pipeline->id_prefixes[index], config->node, index,
+			capture__epoch(pipeline->options.capture));
+	err = open_checkpoint(pipeline, index, directory);
+	return err ? err : open_journal(pipeline, index, directory);
+}
+
+static int open_all_files(struct pipeline *pipeline)
 {
 	int err = 0;
 
@@ -61,7 +104,7 @@ static int open_journals(struct pipeline *pipeline)
 	if (pipeline->data_fd < 0)
 		return -errno;
 	for (unsigned int i = 0; !err && i < pipeline->shards_count; i++)
-		err = open_journal(pipeline, i);
+		err = open_files(pipeline, i);
 	return err;
 }
 
@@ -86,16 +129,14 @@ static int start_shard(struct pipeline *pipeline, unsigned int index)
 		.capture = pipeline->options.capture,
 		.counters = pipeline->options.counters,
 		.journal = pipeline->journals[index],
+		.checkpoint = pipeline->checkpoints[index],
 		.space_fd = pipeline->space_fds[index],
 		.index = index,
 		.root = pipeline->options.root,
 		.id_prefix = pipeline->id_prefixes[index],
 	};
-	int err;
+	int err = shard__start(&options, &pipeline->shards[index]);
 
-	line_id__prefix(pipeline->id_prefixes[index], pipeline->options.config->node, index,
-			capture__epoch(pipeline->options.capture));
-	err = shard__start(&options, &pipeline->shards[index]);
 	if (err)
 		log_error("shard %u cannot start: %s", index, strerror(-err));
 	return err;
@@ -112,6 +153,7 @@ static void pipeline__free(struct pipeline *pipeline)
 {
 	for (int i = 0; i < SHARDS_MAX; i++) {
 		journal__close(pipeline->journals[i]);
+		checkpoint__free(pipeline->checkpoints[i]);
 		close_fd(pipeline->space_fds[i]);
 	}
 	close_fd(pipeline->data_fd);
@@ -129,12 +171,12 @@ int pipeline__start(const struct pipeline_options *options, struct pipeline **ou
 	pipeline->shards_count = capture__shards(options->capture);
 	pipeline->data_fd = -1;
 	memset(pipeline->space_fds, -1, sizeof(pipeline->space_fds));
-	err = open_journals(pipeline);
+	err = open_all_files(pipeline);
 	err = err ? err : start_sink(pipeline);
 	for (unsigned int i = 0; !err && i < pipeline->shards_count; i++)
 		err = start_shard(pipeline, i);
 	if (err) {
-		pipeline__stop(pipeline, 0);
+		pipeline__stop(pipeline, false, 0);
 		return err;
 	}
 	*out = pipeline;
@@ -143,10 +185,13 @@ int pipeline__start(const struct pipeline_options *options, struct pipeline **ou
 
 bool pipeline__failed(const struct pipeline *pipeline)
 {
+	for (unsigned int i = 0; i < pipeline->shards_count; i++)
+		if (shard__failed(pipeline->shards[i]))
+			return true;
 	return sink__failed(pipeline->sink);
 }
 
-static void stop_shards(struct pipeline *pipeline, unsigned int deadline_ms)
+static void stop_shards(struct pipeline *pipeline, bool flush, unsigned int deadline_ms)
 {
 	struct timespec deadline;
 
@@ -154,19 +199,20 @@ static void stop_shards(struct pipeline *pipeline, unsigned int deadline_ms)
 	deadline.tv_sec += deadline_ms / 1000;
 	for (int i = 0; i < SHARDS_MAX; i++)
 		if (pipeline->shards[i])
-			shard__finish(pipeline->shards[i]);
+			shard__finish(pipeline->shards[i], flush);
 	for (int i = 0; i < SHARDS_MAX; i++)
 		if (pipeline->shards[i])
 			shard__stop(pipeline->shards[i], &deadline);
 }
 
-int pipeline__stop(struct pipeline *pipeline, unsigned int sink_ms)
+int pipeline__stop(struct pipeline *pipeline, bool flush, unsigned int sink_ms)
 {
+	bool takes = pipeline && pipeline->sink && !sink__failed(pipeline->sink);
 	int err = 0;
 
 	if (!pipeline)
 		return 0;
-	stop_shards(pipeline, pipeline->sink && pipeline__failed(pipeline) ? 0 : PIPELINE_SHARDS_MS);
+	stop_shards(pipeline, flush, takes ? PIPELINE_SHARDS_MS : 0);
 	if (pipeline->sink)
 		err = sink__stop(pipeline->sink, sink_ms);
 	pipeline__free(pipeline);

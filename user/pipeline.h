@@ -29,12 +29,14 @@ struct pipeline_options {
  * must outlive the pipeline. 0 or -errno, told; -EINVAL for the configuration.
  */
 int pipeline__start(const struct pipeline_options *options, struct pipeline **out);
-/* True once the sink has ended by itself: a failure that it has told. */
+/* True once the sink or a shard has ended by itself: a failure that it has told. */
 bool pipeline__failed(const struct pipeline *pipeline);
 /*
- * Stops it in the order of the data's way, so that what was captured is delivered as far as
- * PIPELINE_SHARDS_MS and then `sink_ms` allow, and frees it. Returns the sink's status: 0, or -errno it failed with.
+ * Stops it in the order of the data's way and frees it. With `flush`, for when capture is detached,
+ * what the rings hold and half lines come out, as far as PIPELINE_SHARDS_MS allow; else they are
+ * left for the next pipeline. The sink delivers for at most `sink_ms`; what remains stays in the
+ * journal. Returns the sink's status: 0, or -errno it failed with.
  */
-int pipeline__stop(struct pipeline *pipeline, unsigned int sink_ms);
+int pipeline__stop(struct pipeline *pipeline, bool flush, unsigned int sink_ms);
 
 #endif

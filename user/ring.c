@@ -76,9 +76,19 @@ const struct record *ring__next(struct ring *ring, uint64_t *position)
 	return NULL;
 }
 
-void ring__release(struct ring *ring)
+int ring__seek(struct ring *ring, uint64_t position)
 {
-	__atomic_store_n(ring->consumer, ring->next, __ATOMIC_RELEASE);
+	uint64_t consumed = __atomic_load_n(ring->consumer, __ATOMIC_RELAXED);
+
+	if (position < consumed || position > ring__produced(ring))
+		return -ERANGE;
+	ring->next = position;
+	return 0;
+}
+
+void ring__release(struct ring *ring, uint64_t position)
+{
+	__atomic_store_n(ring->consumer, position, __ATOMIC_RELEASE);
 }
 
 uint64_t ring__produced(const struct ring *ring)

@@ -13,7 +13,10 @@
 
 struct ring;
 
-/* Maps the ring of `map_fd` (not owned; must outlive the reader), `size` bytes. 0 or -errno. */
+/*
+ * Maps the ring of `map_fd` (not owned; must outlive the reader), `size` bytes, to be read from
+ * behind what was released. 0 or -errno.
+ */
 int ring__open(int map_fd, size_t size, struct ring **out);
 void ring__free(struct ring *ring);
 
@@ -23,8 +26,13 @@ void ring__free(struct ring *ring);
  * ring__release.
  */
 const struct record *ring__next(struct ring *ring, uint64_t *position);
-/* Gives back everything up to the last record that ring__next returned. */
-void ring__release(struct ring *ring);
+/*
+ * Goes on from a position behind a record, as ring__consumed told it, in whichever process. -ERANGE
+ * when it does not lie in what the ring holds.
+ */
+int ring__seek(struct ring *ring, uint64_t position);
+/* Gives back everything up to a position that ring__consumed told. */
+void ring__release(struct ring *ring, uint64_t position);
 /*
  * Positions: behind the last record reserved by the kernel, and behind the last one that ring__next
  * has passed.

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "checkpoint.h"
 #include "clock.h"
 #include "config.h"
 #include "counters.h"
@@ -19,52 +20,54 @@
 #include "log.h"
 #include "ring.h"
 #include "selection.h"
-#include "stream.h"
+#include "shard_fields.h"
 
 #define NAP_MS 10              /* how long data may wait in the ring while it flows */
 #define TICK_MS 1000           /* timers: losses, old half lines, the clock */
 #define BUSY_MS 1              /* a record that somebody is writing */
 #define WAKE_BYTES (256 * 1024) /* or a quarter of the ring */
-#define RELEASE_EVERY 256      /* records: the ring must not fill up while many are read */
+#define BATCH_RECORDS 256      /* of a transaction... */
+#define BATCH_SHARE 8          /* ...or this part of the ring, which must not fill up while many are read */
 #define DRAIN_MAX 65536        /* records between looks at the timers */
 #define SCAN_TICKS 5           /* hints get lost only when a ring is full */
 #define REJECTED_GRACE (50 * NS_PER_MS) /* a write that looked the stream up before it was withdrawn is over by then */
 #define IDENTITIES 1024
 
-/* A slot's stream in this shard and when it ends. */
-struct tenancy {
-	struct stream *stream;
-	bool closing;
-	uint64_t close_position;     /* ring position behind which no record of it can be */
-	uint64_t close_time;         /* boot time, ns: not before */
-};
-
-struct shard {
-	struct shard_options options;
-	pthread_t thread;
-	bool stop;
-	bool abandon;
-	int epoll;
-	int wake;                    /* eventfd: stop */
-	struct ring *ring;
-	struct shard_state *state;
-	struct tenancy *tenancies;   /* by slot */
-	uint32_t *live;              /* slots with a stream */
-	unsigned int live_count;
-	unsigned int closing_count;
-	uint64_t consumed;           /* ring position behind the last record read */
-	uint64_t read_until;         /* boot time of the last record read, ns */
-	uint64_t mark;               /* ring position at the last tick that passed */
-	uint64_t next_tick;
-	unsigned int ticks;
-	struct carry_budget budget;
-	struct assembly_options assembly;
-	struct stream_context context;
-};
-
-static struct stream_slot *shard_slot(const struct shard *shard, uint32_t slot)
+void shard__commit(void *owner)
 {
-	return capture__slot(shard->options.capture, slot);
+	struct shard *shard = owner;
+	struct checkpoint *checkpoint = shard->options.checkpoint;
+	struct checkpoint_position position = { .ring = shard->consumed };
+	struct journal_mark mark;
+
+	if (shard->context.cancelled)
+		return;
+	journal__mark(shard->options.journal, &mark);
+	position.journal_number = mark.number;
+	position.journal_offset = mark.off;
+	if (!shard->context.changed && !memcmp(&position, &shard->committed, sizeof(position)))
+		return;
+	stream__save_changed(&shard->context);
+	checkpoint__commit(checkpoint, &position);
+	journal__publish(shard->options.journal);
+	ring__release(shard->ring, position.ring);
+	heap__reclaim(checkpoint__heap(checkpoint));
+	shard->committed = position;
+}
+
+void shard__settle(struct shard *shard, uint32_t slot, struct stream *stream)
+{
+	struct tenancy *tenancy = &shard->tenancies[slot];
+
+	*tenancy = (struct tenancy){ .stream = stream };
+	shard->live[shard->live_count++] = slot;
+	if (stream__wanted(stream))
+		return;
+	capture__withdraw(shard->options.capture, slot);
+	tenancy->closing = true;
+	tenancy->close_position = ring__produced(shard->ring);
+	tenancy->close_time = clock__ns(CLOCK_BOOTTIME) + REJECTED_GRACE;
+	shard->closing_count++;
 }
 
 /*
@@ -73,27 +76,20 @@ static struct stream_slot *shard_slot(const struct shard *shard, uint32_t slot)
  */
 static struct stream *slot_stream(struct shard *shard, uint32_t slot, uint32_t generation)
 {
-	struct tenancy *tenancy = &shard->tenancies[slot];
+	const struct tenancy *tenancy = &shard->tenancies[slot];
+	struct stream *stream;
 
 	if (tenancy->stream)
 		return stream__generation(tenancy->stream) == generation ? tenancy->stream : NULL;
-	if (shard_slot(shard, slot)->generation != generation ||
-	    shard_slot(shard, slot)->state == SLOT_FREE)
+	if (shard__slot(shard, slot)->generation != generation ||
+	    shard__slot(shard, slot)->state == SLOT_FREE)
 		return NULL;
-	memset(tenancy, 0, sizeof(*tenancy));
-	if (stream__open(&shard->context, slot, &tenancy->stream)) {
+	if (stream__open(&shard->context, slot, &stream)) {
 		log_error("out of memory: stream slot %u cannot be opened yet", slot);
 		return NULL;
 	}
-	shard->live[shard->live_count++] = slot;
-	if (!stream__wanted(tenancy->stream)) {
-		capture__withdraw(shard->options.capture, slot);
-		tenancy->closing = true;
-		tenancy->close_position = ring__produced(shard->ring);
-		tenancy->close_time = clock__ns(CLOCK_BOOTTIME) + REJECTED_GRACE;
-		shard->closing_count++;
-	}
-	return tenancy->stream;
+	shard__settle(shard, slot, stream);
+	return stream;
 }
 
 /*
@@ -103,9 +99,9 @@ static struct stream *slot_stream(struct shard *shard, uint32_t slot, uint32_t g
 static void follow_state(struct shard *shard, uint32_t slot, bool told)
 {
 	struct tenancy *tenancy = &shard->tenancies[slot];
-	uint32_t state = __atomic_load_n(&shard_slot(shard, slot)->state, __ATOMIC_ACQUIRE);
+	uint32_t state = __atomic_load_n(&shard__slot(shard, slot)->state, __ATOMIC_ACQUIRE);
 
-	if (shard_slot(shard, slot)->eof && (told || !ring__waiting(shard->ring)))
+	if (shard__slot(shard, slot)->eof && (told || !ring__waiting(shard->ring)))
 		stream__eof(tenancy->stream);
 	if (state != SLOT_CLOSED || tenancy->closing)
 		return;
@@ -114,12 +110,20 @@ static void follow_state(struct shard *shard, uint32_t slot, bool told)
 	shard->closing_count++;
 }
 
+/*
+ * The slot is given back once it is saved that nothing is left to tell: killed in between, the next
+ * agent gives it back.
+ */
 static void close_slot(struct shard *shard, unsigned int live_index, uint64_t now)
 {
 	uint32_t slot = shard->live[live_index];
 	struct tenancy *tenancy = &shard->tenancies[slot];
 
 	stream__finish(tenancy->stream, PARTIAL_EOF, now);
+	stream__retire(tenancy->stream);
+	shard__commit(shard);
+	if (shard->context.cancelled)
+		return;
 	counters__add(shard->options.counters, COUNTER_streams_closed, stream__wanted(tenancy->stream));
 	stream__free(tenancy->stream);
 	tenancy->stream = NULL;
@@ -181,37 +185,36 @@ static void handle_record(struct shard *shard, const struct record *record, uint
 		follow_state(shard, record->slot, true);
 }
 
-/* The sink sees what was made of the records before the ring forgets them. */
-static void publish_and_release(struct shard *shard)
-{
-	journal__publish(shard->options.journal);
-	ring__release(shard->ring);
-}
-
-/* Reads what is there. Returns the number of records. */
+/* Reads what is there, in batches that are transactions. Returns the number of records. */
 static unsigned int drain(struct shard *shard)
 {
+	uint64_t batch_bytes = capture__ring_size(shard->options.capture, shard->options.index) / BATCH_SHARE;
+	unsigned int count = 0, batch = 0;
 	const struct record *record;
-	unsigned int count = 0;
 	uint64_t position;
 
 	while (count < DRAIN_MAX && (record = ring__next(shard->ring, &position))) {
 		handle_record(shard, record, position);
-		if (++count % RELEASE_EVERY == 0)
-			publish_and_release(shard);
+		if (shard->context.cancelled)
+			return 0;
+		shard->consumed = ring__consumed(shard->ring);
+		count++;
+		if (++batch < BATCH_RECORDS && shard->consumed - shard->committed.ring < batch_bytes)
+			continue;
+		shard__commit(shard);
+		batch = 0;
 	}
-	publish_and_release(shard);
+	/* What was discarded in the ring is no record. */
 	shard->consumed = ring__consumed(shard->ring);
+	shard__commit(shard);
 	close_streams(shard);
-	journal__publish(shard->options.journal);
 	return count;
 }
 
-/* Finds the streams whose hints a full ring swallowed. */
-static void scan_slots(struct shard *shard)
+void shard__scan_slots(struct shard *shard)
 {
 	for (uint32_t i = 0; i < capture__max_streams(shard->options.capture); i++) {
-		const struct stream_slot *slot = shard_slot(shard, i);
+		const struct stream_slot *slot = shard__slot(shard, i);
 
 		if (__atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SLOT_FREE ||
 		    slot->shard != shard->options.index)
@@ -230,8 +233,9 @@ static void tick(struct shard *shard)
 		return;
 	shard->next_tick = now + TICK_MS * NS_PER_MS;
 	encoder__set_clock(shard->context.encoder);
+	checkpoint__set_clock(shard->options.checkpoint, encoder__clock(shard->context.encoder));
 	if (++shard->ticks % SCAN_TICKS == 0)
-		scan_slots(shard);
+		shard__scan_slots(shard);
 	/* What waits in the ring may go on with a half line. */
 	if (ring__waiting(shard->ring))
 		now = shard->read_until;
@@ -240,7 +244,8 @@ static void tick(struct shard *shard)
 	if (passed)
 		shard->mark = ring__produced(shard->ring);
 	close_streams(shard);
-	journal__publish(shard->options.journal);
+	/* Streams that the scan found. */
+	shard__commit(shard);
 }
 
 /*
@@ -275,23 +280,33 @@ static void finish_streams(struct shard *shard)
 
 	for (unsigned int i = 0; i < shard->live_count; i++)
 		stream__finish(shard->tenancies[shard->live[i]].stream, PARTIAL_TIMEOUT, now);
-	journal__publish(shard->options.journal);
+	shard__commit(shard);
 }
 
 static void *run(void *argument)
 {
 	struct shard *shard = argument;
+	int err = shard__take_up(shard);
 
+	if (err) {
+		log_error("shard %u cannot go on where the agent before has ended: %s", shard->options.index,
+			  strerror(-err));
+		__atomic_store_n(&shard->failed, true, __ATOMIC_RELAXED);
+		return NULL;
+	}
 	while (!__atomic_load_n(&shard->stop, __ATOMIC_ACQUIRE)) {
 		unsigned int count = drain(shard);
 
 		tick(shard);
 		wait_for_records(shard, count);
 	}
+	/* What was not committed is the next agent's, as is what the ring holds. */
+	if (!shard->flush)
+		return NULL;
 	while (drain(shard))
 		;
 	/* Also what was opened while the ring was full: all of it is lost, and that is told. */
-	scan_slots(shard);
+	shard__scan_slots(shard);
 	finish_streams(shard);
 	return NULL;
 }
@@ -320,29 +335,34 @@ static int open_pipeline(struct shard *shard)
 {
 	const struct shard_options *options = &shard->options;
 	const struct config *config = options->config;
-	struct encoder_options encoder = {
+	struct stream_context *context = &shard->context;
+	int err;
+
+	shard->encoder = (struct encoder_options){
 		.journal = options->journal,
 		.space_fd = options->space_fd,
+		.wake_fd = shard->wake,
 		.abandon = &shard->abandon,
 		.counters = options->counters,
 		.invalid_utf8 = config->lines.invalid_utf8,
 		.node = config->node,
 		.id_prefix = options->id_prefix,
 	};
-	struct stream_context *context = &shard->context;
-	int err;
-
 	shard->assembly.mode = config->lines.assembly;
 	shard->assembly.max_line = config->lines.max_line;
 	shard->assembly.timeout = config->lines.timeout_ms * NS_PER_MS;
 	shard->budget.limit = config->lines.memory / capture__shards(options->capture);
 	shard->assembly.budget = &shard->budget;
+	shard->assembly.heap = checkpoint__heap(options->checkpoint);
 	shard->assembly.emit = stream__emit;
+	context->checkpoint = options->checkpoint;
+	context->commit = shard__commit;
+	context->owner = shard;
 	context->capture = options->capture;
 	context->counters = options->counters;
 	context->assembly = &shard->assembly;
 	context->key = config->kafka.key;
-	err = encoder__new(&encoder, &context->encoder);
+	err = encoder__new(&shard->encoder, &context->encoder);
 	err = err ? err : selection__new(config, options->root, &context->selection);
 	return err ? err : identity_cache__new(options->root, IDENTITIES, &context->identities);
 }
@@ -398,22 +418,35 @@ fail:
 	return err;
 }
 
-void shard__finish(struct shard *shard)
+static void wake(struct shard *shard)
 {
 	uint64_t one = 1;
 
-	__atomic_store_n(&shard->stop, true, __ATOMIC_RELEASE);
 	if (write(shard->wake, &one, sizeof(one)) < 0)
 		log_debug("shard %u is not woken: its tick will see the stop", shard->options.index);
 }
 
+void shard__finish(struct shard *shard, bool flush)
+{
+	shard->flush = flush;
+	shard->context.may_resume = !flush;
+	__atomic_store_n(&shard->stop, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&shard->abandon, !flush, __ATOMIC_RELEASE);
+	wake(shard);
+}
+
+bool shard__failed(const struct shard *shard)
+{
+	return __atomic_load_n(&shard->failed, __ATOMIC_RELAXED);
+}
+
 void shard__stop(struct shard *shard, const struct timespec *deadline)
 {
-	shard__finish(shard);
 	if (pthread_clockjoin_np(shard->thread, NULL, CLOCK_MONOTONIC, deadline)) {
 		log_error("shard %u: the journal is full and nothing takes from it: what the ring still holds is abandoned, and counted",
 			  shard->options.index);
-		__atomic_store_n(&shard->abandon, true, __ATOMIC_RELAXED);
+		__atomic_store_n(&shard->abandon, true, __ATOMIC_RELEASE);
+		wake(shard);
 		pthread_join(shard->thread, NULL);
 	}
 	free_shard(shard);

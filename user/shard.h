@@ -9,6 +9,7 @@
 #include <time.h>
 
 struct capture;
+struct checkpoint;
 struct config;
 struct counters;
 struct journal;
@@ -18,7 +19,8 @@ struct shard_options {
 	const struct config *config;
 	struct capture *capture;
 	struct counters *counters;
-	struct journal *journal;
+	struct journal *journal;     /* opened with the checkpoint's position as its end */
+	struct checkpoint *checkpoint; /* of the capture's epoch and slots, and this id_prefix */
 	int space_fd;                /* eventfd of the journal's; not owned */
 	unsigned int index;
 	const char *root;            /* see identity.h */
@@ -31,12 +33,15 @@ struct shard_options {
  */
 int shard__start(const struct shard_options *options, struct shard **out);
 /*
- * When capture is detached: asks it to read its ring to the end, emit half lines and end. Does not
- * wait.
+ * Asks it to end; does not wait. With `flush`, for when capture is detached: it reads its ring to the
+ * end and emits half lines. Without, all that is not in the journal is left to the next agent, in
+ * the checkpoint and the ring.
  */
-void shard__finish(struct shard *shard);
+void shard__finish(struct shard *shard, bool flush);
+/* True when it could not go on where the agent before has ended, which has been said: it reads nothing. */
+bool shard__failed(const struct shard *shard);
 /*
- * Joins and frees it. From `deadline` (CLOCK_MONOTONIC) on it no longer waits for space in the
+ * Joins and frees it, after shard__finish. From `deadline` (CLOCK_MONOTONIC) on it no longer waits for space in the
  * journal: what finds none is counted as abandoned, and said.
  */
 void shard__stop(struct shard *shard, const struct timespec *deadline);

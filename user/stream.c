@@ -10,30 +10,7 @@
 #include "identity.h"
 #include "log.h"
 #include "selection.h"
-
-/* The process record may be overtaken by another of the same way: the one before is kept too. */
-#define WAY_DEPTH 2
-
-struct stream {
-	struct stream_context *context;
-	struct stream_slot *slot;
-	uint32_t index;
-	uint32_t generation;
-	enum stream_kind kind;
-	char *file;
-	bool wanted;
-	struct stream_text *text;    /* made with the first record: the runtime's files may come late */
-	struct assembly *assembly;
-	struct process processes[SLOT_WRITERS][WAY_DEPTH];
-	/* Losses told so far, in gap records and counters. */
-	uint64_t told_bytes[LOSS_COUNT];
-	uint64_t told_writes[LOSS_COUNT];
-	uint64_t told_bytes_total;
-	uint64_t told_writes_total;
-	/* The slot's totals at the last tick that passed. */
-	uint64_t seen_bytes;
-	uint64_t seen_writes;
-};
+#include "stream_fields.h"
 
 static const struct {
 	enum counter bytes;
@@ -43,6 +20,17 @@ static const struct {
 	[LOSS_UNSUPPORTED] = { COUNTER_bytes_lost_unsupported, COUNTER_writes_lost_unsupported },
 	[LOSS_FAULT] = { COUNTER_bytes_lost_fault, COUNTER_writes_lost_fault },
 };
+
+static void mark_assembly(struct stream *stream)
+{
+	if (assembly__changed(stream->assembly))
+		stream__mark_changed(stream);
+}
+
+static void commit(struct stream *stream)
+{
+	stream->context->commit(stream->context->owner);
+}
 
 static const struct identity *stream_identity(const struct stream *stream)
 {
@@ -72,7 +60,7 @@ static void warn_of_file_system(const char *file, uint64_t magic)
 	}
 }
 
-static bool admit_file(struct stream *stream)
+bool stream__admit_file(struct stream *stream)
 {
 	const struct stream_context *context = stream->context;
 	const char *file = selection__file(context->selection, stream->slot);
@@ -91,31 +79,38 @@ static bool admit(struct stream *stream)
 {
 	stream->kind = stream->slot->kind;
 	if (stream->kind == STREAM_FILE)
-		return admit_file(stream);
+		return stream__admit_file(stream);
 	return selection__admits_pipe(stream->context->selection, stream->slot, stream_identity(stream),
 				      &stream->kind);
 }
 
+/* What an agent whose memory is lost has told nobody knows: better not to tell it twice. */
+static void assume_told(struct stream *stream)
+{
+	for (int reason = 0; reason < LOSS_COUNT; reason++) {
+		stream->told_bytes[reason] = stream->slot->lost_bytes_by[reason];
+		stream->told_writes[reason] = stream->slot->lost_writes_by[reason];
+		stream->told_bytes_total += stream->told_bytes[reason];
+		stream->told_writes_total += stream->told_writes[reason];
+	}
+}
+
 int stream__open(struct stream_context *context, uint32_t slot, struct stream **out)
 {
-	struct stream *stream = calloc(1, sizeof(*stream));
-	int err;
+	struct stream_slot *s = capture__slot(context->capture, slot);
+	struct stream *stream;
+	int err = stream__new(context, slot, s->flags & SLOT_MID_LINE || context->unknown_past, &stream);
 
-	if (!stream)
-		return -ENOMEM;
-	stream->context = context;
-	stream->index = slot;
-	stream->slot = capture__slot(context->capture, slot);
-	stream->generation = stream->slot->generation;
-	err = assembly__new(context->assembly, stream, stream->slot->flags & SLOT_MID_LINE,
-			    &stream->assembly);
-	if (err) {
-		stream__free(stream);
+	if (err)
 		return err;
-	}
+	stream->slot = s;
+	stream->generation = s->generation;
+	if (context->unknown_past)
+		assume_told(stream);
 	stream->wanted = admit(stream);
 	counters__add(context->counters,
 		      stream->wanted ? COUNTER_streams_opened : COUNTER_streams_rejected, 1);
+	stream__mark_changed(stream);
 	*out = stream;
 	return 0;
 }
@@ -125,6 +120,7 @@ void stream__free(struct stream *stream)
 	if (!stream)
 		return;
 	assembly__free(stream->assembly);
+	stream__give_blocks(stream);
 	stream_text__free(stream->text);
 	free(stream->file);
 	free(stream);
@@ -140,7 +136,11 @@ bool stream__wanted(const struct stream *stream)
 	return stream->wanted;
 }
 
-/* NULL without memory: the caller's record cannot be made then, which the caller counts. */
+/*
+ * Finds out who the stream is: before its first line, in a transaction of its own, as the runtime's
+ * files may be others when the line is made again. NULL without memory: the caller's record cannot
+ * be made then, which the caller counts.
+ */
 static const struct stream_text *stream_text(struct stream *stream)
 {
 	struct stream_source source = {
@@ -150,18 +150,23 @@ static const struct stream_text *stream_text(struct stream *stream)
 		.stream = (uint64_t)stream->index << 32 | stream->generation,
 	};
 
-	if (stream->text)
+	if (stream->text || !stream->slot)
 		return stream->text;
 	source.identity = stream_identity(stream);
-	if (stream_text__new(stream->context->encoder, &source, &stream->text))
+	if (stream_text__new(stream->context->encoder, &source, &stream->text)) {
 		log_error("out of memory: a record of stream slot %u is lost", stream->index);
+		return NULL;
+	}
+	stream__save_text(stream);
+	stream__mark_changed(stream);
+	commit(stream);
 	return stream->text;
 }
 
 static const struct process *find_process(const struct stream *stream, const struct writer *writer)
 {
 	for (int i = 0; i < WAY_DEPTH; i++) {
-		const struct process *process = &stream->processes[writer->way][i];
+		const struct process *process = &stream->processes.way[writer->way][i];
 
 		if (process->tag == writer->tag && process->tgid == writer->tgid)
 			return process;
@@ -169,14 +174,107 @@ static const struct process *find_process(const struct stream *stream, const str
 	return NULL;
 }
 
+/* What was dropped lies before whatever comes next. */
+static int tell_dropped(struct stream *stream)
+{
+	int err;
+
+	if (!stream->dropped.bytes)
+		return 0;
+	err = encoder__dropped(stream->context->encoder, stream->text, &stream->dropped);
+	if (err)
+		return err;
+	memset(&stream->dropped, 0, sizeof(stream->dropped));
+	stream__mark_changed(stream);
+	return 0;
+}
+
+static void drop(struct stream *stream, const struct line *line)
+{
+	struct dropped *dropped = &stream->dropped;
+
+	if (!dropped->lines) {
+		dropped->position = line->position;
+		dropped->offset = line->offset;
+		dropped->time = line->time;
+	}
+	dropped->lines++;
+	dropped->bytes += line_bytes(line);
+	counters__add(stream->context->counters, COUNTER_lines_lost_journal_full, 1);
+	counters__add(stream->context->counters, COUNTER_bytes_lost_journal_full, line_bytes(line));
+	stream__mark_changed(stream);
+}
+
+/* No record could be made: there is no memory, or the end came before there was space. */
+static void give_up(struct stream *stream, int err, uint64_t bytes)
+{
+	if (err == -ECANCELED && stream->context->may_resume)
+		stream->context->cancelled = true;
+	else
+		counters__add(stream->context->counters, COUNTER_bytes_abandoned, bytes);
+}
+
 void stream__emit(void *context, const struct line *line)
 {
 	struct stream *stream = context;
-	const struct stream_text *text = stream_text(stream);
+	int err = -ENOMEM;
 
-	if (!text || encoder__line(stream->context->encoder, text, line,
-				   find_process(stream, &line->writer)))
-		counters__add(stream->context->counters, COUNTER_bytes_abandoned, line->length);
+	if (stream->context->cancelled)
+		return;
+	if (stream->text) {
+		err = tell_dropped(stream);
+		err = err ? err : encoder__line(stream->context->encoder, stream->text, line,
+						find_process(stream, &line->writer));
+	}
+	if (err == -ENOSPC)
+		drop(stream, line);
+	else if (err)
+		give_up(stream, err, line->length);
+}
+
+/* In transactions of their own, one half line each. */
+static void flush(struct stream *stream, uint64_t before, enum partial why)
+{
+	while (assembly__waits(stream->assembly, before)) {
+		commit(stream);
+		assembly__flush_one(stream->assembly, before, why);
+		mark_assembly(stream);
+		commit(stream);
+	}
+}
+
+static void count_told(struct stream *stream, const struct gap *gap)
+{
+	const struct stream_context *context = stream->context;
+
+	stream->told_bytes[gap->reason] += gap->bytes;
+	stream->told_writes[gap->reason] += gap->writes;
+	stream->told_bytes_total += gap->bytes;
+	stream->told_writes_total += gap->writes;
+	counters__add(context->counters, loss_counter[gap->reason].bytes, gap->bytes);
+	counters__add(context->counters, loss_counter[gap->reason].writes, gap->writes);
+	stream__mark_changed(stream);
+}
+
+/* Tells one gap, in a transaction of its own. False when it could not be told now. */
+static bool tell_gap(struct stream *stream, struct gap *gap)
+{
+	const struct stream_text *text = stream_text(stream);
+	int err = 0;
+
+	commit(stream);
+	gap->total = stream->told_bytes_total + stream->told_writes_total + gap->bytes + gap->writes;
+	if (text && !stream->context->cancelled) {
+		err = tell_dropped(stream);
+		err = err ? err : encoder__gap(stream->context->encoder, text, gap);
+	}
+	if (err == -ENOSPC)
+		return false;
+	if (err)
+		give_up(stream, err, 0);
+	count_told(stream, gap);
+	commit(stream);
+	return true;
 }
 
 /*
@@ -185,8 +283,6 @@ void stream__emit(void *context, const struct line *line)
  */
 static void tell_losses(struct stream *stream, uint64_t bytes, uint64_t writes, uint64_t time)
 {
-	const struct stream_text *text = stream_text(stream);
-
 	for (int reason = 0; reason < LOSS_COUNT; reason++) {
 		uint64_t lost_bytes = stream->slot->lost_bytes_by[reason] - stream->told_bytes[reason];
 		uint64_t lost_writes = stream->slot->lost_writes_by[reason] - stream->told_writes[reason];
@@ -201,17 +297,10 @@ static void tell_losses(struct stream *stream, uint64_t bytes, uint64_t writes, 
 
 		if (!gap.bytes && !gap.writes)
 			continue;
+		if (!tell_gap(stream, &gap))
+			return;
 		bytes -= gap.bytes;
 		writes -= gap.writes;
-		stream->told_bytes[reason] += gap.bytes;
-		stream->told_writes[reason] += gap.writes;
-		stream->told_bytes_total += gap.bytes;
-		stream->told_writes_total += gap.writes;
-		gap.total = stream->told_bytes_total + stream->told_writes_total;
-		counters__add(stream->context->counters, loss_counter[reason].bytes, gap.bytes);
-		counters__add(stream->context->counters, loss_counter[reason].writes, gap.writes);
-		if (text)
-			encoder__gap(stream->context->encoder, text, &gap);
 	}
 }
 
@@ -226,7 +315,9 @@ static void check_losses(struct stream *stream, uint64_t bytes, uint64_t writes,
 	writes = writes > told_writes ? writes - told_writes : 0;
 	if (!bytes && !writes)
 		return;
+	flush(stream, UINT64_MAX, PARTIAL_LOST);
 	assembly__break(stream->assembly);
+	mark_assembly(stream);
 	tell_losses(stream, bytes, writes, time);
 }
 
@@ -246,7 +337,7 @@ static struct writer record_writer(const struct record *record)
 static void learn_process(struct stream *stream, const struct record *record)
 {
 	const struct process_payload *payload = record_payload(record);
-	struct process *way = stream->processes[record->way % SLOT_WRITERS];
+	struct process *way = stream->processes.way[record->way % SLOT_WRITERS];
 
 	if (record_payload_length(record) < sizeof(*payload))
 		return;
@@ -256,6 +347,18 @@ static void learn_process(struct stream *stream, const struct record *record)
 	way[0].tgid = record->tgid;
 	way[0].uid = payload->uid;
 	memcpy(way[0].name, payload->name, PROCESS_NAME_SIZE);
+	stream->processes_changed = true;
+	stream__mark_changed(stream);
+}
+
+/* Without memory for more half lines than a saved state holds, the oldest gives way. */
+static void allow_half_lines(struct stream *stream)
+{
+	if (stream->spill != HEAP_NONE || assembly__count(stream->assembly) < SAVED_CARRIES)
+		return;
+	stream->spill = heap__take(stream__heap(stream), sizeof(struct saved_spill));
+	if (stream->spill != HEAP_NONE)
+		assembly__allow(stream->assembly, CARRIES_MAX);
 }
 
 static void add_data(struct stream *stream, const struct record *record, uint64_t position)
@@ -277,8 +380,11 @@ static void add_data(struct stream *stream, const struct record *record, uint64_
 		counters__add(counters, COUNTER_bytes_discarded, piece.length);
 		return;
 	}
+	stream_text(stream);
 	check_losses(stream, record->lost_bytes, record->lost_writes, record->time);
+	allow_half_lines(stream);
 	assembly__add(stream->assembly, &piece);
+	mark_assembly(stream);
 }
 
 void stream__record(struct stream *stream, const struct record *record, uint64_t position)
@@ -293,7 +399,7 @@ void stream__record(struct stream *stream, const struct record *record, uint64_t
 
 void stream__eof(struct stream *stream)
 {
-	assembly__flush(stream->assembly, PARTIAL_EOF);
+	flush(stream, UINT64_MAX, PARTIAL_EOF);
 }
 
 void stream__tick(struct stream *stream, bool passed, uint64_t now)
@@ -305,7 +411,7 @@ void stream__tick(struct stream *stream, bool passed, uint64_t now)
 		stream->seen_bytes = __atomic_load_n(&stream->slot->lost_bytes, __ATOMIC_ACQUIRE);
 		stream->seen_writes = __atomic_load_n(&stream->slot->lost_writes, __ATOMIC_ACQUIRE);
 	}
-	assembly__expire(stream->assembly, now);
+	flush(stream, assembly__overdue(stream->assembly, now), PARTIAL_TIMEOUT);
 }
 
 void stream__finish(struct stream *stream, enum partial why, uint64_t now)
@@ -313,5 +419,17 @@ void stream__finish(struct stream *stream, enum partial why, uint64_t now)
 	if (!stream->wanted)
 		return;
 	check_losses(stream, stream->slot->lost_bytes, stream->slot->lost_writes, now);
-	assembly__flush(stream->assembly, why);
+	flush(stream, UINT64_MAX, why);
+}
+
+void stream__abandon(struct stream *stream)
+{
+	flush(stream, UINT64_MAX, PARTIAL_LOST);
+}
+
+void stream__retire(struct stream *stream)
+{
+	stream->finished = true;
+	stream__give_blocks(stream);
+	stream__mark_changed(stream);
 }

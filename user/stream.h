@@ -1,6 +1,10 @@
 /*
  * A stream as its shard knows it: who it is, its half lines, what was told of its losses. Owner:
  * the shard's thread.
+ *
+ * What follows from the ring's records alone may be made again after a crash and is then the same. All else that a stream
+ * emits (at a timer, at its end, a gap, whose reasons stand in the slot) is a transaction of its own: what came before is
+ * committed first, and then one record is appended, and committed at once.
  */
 #ifndef LOGTAP_STREAM_H
 #define LOGTAP_STREAM_H
@@ -13,12 +17,23 @@
 #include "record.h"
 
 struct capture;
+struct checkpoint;
 struct counters;
 struct identity_cache;
+struct saved_stream;
+struct saved_processes;
 struct selection;
+struct stream;
 
 /* What all streams of a shard share. Kept by the shard. */
 struct stream_context {
+	struct checkpoint *checkpoint;
+	void (*commit)(void *owner); /* ends the transaction before the record that is being handled; nothing when nothing changed */
+	void *owner;
+	struct stream *changed;      /* to be saved by stream__save_changed */
+	bool may_resume;             /* the next agent goes on here: what finds no space at the end is left to it... */
+	bool cancelled;              /* ... so nothing may be committed any more */
+	bool unknown_past;           /* a stream that is opened now may have had an agent whose memory is lost */
 	struct capture *capture;
 	struct selection *selection;
 	struct identity_cache *identities;
@@ -28,13 +43,19 @@ struct stream_context {
 	enum kafka_key key;
 };
 
-struct stream;
-
 /*
  * Decides whether the stream in this slot is wanted. -ENOMEM, or 0 and the stream, wanted or not.
  */
 int stream__open(struct stream_context *context, uint32_t slot, struct stream **out);
-/* Emits nothing: see stream__finish. */
+/*
+ * The stream as it was saved. `slot_lives`: its slot has this stream still; else there is nothing
+ * left to do but to tell its half lines. -ENOMEM, or 0 and the stream.
+ */
+int stream__restore(struct stream_context *context, uint32_t slot, bool slot_lives, const struct saved_stream *saved,
+		    const struct saved_processes *processes, struct stream **out);
+/* Saves the streams that changed, for the next commit of the checkpoint. */
+void stream__save_changed(struct stream_context *context);
+/* Emits nothing: see stream__finish. Not while it waits to be saved. */
 void stream__free(struct stream *stream);
 
 uint32_t stream__generation(const struct stream *stream);
@@ -56,5 +77,9 @@ void stream__eof(struct stream *stream);
 void stream__tick(struct stream *stream, bool passed, uint64_t now);
 /* The last words: half lines, marked with the reason, and losses. */
 void stream__finish(struct stream *stream, enum partial why, uint64_t now);
+/* Of a stream without a slot: half lines that nobody can finish. */
+void stream__abandon(struct stream *stream);
+/* All is told: the next commit saves that only the slot is to be given back. */
+void stream__retire(struct stream *stream);
 
 #endif

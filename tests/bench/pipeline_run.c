@@ -17,6 +17,7 @@
 #include <bpf/libbpf.h>
 
 #include "capture.h"
+#include "checkpoint.h"
 #include "config.h"
 #include "counters.h"
 #include "journal.h"
@@ -200,6 +201,7 @@ struct pipeline {
 	struct capture capture;
 	struct config *config;
 	struct counters counters;
+	struct checkpoint *checkpoint;
 	struct journal *journal;
 	struct sink *sink;
 	struct shard *shard;
@@ -239,11 +241,21 @@ static void start(struct pipeline *pipeline, const char *root)
 		.root = root,
 		.id_prefix = "8a3f21c0.5d0e9b77.0.18c2a4f00.",
 	};
-	int err = journal__open(&journal, NULL, &pipeline->journal);
+	struct checkpoint_options checkpoint = {
+		.directory = pipeline->config->journal.directory,
+		.streams = pipeline->config->capture.max_streams,
+		.heap_limit = pipeline->config->lines.memory,
+		.epoch = 1,
+		.id_prefix = shard.id_prefix,
+	};
+	int err = checkpoint__open(&checkpoint, &pipeline->checkpoint);
+
+	err = err ? err : journal__open(&journal, NULL, &pipeline->journal);
 
 	sink.output = sink_stdout__output();
 	err = err ? err : sink__start(&sink, &pipeline->sink);
 	shard.journal = pipeline->journal;
+	shard.checkpoint = pipeline->checkpoint;
 	err = err ? err : shard__start(&shard, &pipeline->shard);
 	if (err)
 		die("the pipeline does not start", -err);
@@ -258,17 +270,28 @@ static void await_delivery(const struct pipeline *pipeline, uint64_t records)
 	}
 }
 
+static void remove_directory(const char *directory)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/checkpoint", directory);
+	unlink(path);
+	rmdir(directory);
+}
+
 static void stop(struct pipeline *pipeline)
 {
 	struct timespec deadline;
 
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
 	deadline.tv_sec += DEADLINE_MS / 1000;
+	shard__finish(pipeline->shard, true);
 	shard__stop(pipeline->shard, &deadline);
 	if (sink__stop(pipeline->sink, DEADLINE_MS))
 		die("the sink", EIO);
 	journal__close(pipeline->journal);
-	rmdir(pipeline->config->journal.directory);
+	checkpoint__free(pipeline->checkpoint);
+	remove_directory(pipeline->config->journal.directory);
 	config__free(pipeline->config);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "../unit/assembly_model.h"
+#include "../unit/heap_memory.h"
 
 #define WRITE_MAX 2048
 
@@ -63,7 +64,7 @@ static void step(struct run *run, struct input *input)
 	if (op & OP_BREAK) {
 		model__flush(&run->model, PARTIAL_LOST);
 		run->model.start_missing = true;
-		assembly__break(run->assembly);
+		flush_and_break(run->assembly);
 	}
 	if (job->done == job->length)
 		begin_write(job, input, op & OP_BLOCK);
@@ -91,8 +92,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct assembly_options options = { .timeout = 1, .emit = check_line };
 	struct input input = { data, size };
 	struct run *run = calloc(1, sizeof(*run));
+	static struct heap_memory memory;
 	const char *wrong;
 
+	if (!memory.heap)
+		heap_memory__open(&memory, 16 * HEAP_STEP);
+	options.heap = memory.heap;
 	options.mode = take(&input) % 3;
 	options.max_line = 4 + take(&input) % 100;
 	run->model.mode = options.mode;
@@ -103,13 +108,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (input.size)
 		step(run, &input);
 	model__flush(&run->model, PARTIAL_EOF);
-	assembly__flush(run->assembly, PARTIAL_EOF);
+	flush_all(run->assembly, UINT64_MAX, PARTIAL_EOF);
 	wrong = model__verdict(&run->model);
 	if (wrong) {
 		fprintf(stderr, "%s\n", wrong);
 		abort();
 	}
 	assembly__free(run->assembly);
+	heap__reclaim(memory.heap);
+	if (heap__used(memory.heap))
+		abort();
 	free(run->model.lines);
 	free(run);
 	return 0;

@@ -153,6 +153,19 @@ static inline void model__flush(struct model *model, enum partial why)
 	model->count = 0;
 }
 
+/* The same of the real one. */
+static inline void flush_all(struct assembly *assembly, uint64_t before, enum partial why)
+{
+	while (assembly__flush_one(assembly, before, why))
+		;
+}
+
+static inline void flush_and_break(struct assembly *assembly)
+{
+	flush_all(assembly, UINT64_MAX, PARTIAL_LOST);
+	assembly__break(assembly);
+}
+
 /* What assembly's emit must call. */
 static inline void model__check(struct model *model, const struct line *line)
 {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "assembly_model.h"
+#include "heap_memory.h"
 
 #define TIMEOUT 5000
 #define MAX_LINE 64
@@ -24,6 +25,7 @@ struct seen {
 
 struct fixture {
 	struct assembly_options options;
+	struct heap_memory memory;
 	struct carry_budget budget;
 	struct assembly *assembly;
 	struct seen *seen;
@@ -60,8 +62,10 @@ static int setup(void **state)
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
 	fixture->budget.limit = SIZE_MAX;
+	heap_memory__open(&fixture->memory, 16 * HEAP_STEP);
 	fixture->options = (struct assembly_options){
 		.max_line = MAX_LINE,
+		.heap = fixture->memory.heap,
 		.budget = &fixture->budget,
 		.timeout = TIMEOUT,
 		.emit = keep,
@@ -82,6 +86,9 @@ static int teardown(void **state)
 	free(fixture->seen);
 	/* Whatever the test did, the half lines are paid back. */
 	assert_int_equal(fixture->budget.used, 0);
+	heap__reclaim(fixture->memory.heap);
+	assert_int_equal(heap__used(fixture->memory.heap), 0);
+	heap_memory__close(&fixture->memory);
 	free(fixture);
 	return 0;
 }
@@ -143,6 +150,11 @@ static const struct line *next(struct fixture *fixture, const char *text, enum p
 static void no_more(const struct fixture *fixture)
 {
 	assert_int_equal(fixture->count - fixture->checked, 0);
+}
+
+static void expire(struct fixture *fixture, uint64_t now)
+{
+	flush_all(fixture->assembly, assembly__overdue(fixture->assembly, now), PARTIAL_TIMEOUT);
 }
 
 static void one_write_may_bring_many_lines(void **state)
@@ -511,9 +523,9 @@ static void a_half_line_waits_until_the_timeout_is_over(void **state)
 	struct fixture *fixture = *state;
 
 	add(fixture, 1, "half");
-	assembly__expire(fixture->assembly, fixture->time + TIMEOUT);
+	expire(fixture, fixture->time + TIMEOUT);
 	no_more(fixture);
-	assembly__expire(fixture->assembly, fixture->time + TIMEOUT + 1);
+	expire(fixture, fixture->time + TIMEOUT + 1);
 	next(fixture, "half", PARTIAL_TIMEOUT);
 	add(fixture, 1, "rest\n");
 	next(fixture, "rest", PARTIAL_NONE);
@@ -530,7 +542,7 @@ static void more_of_the_line_renews_its_timeout(void **state)
 	add(fixture, 2, "old");
 	fixture->time += TIMEOUT / 2;
 	add(fixture, 1, "two ");
-	assembly__expire(fixture->assembly, begun + TIMEOUT + 1);
+	expire(fixture, begun + TIMEOUT + 1);
 	next(fixture, "old", PARTIAL_TIMEOUT);
 	no_more(fixture);
 	add(fixture, 1, "three\n");
@@ -543,7 +555,7 @@ static void just_after_boot_nothing_is_too_old(void **state)
 
 	fixture->time = 1;
 	add(fixture, 1, "half");
-	assembly__expire(fixture->assembly, 2);
+	expire(fixture, 2);
 	no_more(fixture);
 }
 
@@ -554,10 +566,10 @@ static void flush_tells_why(void **state)
 	start(fixture, ASSEMBLY_PROCESS, false);
 	add(fixture, 1, "one");
 	add(fixture, 2, "two");
-	assembly__flush(fixture->assembly, PARTIAL_EOF);
+	flush_all(fixture->assembly, UINT64_MAX, PARTIAL_EOF);
 	next(fixture, "one", PARTIAL_EOF);
 	next(fixture, "two", PARTIAL_EOF);
-	assembly__flush(fixture->assembly, PARTIAL_EOF);
+	flush_all(fixture->assembly, UINT64_MAX, PARTIAL_EOF);
 	no_more(fixture);
 }
 
@@ -584,7 +596,7 @@ static void a_break_ends_half_lines_and_makes_the_next_doubtful(void **state)
 	start(fixture, ASSEMBLY_PROCESS, false);
 	add(fixture, 1, "one");
 	add(fixture, 2, "two");
-	assembly__break(fixture->assembly);
+	flush_and_break(fixture->assembly);
 	next(fixture, "one", PARTIAL_LOST);
 	next(fixture, "two", PARTIAL_LOST);
 	add(fixture, 1, "rest\nwhole\n");
@@ -624,35 +636,162 @@ static void the_oldest_of_too_many_half_lines_gives_way(void **state)
 	/* One that is gone on with needs no room. */
 	add(fixture, 2, " more");
 	no_more(fixture);
-	assembly__flush(fixture->assembly, PARTIAL_EOF);
+	flush_all(fixture->assembly, UINT64_MAX, PARTIAL_EOF);
 	assert_int_equal(fixture->count - fixture->checked, 256);
 }
 
 static void what_the_budget_does_not_hold_goes_out_cut(void **state)
 {
 	struct fixture *fixture = *state;
-	char text[4 * MAX_LINE];
+	char text[1024];
 
 	FILL(text, 'x', sizeof(text));
-	fixture->budget.limit = 10;
+	fixture->options.max_line = 500;
+	fixture->budget.limit = 255;
 	add(fixture, 1, "eleven char");
 	next(fixture, "eleven char", PARTIAL_MAX_SIZE);
+	fixture->budget.limit = 256;
 	add(fixture, 1, "five.");
-	add(fixture, 1, "and six");
+	no_more(fixture);
+	add_bytes(fixture, 1, text, 300);
 	next(fixture, "five.", PARTIAL_MAX_SIZE);
-	next(fixture, "and six", PARTIAL_MAX_SIZE);
+	next_bytes(fixture, text, 300, PARTIAL_MAX_SIZE);
 	/* Not even then is a line longer than the limit. */
 	add(fixture, 1, "five.");
-	add_bytes(fixture, 1, text, MAX_LINE + 1);
+	add_bytes(fixture, 1, text, 501);
 	next(fixture, "five.", PARTIAL_MAX_SIZE);
-	next_bytes(fixture, text, MAX_LINE, PARTIAL_MAX_SIZE);
+	next_bytes(fixture, text, 500, PARTIAL_MAX_SIZE);
 	next(fixture, "x", PARTIAL_MAX_SIZE);
 	add(fixture, 1, "five.");
-	text[MAX_LINE + 1] = '\n';
-	add_bytes(fixture, 1, text, MAX_LINE + 2);
+	text[501] = '\n';
+	add_bytes(fixture, 1, text, 502);
 	next(fixture, "five.", PARTIAL_MAX_SIZE);
-	next_bytes(fixture, text, MAX_LINE, PARTIAL_MAX_SIZE);
+	next_bytes(fixture, text, 500, PARTIAL_MAX_SIZE);
 	next(fixture, "x", PARTIAL_NONE);
+	no_more(fixture);
+}
+
+static void what_the_heap_does_not_hold_goes_out_cut(void **state)
+{
+	struct fixture *fixture = *state;
+	struct heap_memory full;
+
+	heap_memory__open(&full, HEAP_STEP);
+	fixture->options.heap = full.heap;
+	fixture->options.mode = ASSEMBLY_PROCESS;
+	add(fixture, 1, "five.");
+	while (heap__take(full.heap, HEAP_BLOCK_MIN) != HEAP_NONE)
+		;
+	add(fixture, 2, "six");
+	next(fixture, "six", PARTIAL_MAX_SIZE);
+	add(fixture, 1, "more\n");
+	next(fixture, "five.more", PARTIAL_NONE);
+	no_more(fixture);
+	heap_memory__close(&full);
+}
+
+/* A saved state has the bytes that it had when it was saved, whatever comes behind them. */
+static void saved_bytes_are_only_appended_to(void **state)
+{
+	struct fixture *fixture = *state;
+	struct heap *heap = fixture->memory.heap;
+	struct saved_carry saved[2];
+	char text[300];
+
+	FILL(text, 'y', sizeof(text));
+	start(fixture, ASSEMBLY_PROCESS, false);
+	add(fixture, 1, "one");
+	add(fixture, 2, "two");
+	assert_int_equal(assembly__count(fixture->assembly), 2);
+	assembly__save(fixture->assembly, saved);
+	heap__reclaim(heap);
+	add(fixture, 1, " more");
+	add_bytes(fixture, 1, text, 3 * MAX_LINE);
+	add_bytes(fixture, 1, text, 300);
+	add(fixture, 2, "\n");
+	for (int i = 0; i < 1000; i++)
+		add(fixture, 3 + i % 7, i % 7 ? "third" : "\n");
+	assert_memory_equal((char *)heap__at(heap, saved[0].block) + saved[0].start, "one", 3);
+	assert_memory_equal((char *)heap__at(heap, saved[1].block) + saved[1].start, "two", 3);
+	assert_int_equal(saved[0].length, 3);
+}
+
+static void what_was_restored_goes_on(void **state)
+{
+	struct fixture *fixture = *state;
+	struct saved_carry saved[CARRIES_MAX];
+	unsigned int count;
+	char flush[1024];
+
+	FILL(flush, '\n', sizeof(flush));
+	memcpy(flush + sizeof(flush) - 5, "bound", 5);
+	add_bytes(fixture, 1, flush, sizeof(flush));
+	fixture->checked = fixture->count;
+	add_piece(fixture, process(3), "writing...", 10, 0, 5);
+	add(fixture, 2, "free");
+	count = assembly__count(fixture->assembly);
+	assembly__save(fixture->assembly, saved);
+	assert_int_equal(count, 3);
+	/* The next process: it has the file alone. */
+	assembly__free(fixture->assembly);
+	fixture->assembly = NULL;
+	heap__free(fixture->memory.heap);
+	assert_int_equal(heap__new(&(struct heap_options){ .fd = fixture->memory.fd,
+							   .base = fixture->memory.base,
+							   .size = HEAP_STEP,
+							   .limit = fixture->memory.limit },
+				   &fixture->memory.heap),
+			 0);
+	for (unsigned int i = 0; i < count; i++)
+		assert_int_equal(heap__adopt(fixture->memory.heap, saved[i].block, saved[i].block_size), 0);
+	fixture->options.heap = fixture->memory.heap;
+	start(fixture, ASSEMBLY_AUTO, false);
+	assert_int_equal(assembly__restore(fixture->assembly, saved, count), 0);
+	add_piece(fixture, process(3), "writing...", 10, 5, 10);
+	add(fixture, 1, " by one\n");
+	next(fixture, "bound by one", PARTIAL_NONE);
+	add(fixture, 4, " for all\n");
+	next(fixture, "free for all", PARTIAL_NONE);
+	add(fixture, 4, "\n");
+	next(fixture, "writing...", PARTIAL_NONE);
+	no_more(fixture);
+}
+
+static void only_what_changed_is_to_be_saved(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assembly__changed(fixture->assembly);
+	add(fixture, 1, "whole\nlines\n");
+	assert_false(assembly__changed(fixture->assembly));
+	add(fixture, 1, "half");
+	assert_true(assembly__changed(fixture->assembly));
+	assert_false(assembly__changed(fixture->assembly));
+	add(fixture, 1, " more");
+	assert_true(assembly__changed(fixture->assembly));
+	add(fixture, 1, "\n");
+	assert_true(assembly__changed(fixture->assembly));
+	flush_and_break(fixture->assembly);
+	assert_true(assembly__changed(fixture->assembly));
+	assert_true(assembly__mid_line(fixture->assembly));
+	add(fixture, 1, "start\n");
+	assert_true(assembly__changed(fixture->assembly));
+	assert_false(assembly__mid_line(fixture->assembly));
+}
+
+static void more_than_is_allowed_makes_the_oldest_give_way(void **state)
+{
+	struct fixture *fixture = *state;
+
+	start(fixture, ASSEMBLY_PROCESS, false);
+	assembly__allow(fixture->assembly, 2);
+	add(fixture, 1, "one");
+	add(fixture, 2, "two");
+	no_more(fixture);
+	add(fixture, 3, "three");
+	next(fixture, "one", PARTIAL_TIMEOUT);
+	assembly__allow(fixture->assembly, 3);
+	add(fixture, 4, "four");
 	no_more(fixture);
 }
 
@@ -739,12 +878,15 @@ static void write_some(struct trial *trial, struct job *job)
 
 static const char *run_trial(enum assembly_mode mode, uint32_t seed)
 {
+	struct heap_memory memory;
 	struct assembly_options options = { .mode = mode, .timeout = TIMEOUT, .emit = check_line };
 	struct trial *trial = calloc(1, sizeof(*trial));
 	const char *verdict;
 	unsigned int writers;
 
 	random_state = seed;
+	heap_memory__open(&memory, 4 * HEAP_STEP);
+	options.heap = memory.heap;
 	options.max_line = 4 + pick(60);
 	trial->model.mode = mode;
 	trial->model.max_line = options.max_line;
@@ -762,12 +904,13 @@ static const char *run_trial(enum assembly_mode mode, uint32_t seed)
 			continue;
 		model__flush(&trial->model, PARTIAL_LOST);
 		trial->model.start_missing = true;
-		assembly__break(trial->assembly);
+		flush_and_break(trial->assembly);
 	}
 	model__flush(&trial->model, PARTIAL_EOF);
-	assembly__flush(trial->assembly, PARTIAL_EOF);
+	flush_all(trial->assembly, UINT64_MAX, PARTIAL_EOF);
 	verdict = model__verdict(&trial->model);
 	assembly__free(trial->assembly);
+	heap_memory__close(&memory);
 	free(trial->model.lines);
 	free(trial);
 	return verdict;
@@ -837,6 +980,7 @@ static void whole_lines_stay_whole_in_every_mode(void **state)
 		struct assembly *own = fixture->assembly;
 
 		random_state = mode;
+		options.heap = fixture->memory.heap;
 		options.mode = mode;
 		memset(jobs, 0, MODEL_WRITERS * sizeof(*jobs));
 		assert_int_equal(assembly__new(&options, &sequence, false, &fixture->assembly), 0);
@@ -900,6 +1044,11 @@ int main(void)
 		TEST(a_line_has_the_id_of_its_first_byte_and_the_time_of_its_last),
 		TEST(the_oldest_of_too_many_half_lines_gives_way),
 		TEST(what_the_budget_does_not_hold_goes_out_cut),
+		TEST(what_the_heap_does_not_hold_goes_out_cut),
+		TEST(saved_bytes_are_only_appended_to),
+		TEST(what_was_restored_goes_on),
+		TEST(only_what_changed_is_to_be_saved),
+		TEST(more_than_is_allowed_makes_the_oldest_give_way),
 		TEST(random_writers_get_what_the_model_says),
 		TEST(whole_lines_stay_whole_in_every_mode),
 	};

@@ -86,6 +86,7 @@ static int setup(void **state)
 	fixture->options = (struct encoder_options){
 		.journal = fixture->journal,
 		.space_fd = fixture->journal_options.space_fd,
+		.wake_fd = -1,
 		.abandon = &fixture->abandon,
 		.counters = &fixture->counters,
 		.node = "node-1",

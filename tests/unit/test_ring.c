@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "../../user/ring.h"
+#include "real_ring.h"
 
 #define SIZE 4096u
-#define VALUE_MAX 4096
 #define PAYLOAD_MAX 1024u
 
 /*
@@ -25,51 +25,16 @@
  * layout in a memory file for what a program cannot be stopped in the middle of.
  */
 struct fixture {
-	int ring_fd;
-	int value_fd;            /* array of one: what `output` copies into the ring */
-	int output_fd;
+	struct real_ring real;
 	int discard_fd;
 	int file_fd;
 	struct ring *ring;
 };
 
-#define INSN(op, d, s, o, i) { .code = (op), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) }
-#define LOAD_FD(d, kind, fd) INSN(BPF_LD | BPF_DW | BPF_IMM, d, kind, 0, fd), INSN(0, 0, 0, 0, 0)
-#define MOVE(d, i) INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
-#define COPY(d, s) INSN(BPF_ALU64 | BPF_MOV | BPF_X, d, s, 0, 0)
-#define CALL(helper) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
-#define EXIT INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
-
-static int load(const struct bpf_insn *insns, size_t count)
-{
-	LIBBPF_OPTS(bpf_prog_load_opts, options, .prog_flags = BPF_F_SLEEPABLE);
-
-	return bpf_prog_load(BPF_PROG_TYPE_SYSCALL, "ring_test", "GPL", insns, count, &options);
-}
-
-#define LOAD(insns) load(insns, sizeof(insns) / sizeof((insns)[0]))
-
-/* Appends as many bytes of the value as the context's first word says; returns what the helper does. */
-static int load_output(const struct fixture *fixture)
-{
-	const struct bpf_insn insns[] = {
-		INSN(BPF_LDX | BPF_W | BPF_MEM, BPF_REG_3, BPF_REG_1, 0, 0),
-		MOVE(BPF_REG_0, 1),
-		INSN(BPF_JMP | BPF_JGT | BPF_K, BPF_REG_3, 0, 6, VALUE_MAX),
-		LOAD_FD(BPF_REG_1, BPF_PSEUDO_MAP_FD, fixture->ring_fd),
-		LOAD_FD(BPF_REG_2, BPF_PSEUDO_MAP_VALUE, fixture->value_fd),
-		MOVE(BPF_REG_4, 0),
-		CALL(BPF_FUNC_ringbuf_output),
-		EXIT,
-	};
-
-	return LOAD(insns);
-}
-
 static int load_discard(const struct fixture *fixture)
 {
 	const struct bpf_insn insns[] = {
-		LOAD_FD(BPF_REG_1, BPF_PSEUDO_MAP_FD, fixture->ring_fd),
+		LOAD_FD(BPF_REG_1, BPF_PSEUDO_MAP_FD, fixture->real.ring_fd),
 		MOVE(BPF_REG_2, 40),
 		MOVE(BPF_REG_3, 0),
 		CALL(BPF_FUNC_ringbuf_reserve),
@@ -84,61 +49,47 @@ static int load_discard(const struct fixture *fixture)
 	return LOAD(insns);
 }
 
-static void make_programs(struct fixture *fixture)
-{
-	fixture->ring_fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, SIZE, NULL);
-	fixture->value_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "value", 4, VALUE_MAX, 1, NULL);
-	if (fixture->ring_fd < 0 || fixture->value_fd < 0)
-		return;
-	fixture->output_fd = load_output(fixture);
-	fixture->discard_fd = load_discard(fixture);
-}
-
 static int setup(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
-	*fixture = (struct fixture){ -1, -1, -1, -1, -1, NULL };
+	*fixture = (struct fixture){ { -1, -1, -1 }, -1, -1, NULL };
 	*state = fixture;
 	return 0;
 }
 
 static int setup_real(void **state)
 {
+	struct fixture *fixture;
+
 	setup(state);
-	make_programs(*state);
+	fixture = *state;
+	if (real_ring__open(&fixture->real, SIZE))
+		fixture->discard_fd = load_discard(fixture);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	struct fixture *fixture = *state;
-	const int fds[] = { fixture->ring_fd, fixture->value_fd, fixture->output_fd, fixture->discard_fd,
-			    fixture->file_fd };
 
 	ring__free(fixture->ring);
-	for (int i = 0; i < 5; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	real_ring__close(&fixture->real);
+	if (fixture->discard_fd >= 0)
+		close(fixture->discard_fd);
+	if (fixture->file_fd >= 0)
+		close(fixture->file_fd);
 	free(fixture);
 	return 0;
 }
 
 static void open_real(struct fixture *fixture)
 {
-	if (fixture->discard_fd < 0 || fixture->output_fd < 0) {
+	if (fixture->discard_fd < 0) {
 		print_message("the kernel lets no syscall program and ring be made here: root, Linux 5.14\n");
 		skip();
 	}
-	assert_int_equal(ring__open(fixture->ring_fd, SIZE, &fixture->ring), 0);
-}
-
-static int run(int fd, uint32_t argument)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &argument, .ctx_size_in = sizeof(argument));
-
-	assert_int_equal(bpf_prog_test_run_opts(fd, &options), 0);
-	return (int)options.retval;
+	assert_int_equal(ring__open(fixture->real.ring_fd, SIZE, &fixture->ring), 0);
 }
 
 static unsigned char byte_of(uint32_t number, uint32_t i)
@@ -149,13 +100,11 @@ static unsigned char byte_of(uint32_t number, uint32_t i)
 /* A record of `length` bytes, all of which follow from its number. 0, or what the kernel says. */
 static int output(struct fixture *fixture, uint32_t number, uint32_t length)
 {
-	unsigned char value[VALUE_MAX];
-	uint32_t key = 0;
+	unsigned char value[REAL_RING_VALUE];
 
-	for (uint32_t i = 0; i < VALUE_MAX; i++)
+	for (uint32_t i = 0; i < length; i++)
 		value[i] = byte_of(number, i);
-	assert_int_equal(bpf_map_update_elem(fixture->value_fd, &key, value, BPF_ANY), 0);
-	return run(fixture->output_fd, length);
+	return real_ring__output(&fixture->real, value, length);
 }
 
 static uint64_t expect_record(struct fixture *fixture, uint32_t number, uint32_t length)
@@ -208,7 +157,7 @@ static void records_wrap_around_whole(void **state)
 		/* Positions go on beyond the ring's size: they never repeat. */
 		assert_int_equal(expect_record(fixture, i, length), end);
 		end += (length + 8 + 7) / 8 * 8;
-		ring__release(fixture->ring);
+		ring__release(fixture->ring, ring__consumed(fixture->ring));
 	}
 	assert_true(end > 100 * SIZE);
 	expect_none(fixture);
@@ -225,11 +174,11 @@ static void what_is_not_released_keeps_its_space(void **state)
 		expect_record(fixture, i, 1016);
 	assert_int_equal(ring__waiting(fixture->ring), 3 * PAYLOAD_MAX);
 	assert_int_equal(output(fixture, 3, 1016), -EAGAIN);
-	ring__release(fixture->ring);
+	ring__release(fixture->ring, ring__consumed(fixture->ring));
 	assert_int_equal(ring__waiting(fixture->ring), 0);
 	assert_int_equal(output(fixture, 3, 1016), 0);
 	/* Only what was looked at is given back. */
-	ring__release(fixture->ring);
+	ring__release(fixture->ring, ring__consumed(fixture->ring));
 	assert_int_equal(ring__waiting(fixture->ring), PAYLOAD_MAX);
 	expect_record(fixture, 3, 1016);
 	expect_none(fixture);
@@ -240,13 +189,13 @@ static void discarded_records_are_passed_over(void **state)
 	struct fixture *fixture = *state;
 
 	open_real(fixture);
-	assert_int_equal(run(fixture->discard_fd, 0), 0);
+	assert_int_equal(real_ring__run(fixture->discard_fd, 0), 0);
 	assert_int_equal(output(fixture, 1, 16), 0);
-	assert_int_equal(run(fixture->discard_fd, 0), 0);
-	assert_int_equal(run(fixture->discard_fd, 0), 0);
+	assert_int_equal(real_ring__run(fixture->discard_fd, 0), 0);
+	assert_int_equal(real_ring__run(fixture->discard_fd, 0), 0);
 	assert_int_equal(expect_record(fixture, 1, 16), 48);
 	expect_none(fixture);
-	ring__release(fixture->ring);
+	ring__release(fixture->ring, ring__consumed(fixture->ring));
 	assert_int_equal(ring__waiting(fixture->ring), 0);
 }
 
@@ -258,12 +207,37 @@ static void a_new_reader_goes_on_behind_what_was_released(void **state)
 	assert_int_equal(output(fixture, 1, 16), 0);
 	assert_int_equal(output(fixture, 2, 16), 0);
 	expect_record(fixture, 1, 16);
-	ring__release(fixture->ring);
+	ring__release(fixture->ring, ring__consumed(fixture->ring));
 	expect_record(fixture, 2, 16);
 	ring__free(fixture->ring);
 	fixture->ring = NULL;
-	assert_int_equal(ring__open(fixture->ring_fd, SIZE, &fixture->ring), 0);
+	assert_int_equal(ring__open(fixture->real.ring_fd, SIZE, &fixture->ring), 0);
 	assert_int_equal(expect_record(fixture, 2, 16), 24);
+}
+
+static void a_reader_goes_on_from_where_another_was(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t behind_first;
+
+	open_real(fixture);
+	assert_int_equal(output(fixture, 1, 16), 0);
+	assert_int_equal(output(fixture, 2, 16), 0);
+	assert_int_equal(output(fixture, 3, 16), 0);
+	expect_record(fixture, 1, 16);
+	behind_first = ring__consumed(fixture->ring);
+	expect_record(fixture, 2, 16);
+	/* Only what is said is given back. */
+	ring__release(fixture->ring, behind_first);
+	assert_int_equal(ring__waiting(fixture->ring), 48);
+	assert_int_equal(ring__seek(fixture->ring, ring__consumed(fixture->ring)), 0);
+	assert_int_equal(expect_record(fixture, 3, 16), 48);
+	assert_int_equal(ring__seek(fixture->ring, behind_first), 0);
+	assert_int_equal(expect_record(fixture, 2, 16), 24);
+	/* Before what was given back, and behind what is there. */
+	assert_int_equal(ring__seek(fixture->ring, 0), -ERANGE);
+	assert_int_equal(ring__seek(fixture->ring, ring__produced(fixture->ring) + 8), -ERANGE);
+	assert_int_equal(expect_record(fixture, 3, 16), 48);
 }
 
 /* The layout alone: the consumer's page, the producer's page, the data. */
@@ -298,7 +272,7 @@ static void a_record_being_written_holds_back_what_follows(void **state)
 	data[0] = 16 | BPF_RINGBUF_BUSY_BIT;
 	data[6] = 16;
 	expect_none(fixture);
-	ring__release(fixture->ring);
+	ring__release(fixture->ring, ring__consumed(fixture->ring));
 	assert_int_equal(ring__waiting(fixture->ring), 48);
 	data[0] = 16;
 	assert_non_null(ring__next(fixture->ring, &position));
@@ -344,6 +318,7 @@ int main(void)
 		REAL(what_is_not_released_keeps_its_space),
 		REAL(discarded_records_are_passed_over),
 		REAL(a_new_reader_goes_on_behind_what_was_released),
+		REAL(a_reader_goes_on_from_where_another_was),
 		TEST(a_record_being_written_holds_back_what_follows),
 		TEST(a_discarded_record_that_is_being_written_waits_too),
 		TEST(what_is_no_ring_is_an_error),

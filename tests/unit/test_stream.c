@@ -15,17 +15,20 @@
 #include <unistd.h>
 
 #include "../../user/capture.h"
+#include "../../user/checkpoint.h"
 #include "../../user/config.h"
 #include "../../user/counters.h"
 #include "../../user/identity.h"
 #include "../../user/journal.h"
+#include "../../user/log.h"
 #include "../../user/selection.h"
 #include "../../user/stream.h"
 
 #define SEGMENT 1048576u
 #define TIMEOUT 5000
 #define COVERED 0xef53
-#define RECORDS_MAX 2048
+#define RECORDS_MAX 4096
+#define COMMITS_MAX 16
 
 /* Stands in for the kernel half: slots that the test fills, file systems of which one is seen. */
 struct capture {
@@ -51,12 +54,19 @@ struct fixture {
 	struct journal *journal;
 	struct counters counters;
 	bool abandon;
+	bool drop_newest;
+	struct checkpoint_options checkpoint_options;
+	struct checkpoint *checkpoint;
+	unsigned int commits;        /* that changed something */
+	uint64_t appended[COMMITS_MAX]; /* records of each */
+	uint64_t pending;
 	struct capture capture;
 	struct assembly_options assembly;
 	struct stream_context context;
 	struct stream_slot *slot;
 	struct stream *stream;
 	uint64_t position;
+	uint64_t consumed;           /* behind the last record that was handled */
 	uint64_t time;
 	json_t *seen[RECORDS_MAX];
 	unsigned int count;
@@ -65,14 +75,90 @@ struct fixture {
 
 static void open_stream(struct fixture *fixture)
 {
+	fixture->context.changed = NULL;
 	stream__free(fixture->stream);
 	assert_int_equal(stream__open(&fixture->context, 1, &fixture->stream), 0);
+}
+
+/* As the shard does it: see shard_fields.h. */
+static void commit(void *owner)
+{
+	struct fixture *fixture = owner;
+	struct checkpoint_position position = { .ring = fixture->consumed };
+	uint64_t pending = journal__pending(fixture->journal);
+	struct journal_mark mark;
+
+	if (!fixture->context.changed && pending == fixture->pending)
+		return;
+	if (fixture->commits < COMMITS_MAX)
+		fixture->appended[fixture->commits] = pending - fixture->pending;
+	fixture->commits++;
+	fixture->pending = pending;
+	journal__mark(fixture->journal, &mark);
+	position.journal_number = mark.number;
+	position.journal_offset = mark.off;
+	stream__save_changed(&fixture->context);
+	checkpoint__commit(fixture->checkpoint, &position);
+	journal__publish(fixture->journal);
+	heap__reclaim(checkpoint__heap(fixture->checkpoint));
+}
+
+static void open_parts(struct fixture *fixture)
+{
+	struct stream_context *context = &fixture->context;
+	struct checkpoint_position position;
+	struct journal_mark end = { 0, 0 };
+
+	assert_int_equal(checkpoint__open(&fixture->checkpoint_options, &fixture->checkpoint), 0);
+	if (checkpoint__position(fixture->checkpoint, &position))
+		end = (struct journal_mark){ position.journal_number, position.journal_offset };
+	assert_int_equal(journal__open(&fixture->journal_options, end.number || end.off ? &end : NULL,
+				       &fixture->journal),
+			 0);
+	fixture->pending = journal__pending(fixture->journal);
+	fixture->assembly = (struct assembly_options){
+		.max_line = 4096,
+		.heap = checkpoint__heap(fixture->checkpoint),
+		.timeout = TIMEOUT,
+		.emit = stream__emit,
+	};
+	*context = (struct stream_context){
+		.checkpoint = fixture->checkpoint,
+		.commit = commit,
+		.owner = fixture,
+		.capture = &fixture->capture,
+		.counters = &fixture->counters,
+		.assembly = &fixture->assembly,
+	};
+	assert_int_equal(encoder__new(&(struct encoder_options){ .journal = fixture->journal,
+								 .space_fd = fixture->journal_options.space_fd,
+								 .wake_fd = -1,
+								 .drop_newest = fixture->drop_newest,
+								 .abandon = &fixture->abandon,
+								 .counters = &fixture->counters,
+								 .node = "n",
+								 .id_prefix = "" },
+				      &context->encoder),
+			 0);
+	encoder__restore_clock(context->encoder, 1000000000000);
+	assert_int_equal(selection__new(&fixture->config, fixture->directory, &context->selection), 0);
+	assert_int_equal(identity_cache__new(fixture->directory, 8, &context->identities), 0);
+}
+
+static void close_parts(struct fixture *fixture)
+{
+	stream__free(fixture->stream);
+	fixture->stream = NULL;
+	identity_cache__free(fixture->context.identities);
+	selection__free(fixture->context.selection);
+	encoder__free(fixture->context.encoder);
+	journal__close(fixture->journal);
+	checkpoint__free(fixture->checkpoint);
 }
 
 static int setup(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
-	struct stream_context *context = &fixture->context;
 
 	strcpy(fixture->directory, "/dev/shm/logtap-stream-XXXXXX");
 	if (!mkdtemp(fixture->directory))
@@ -88,23 +174,16 @@ static int setup(void **state)
 		.data_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
 		.space_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
 	};
-	assert_int_equal(journal__open(&fixture->journal_options, NULL, &fixture->journal), 0);
-	fixture->assembly = (struct assembly_options){ .max_line = 4096, .timeout = TIMEOUT, .emit = stream__emit };
-	*context = (struct stream_context){
-		.capture = &fixture->capture,
-		.counters = &fixture->counters,
-		.assembly = &fixture->assembly,
+	fixture->checkpoint_options = (struct checkpoint_options){
+		.directory = fixture->directory,
+		.streams = 2,
+		.heap_limit = 4 * HEAP_STEP,
+		.epoch = 1,
+		.id_prefix = "",
 	};
-	assert_int_equal(encoder__new(&(struct encoder_options){ .journal = fixture->journal,
-								 .space_fd = fixture->journal_options.space_fd,
-								 .abandon = &fixture->abandon,
-								 .counters = &fixture->counters,
-								 .node = "n",
-								 .id_prefix = "" },
-				      &context->encoder),
-			 0);
-	assert_int_equal(selection__new(&fixture->config, fixture->directory, &context->selection), 0);
-	assert_int_equal(identity_cache__new(fixture->directory, 8, &context->identities), 0);
+	open_parts(fixture);
+	/* What a crash leaves is meant. */
+	log_set_level(LOG_LEVEL_ERROR);
 	fixture->slot = &fixture->capture.slots[1];
 	fixture->slot->generation = 3;
 	fixture->slot->kind = STREAM_FILE;
@@ -124,11 +203,7 @@ static int teardown(void **state)
 
 	for (unsigned int i = 0; i < fixture->count; i++)
 		json_decref(fixture->seen[i]);
-	stream__free(fixture->stream);
-	identity_cache__free(fixture->context.identities);
-	selection__free(fixture->context.selection);
-	encoder__free(fixture->context.encoder);
-	journal__close(fixture->journal);
+	close_parts(fixture);
 	dir = opendir(fixture->directory);
 	while (dir && (entry = readdir(dir)))
 		unlinkat(dirfd(dir), entry->d_name, 0);
@@ -144,17 +219,19 @@ static void read_journal(struct fixture *fixture)
 {
 	struct journal_record record;
 
-	journal__publish(fixture->journal);
 	while (journal__next(fixture->journal, &record)) {
 		assert_true(fixture->count < RECORDS_MAX);
 		fixture->seen[fixture->count] = json_loadb(record.value, record.meta.value_len, 0, NULL);
-		assert_non_null(fixture->seen[fixture->count++]);
+		if (!fixture->seen[fixture->count++])
+			fail_msg("no JSON: %.*s", (int)record.meta.value_len, record.value);
 		journal__ack(fixture->journal, record.handle);
+		fixture->pending--;
 	}
 }
 
 static json_t *next_record(struct fixture *fixture)
 {
+	commit(fixture);
 	read_journal(fixture);
 	assert_true(fixture->checked < fixture->count);
 	return fixture->seen[fixture->checked++];
@@ -162,6 +239,7 @@ static json_t *next_record(struct fixture *fixture)
 
 static void no_more(struct fixture *fixture)
 {
+	commit(fixture);
 	read_journal(fixture);
 	assert_int_equal(fixture->count - fixture->checked, 0);
 }
@@ -216,6 +294,7 @@ static struct record *new_record(struct fixture *fixture, uint8_t type, const vo
 static void send_record(struct fixture *fixture, struct record *record)
 {
 	stream__record(fixture->stream, record, fixture->position += 4096);
+	fixture->consumed = fixture->position;
 	free(record);
 }
 
@@ -335,6 +414,7 @@ static void sum_gaps(struct fixture *fixture, uint64_t bytes[LOSS_COUNT], uint64
 	static const char *const reasons[] = { "ring_full", "unsupported", "fault" };
 	json_t *ids = json_object();
 
+	commit(fixture);
 	read_journal(fixture);
 	for (; fixture->checked < fixture->count; fixture->checked++) {
 		const json_t *json = fixture->seen[fixture->checked];
@@ -426,6 +506,7 @@ static void whatever_the_order_all_is_told_once(void **state)
 			data(fixture, "x\n", known_bytes, known_writes);
 		if ((random >> 26 & 7) == 0)
 			tick(fixture, fixture->time);
+		commit(fixture);
 		read_journal(fixture);
 	}
 	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
@@ -582,6 +663,369 @@ static void writes_and_bytes_are_counted(void **state)
 	assert_int_equal(counters__get(&fixture->counters, COUNTER_bytes_captured), 8);
 }
 
+/* Killed here: what was not committed never happened. What the sink had is read, and acknowledged. */
+static void crash(struct fixture *fixture)
+{
+	read_journal(fixture);
+	fixture->context.changed = NULL;
+	close_parts(fixture);
+	open_parts(fixture);
+}
+
+static void restore(struct fixture *fixture, bool slot_lives)
+{
+	const struct saved_stream *saved = checkpoint__saved(fixture->checkpoint, 1);
+
+	assert_non_null(saved);
+	assert_int_equal(stream__restore(&fixture->context, 1, slot_lives, saved,
+					 checkpoint__saved_processes(fixture->checkpoint, 1), &fixture->stream),
+			 0);
+}
+
+static void restart(struct fixture *fixture)
+{
+	crash(fixture);
+	restore(fixture, true);
+}
+
+static void a_half_line_goes_on_after_a_crash(void **state)
+{
+	struct fixture *fixture = *state;
+	json_t *line;
+
+	data(fixture, "begun", 0, 0);
+	commit(fixture);
+	/* What was not committed is read again. */
+	data(fixture, " twice", 0, 0);
+	restart(fixture);
+	data(fixture, " and ended\n", 0, 0);
+	line = next_line(fixture, "begun and ended", NULL);
+	assert_string_equal(json_string_value(json_object_get(line, "id")), "1000.0");
+	assert_string_equal(json_string_value(json_object_get(line, "file")), "/app/a.log");
+	no_more(fixture);
+}
+
+static void what_a_stream_is_called_is_not_asked_again(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\n", 0, 0);
+	next_line(fixture, "one", NULL);
+	strcpy(fixture->slot->path, "/elsewhere");
+	restart(fixture);
+	data(fixture, "two\n", 0, 0);
+	assert_string_equal(json_string_value(json_object_get(next_line(fixture, "two", NULL), "file")), "/app/a.log");
+	assert_true(stream__wanted(fixture->stream));
+}
+
+static void what_is_refused_stays_refused(void **state)
+{
+	struct fixture *fixture = *state;
+
+	strcpy(fixture->slot->path, "/elsewhere");
+	open_stream(fixture);
+	commit(fixture);
+	strcpy(fixture->slot->path, "/app/a.log");
+	restart(fixture);
+	assert_false(stream__wanted(fixture->stream));
+	assert_int_equal(stream__generation(fixture->stream), 3);
+}
+
+static void a_loss_that_was_told_is_not_told_again(void **state)
+{
+	struct fixture *fixture = *state;
+
+	lose(fixture, LOSS_RING_FULL, 10, 2);
+	lose(fixture, LOSS_FAULT, 5, 1);
+	data(fixture, "one\n", 15, 3);
+	restart(fixture);
+	/* The gaps were transactions of their own; the line was not committed. */
+	data(fixture, "one\n", 15, 3);
+	tick(fixture, fixture->time);
+	next_gap(fixture, 10, 2, "ring_full");
+	next_gap(fixture, 5, 1, "fault");
+	next_line(fixture, "one", "start");
+	no_more(fixture);
+}
+
+static void what_is_not_in_the_ring_is_told_alone(void **state)
+{
+	static const uint64_t appended[] = { 2, 1, 0, 1, 1, 1, 1 };
+	struct fixture *fixture = *state;
+
+	data(fixture, "zero\n", 0, 0);
+	next_line(fixture, "zero", NULL);
+	fixture->commits = 0;
+	data(fixture, "one\n", 0, 0);
+	data(fixture, "two\nhalf", 0, 0);
+	lose(fixture, LOSS_RING_FULL, 10, 2);
+	lose(fixture, LOSS_FAULT, 5, 1);
+	/* Two lines; the half line; that the next may lack its start; two gaps; a line; what was too old. */
+	data(fixture, "three\n", 15, 3);
+	data(fixture, "old", 15, 3);
+	tick(fixture, fixture->time + TIMEOUT + 1);
+	assert_int_equal(fixture->commits, 7);
+	assert_memory_equal(fixture->appended, appended, sizeof(appended));
+}
+
+static void nothing_new_is_not_committed(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\n", 0, 0);
+	commit(fixture);
+	fixture->commits = 0;
+	for (int i = 0; i < 3; i++) {
+		tick(fixture, fixture->time);
+		stream__eof(fixture->stream);
+		commit(fixture);
+	}
+	assert_int_equal(fixture->commits, 0);
+	/* A whole line changes nothing that is saved. */
+	data(fixture, "two\n", 0, 0);
+	assert_null(fixture->context.changed);
+	data(fixture, "half", 0, 0);
+	assert_ptr_equal(fixture->context.changed, fixture->stream);
+}
+
+static void a_process_is_known_after_a_crash(void **state)
+{
+	struct fixture *fixture = *state;
+
+	send_process(fixture, 2, 9, "first", 0);
+	send_process(fixture, 2, 10, "second", 0);
+	commit(fixture);
+	/* Not committed: it comes once more. */
+	send_process(fixture, 2, 11, "third", 0);
+	restart(fixture);
+	send_by(fixture, 2, 9);
+	send_process(fixture, 2, 11, "third", 0);
+	send_by(fixture, 2, 10);
+	send_by(fixture, 2, 11);
+	assert_writer(fixture, "first");
+	assert_writer(fixture, "second");
+	assert_writer(fixture, "third");
+}
+
+static void many_half_lines_are_there_after_a_crash(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[32];
+
+	fixture->assembly.mode = ASSEMBLY_PROCESS;
+	for (uint32_t round = 0; round < 3; round++) {
+		for (uint32_t pid = 1; pid <= 100; pid++) {
+			struct record *record;
+
+			sprintf(text, round < 2 ? "%u.%u " : "%u.%u\n", round, pid);
+			record = new_record(fixture, RECORD_DATA, text, strlen(text));
+			record->tgid = record->tid = pid;
+			send_record(fixture, record);
+			if (pid % 7 == 0)
+				commit(fixture);
+		}
+		commit(fixture);
+		restart(fixture);
+		fixture->assembly.mode = ASSEMBLY_PROCESS;
+	}
+	for (uint32_t pid = 1; pid <= 100; pid++) {
+		sprintf(text, "0.%u 1.%u 2.%u", pid, pid, pid);
+		next_line(fixture, text, NULL);
+	}
+	no_more(fixture);
+}
+
+static void a_half_line_without_a_slot_is_lost_with_its_id(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "begun", 0, 0);
+	commit(fixture);
+	crash(fixture);
+	restore(fixture, false);
+	stream__abandon(fixture->stream);
+	stream__retire(fixture->stream);
+	assert_string_equal(json_string_value(json_object_get(next_line(fixture, "begun", "lost"), "id")), "1000.0");
+	crash(fixture);
+	/* Only the slot is left, and no block is. */
+	assert_int_equal(checkpoint__saved(fixture->checkpoint, 1)->finished, 1);
+	assert_int_equal(heap__used(checkpoint__heap(fixture->checkpoint)), 0);
+	no_more(fixture);
+}
+
+/* Lines that fill the journal: exactly what found no room is told, before what found some again. */
+static void what_is_dropped_is_told_before_the_next_line(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t told_lines = 0, told_bytes = 0;
+	unsigned int sent = 0, seen = 0;
+	char text[4000];
+
+	fixture->drop_newest = true;
+	crash(fixture);
+	open_stream(fixture);
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = 0;
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 1500; i++, sent++) {
+			sprintf(text, "%u", sent);
+			text[strlen(text)] = 'x';
+			text[sizeof(text) - 2] = '\n';
+			data(fixture, text, 0, 0);
+		}
+		commit(fixture);
+		if (round == 1)
+			restart(fixture);
+		read_journal(fixture);
+	}
+	sprintf(text, "end\n");
+	data(fixture, text, 0, 0);
+	commit(fixture);
+	read_journal(fixture);
+	for (; fixture->checked < fixture->count; fixture->checked++) {
+		const json_t *json = fixture->seen[fixture->checked];
+		const json_t *lost = json_object_get(json, "lost");
+		const char *message = json_string_value(json_object_get(json, "message"));
+
+		if (lost) {
+			assert_string_equal(json_string_value(json_object_get(lost, "reason")), "journal_full");
+			told_lines += json_integer_value(json_object_get(lost, "lines"));
+			told_bytes += json_integer_value(json_object_get(lost, "bytes"));
+			seen += json_integer_value(json_object_get(lost, "lines"));
+		} else if (strcmp(message, "end")) {
+			/* Each line is seen or told, in its place. */
+			assert_int_equal(strtoul(message, NULL, 10), seen++);
+		}
+	}
+	assert_int_equal(seen, sent);
+	assert_true(told_lines > 0 && told_lines < sent);
+	assert_int_equal(told_bytes, told_lines * (sizeof(text) - 1));
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_lines_lost_journal_full), told_lines);
+}
+
+/* Records as a ring has them: a killed process reads on from what was committed. */
+
+#define SCRIPT 120
+
+struct step {
+	char text[80];
+	uint32_t pid;
+	uint32_t process;            /* a process record with this tag comes first */
+	uint64_t lost_bytes;
+	uint32_t lost_writes;
+};
+
+static uint32_t pick(uint32_t *random, uint32_t n)
+{
+	*random = *random * 1664525 + 1013904223;
+	return (*random >> 8) % n;
+}
+
+static void make_script(struct step *script, uint32_t *random)
+{
+	uint64_t bytes = 0;
+	uint32_t writes = 0;
+
+	for (int i = 0; i < SCRIPT; i++) {
+		struct step *step = &script[i];
+		uint32_t length = 1 + pick(random, 40);
+
+		*step = (struct step){ .pid = 1 + pick(random, 7) };
+		for (uint32_t c = 0; c < length; c++)
+			step->text[c] = pick(random, 12) ? 'a' + pick(random, 26) : '\n';
+		step->process = pick(random, 5) ? 0 : i + 1;
+		if (!pick(random, 25)) {
+			bytes += 1 + pick(random, 99);
+			writes++;
+		}
+		step->lost_bytes = bytes;
+		step->lost_writes = writes;
+	}
+}
+
+static void play(struct fixture *fixture, const struct step *script, int i)
+{
+	const struct step *step = &script[i];
+	struct record *record;
+
+	fixture->position = 4096 * i;
+	fixture->time = 1000 * i;
+	if (step->process) {
+		char name[16];
+
+		sprintf(name, "p%u", step->process);
+		send_process(fixture, step->pid % SLOT_WRITERS, step->pid, name, step->process);
+		fixture->position = fixture->consumed = 4096 * i;
+	}
+	record = new_record(fixture, RECORD_DATA, step->text, strlen(step->text));
+	record->tgid = record->tid = record->writer = step->pid;
+	record->way = step->pid % SLOT_WRITERS;
+	record->lost_bytes = step->lost_bytes;
+	record->lost_writes = step->lost_writes;
+	send_record(fixture, record);
+}
+
+/* Everything that came out, one text. */
+static char *outcome(struct fixture *fixture)
+{
+	json_t *all = json_array();
+	char *text;
+
+	commit(fixture);
+	read_journal(fixture);
+	for (; fixture->checked < fixture->count; fixture->checked++)
+		json_array_append(all, fixture->seen[fixture->checked]);
+	text = json_dumps(all, JSON_INDENT(0));
+	json_decref(all);
+	return text;
+}
+
+/* Killed with the probability 1/n after each record, and committed after each with 1/4. */
+static char *run_script(struct fixture *fixture, const struct step *script, uint32_t *random, uint32_t n)
+{
+	/* The totals by reason are those of the end: a record only knows of its past. */
+	fixture->slot->lost_bytes_by[LOSS_RING_FULL] = script[SCRIPT - 1].lost_bytes;
+	fixture->slot->lost_writes_by[LOSS_RING_FULL] = script[SCRIPT - 1].lost_writes;
+	fixture->assembly.mode = ASSEMBLY_PROCESS;
+	commit(fixture);
+	for (int i = 0; i < SCRIPT; i++) {
+		struct checkpoint_position position;
+
+		play(fixture, script, i);
+		if (!pick(random, 4))
+			commit(fixture);
+		if (!n || pick(random, n))
+			continue;
+		restart(fixture);
+		fixture->assembly.mode = ASSEMBLY_PROCESS;
+		checkpoint__position(fixture->checkpoint, &position);
+		i = (int)(position.ring / 4096) - 1;
+	}
+	return outcome(fixture);
+}
+
+static void crashes_change_nothing_that_comes_out(void **state)
+{
+	static struct step script[SCRIPT];
+
+	for (uint32_t seed = 1; seed <= 12; seed++) {
+		uint32_t random = seed;
+		char *undisturbed, *disturbed;
+
+		make_script(script, &random);
+		undisturbed = run_script(*state, script, &random, 0);
+		teardown(state);
+		setup(state);
+		disturbed = run_script(*state, script, &random, 6);
+		teardown(state);
+		setup(state);
+		if (strcmp(undisturbed, disturbed))
+			fail_msg("seed %u:\n%s\n%s", seed, undisturbed, disturbed);
+		free(undisturbed);
+		free(disturbed);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -605,6 +1049,17 @@ int main(void)
 		TEST(an_unwanted_stream_is_counted_and_silent),
 		TEST(a_file_system_whose_writes_are_not_seen_is_refused),
 		TEST(writes_and_bytes_are_counted),
+		TEST(a_half_line_goes_on_after_a_crash),
+		TEST(what_a_stream_is_called_is_not_asked_again),
+		TEST(what_is_refused_stays_refused),
+		TEST(a_loss_that_was_told_is_not_told_again),
+		TEST(what_is_not_in_the_ring_is_told_alone),
+		TEST(nothing_new_is_not_committed),
+		TEST(a_process_is_known_after_a_crash),
+		TEST(many_half_lines_are_there_after_a_crash),
+		TEST(a_half_line_without_a_slot_is_lost_with_its_id),
+		TEST(what_is_dropped_is_told_before_the_next_line),
+		TEST(crashes_change_nothing_that_comes_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,739 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../user/capture.h"
+#include "../../user/checkpoint.h"
+#include "../../user/clock.h"
+#include "../../user/config.h"
+#include "../../user/counters.h"
+#include "../../user/journal.h"
+#include "../../user/log.h"
+#include "../../user/shard.h"
+#include "real_ring.h"
+
+/*
+ * Agents that are killed and follow each other on one real ring: each is a process of its own, with
+ * a shard and a sink that writes what it reads of the journal into one file.
+ */
+
+#define RING_SIZE 65536u
+#define SLOTS 8u
+#define SEGMENT (1u << 20)
+#define WRITERS 5u
+
+enum ending { RUNS, LEAVES, FLUSHES };
+
+/* What the kernel would keep: it outlives every agent. */
+struct kernel {
+	struct stream_slot slots[SLOTS];
+	struct shard_state state;
+	uint32_t freed[SLOTS];       /* times */
+	enum ending ending;
+	bool sink_waits;             /* nothing is read of the journal */
+	bool capturing;              /* the agent's shard runs */
+};
+
+struct capture {
+	struct real_ring ring;
+	struct kernel *kernel;
+	uint64_t epoch;
+};
+
+int capture__ring_fd(const struct capture *capture, unsigned int shard)
+{
+	(void)shard;
+	return capture->ring.ring_fd;
+}
+
+uint64_t capture__ring_size(const struct capture *capture, unsigned int shard)
+{
+	(void)capture;
+	(void)shard;
+	return RING_SIZE;
+}
+
+unsigned int capture__shards(const struct capture *capture)
+{
+	(void)capture;
+	return 1;
+}
+
+unsigned int capture__max_streams(const struct capture *capture)
+{
+	(void)capture;
+	return SLOTS;
+}
+
+struct shard_state *capture__shard_state(const struct capture *capture, unsigned int shard)
+{
+	(void)shard;
+	return &capture->kernel->state;
+}
+
+struct stream_slot *capture__slot(const struct capture *capture, uint32_t slot)
+{
+	return &capture->kernel->slots[slot];
+}
+
+bool capture__covers(const struct capture *capture, uint64_t magic)
+{
+	(void)capture;
+	(void)magic;
+	return true;
+}
+
+void capture__withdraw(struct capture *capture, uint32_t slot)
+{
+	(void)capture;
+	(void)slot;
+}
+
+void capture__free_slot(struct capture *capture, uint32_t slot)
+{
+	struct stream_slot *s = &capture->kernel->slots[slot];
+
+	if (s->state == SLOT_FREE)
+		return;
+	s->lost_bytes = s->lost_writes = 0;
+	memset(s->lost_bytes_by, 0, sizeof(s->lost_bytes_by));
+	memset(s->lost_writes_by, 0, sizeof(s->lost_writes_by));
+	capture->kernel->freed[slot]++;
+	__atomic_store_n(&s->state, SLOT_FREE, __ATOMIC_RELEASE);
+}
+
+struct fixture {
+	char directory[64];
+	char output[96];
+	char *files[1];
+	struct config config;
+	struct capture capture;
+	struct kernel *kernel;
+	pid_t agent;
+	uint32_t random;
+	json_t *records;             /* of the output, without copies */
+	unsigned int copies;
+	bool no_ring;
+};
+
+static void make_config(struct fixture *fixture)
+{
+	struct config *config = &fixture->config;
+
+	fixture->files[0] = (char *)"/app/*";
+	config->node = (char *)"n";
+	config->capture.files = fixture->files;
+	config->capture.files_count = 1;
+	config->lines.max_line = 4096;
+	config->lines.memory = 16 << 20;
+	config->lines.timeout_ms = 600000;
+}
+
+static int setup(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	strcpy(fixture->directory, "/dev/shm/logtap-shard-XXXXXX");
+	if (!mkdtemp(fixture->directory))
+		return -1;
+	sprintf(fixture->output, "%s.out", fixture->directory);
+	make_config(fixture);
+	fixture->kernel = mmap(NULL, sizeof(*fixture->kernel), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	fixture->capture = (struct capture){ .kernel = fixture->kernel, .epoch = 1 };
+	fixture->random = getenv("SEED") ? (uint32_t)atoi(getenv("SEED")) : 1;
+	*state = fixture;
+	if (!real_ring__open(&fixture->capture.ring, RING_SIZE)) {
+		print_message("the kernel lets no syscall program and ring be made here: root, Linux 5.14\n");
+		fixture->no_ring = true;
+	}
+	/* What a killed agent leaves is meant. */
+	log_set_level(LOG_LEVEL_ERROR);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fixture = *state;
+	struct dirent *entry;
+	DIR *dir = opendir(fixture->directory);
+
+	if (fixture->agent > 0)
+		kill(fixture->agent, SIGKILL);
+	while (dir && (entry = readdir(dir)))
+		unlinkat(dirfd(dir), entry->d_name, 0);
+	closedir(dir);
+	rmdir(fixture->directory);
+	unlink(fixture->output);
+	real_ring__close(&fixture->capture.ring);
+	munmap(fixture->kernel, sizeof(*fixture->kernel));
+	json_decref(fixture->records);
+	free(fixture);
+	return 0;
+}
+
+static void need_ring(const struct fixture *fixture)
+{
+	if (fixture->no_ring)
+		skip();
+}
+
+/* --- an agent */
+
+struct agent {
+	struct fixture *fixture;
+	struct counters counters;
+	struct checkpoint *checkpoint;
+	struct journal *journal;
+	struct shard *shard;
+	int data_fd;
+	int space_fd;
+	int output;
+};
+
+static void require(bool right, const char *what)
+{
+	if (right)
+		return;
+	fprintf(stderr, "the agent: %s\n", what);
+	_exit(1);
+}
+
+static void start_agent(struct agent *agent, const char *id_prefix)
+{
+	struct fixture *fixture = agent->fixture;
+	struct journal_options journal = {
+		.directory = fixture->directory,
+		.max_size = 2 * SEGMENT,
+		.segment_size = SEGMENT,
+		.data_fd = agent->data_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+		.space_fd = agent->space_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+	};
+	struct checkpoint_options checkpoint = {
+		.directory = fixture->directory,
+		.streams = SLOTS,
+		.heap_limit = 16 << 20,
+		.epoch = fixture->capture.epoch,
+		.id_prefix = id_prefix,
+	};
+	struct shard_options shard = {
+		.config = &fixture->config,
+		.capture = &fixture->capture,
+		.counters = &agent->counters,
+		.space_fd = agent->space_fd,
+		.root = fixture->directory,
+		.id_prefix = id_prefix,
+	};
+	struct checkpoint_position position;
+	struct journal_mark end;
+	bool known;
+
+	agent->output = open(fixture->output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	require(!checkpoint__open(&checkpoint, &agent->checkpoint), "checkpoint");
+	known = checkpoint__position(agent->checkpoint, &position);
+	if (known)
+		end = (struct journal_mark){ position.journal_number, position.journal_offset };
+	require(!journal__open(&journal, known ? &end : NULL, &agent->journal), "journal");
+	shard.journal = agent->journal;
+	shard.checkpoint = agent->checkpoint;
+	require(!shard__start(&shard, &agent->shard), "shard");
+	fixture->kernel->capturing = true;
+}
+
+/* One write a record: a kill tears none. */
+static bool deliver(struct agent *agent)
+{
+	struct journal_record record;
+	static char line[65536];
+
+	if (agent->fixture->kernel->sink_waits || !journal__next(agent->journal, &record))
+		return false;
+	require(record.meta.value_len < sizeof(line), "a long record");
+	memcpy(line, record.value, record.meta.value_len);
+	line[record.meta.value_len] = '\n';
+	require(write(agent->output, line, record.meta.value_len + 1) == record.meta.value_len + 1, "output");
+	journal__ack(agent->journal, record.handle);
+	return true;
+}
+
+static void wait_for_data(const struct agent *agent)
+{
+	struct pollfd data = { .fd = agent->data_fd, .events = POLLIN };
+	uint64_t count;
+
+	if (poll(&data, 1, 2) > 0 && read(agent->data_fd, &count, sizeof(count)) < 0)
+		return;
+}
+
+static void run_agent(struct fixture *fixture)
+{
+	struct agent agent = { .fixture = fixture };
+	volatile enum ending *ending = &fixture->kernel->ending;
+	struct timespec deadline;
+	char id_prefix[32];
+
+	sprintf(id_prefix, "a.b.0.%lx.", (unsigned long)fixture->capture.epoch);
+	start_agent(&agent, id_prefix);
+	while (*ending == RUNS)
+		if (!deliver(&agent))
+			wait_for_data(&agent);
+	shard__finish(agent.shard, *ending == FLUSHES);
+	/* The sink goes on beside it, as in the agent. */
+	for (int i = 0; i < 200; i++)
+		while (deliver(&agent) || i++ < 100)
+			wait_for_data(&agent);
+	clock_gettime(CLOCK_MONOTONIC, &deadline);
+	deadline.tv_sec += 20;
+	shard__stop(agent.shard, &deadline);
+	while (deliver(&agent))
+		;
+	journal__close(agent.journal);
+	checkpoint__free(agent.checkpoint);
+	_exit(0);
+}
+
+static void agent_starts(struct fixture *fixture)
+{
+	fixture->kernel->ending = RUNS;
+	fixture->kernel->capturing = false;
+	fixture->agent = fork();
+	if (!fixture->agent)
+		run_agent(fixture);
+	while (!*(volatile bool *)&fixture->kernel->capturing) {
+		usleep(200);
+		assert_int_equal(waitpid(fixture->agent, NULL, WNOHANG), 0);
+	}
+}
+
+static void agent_is_killed(struct fixture *fixture)
+{
+	kill(fixture->agent, SIGKILL);
+	assert_int_equal(waitpid(fixture->agent, NULL, 0), fixture->agent);
+	fixture->agent = 0;
+}
+
+static void agent_ends(struct fixture *fixture, enum ending ending)
+{
+	int status;
+
+	fixture->kernel->ending = ending;
+	assert_int_equal(waitpid(fixture->agent, &status, 0), fixture->agent);
+	fixture->agent = 0;
+	assert_int_equal(status, 0);
+}
+
+/* --- the kernel half */
+
+static void open_slot(struct fixture *fixture, uint32_t slot)
+{
+	struct stream_slot *s = &fixture->kernel->slots[slot];
+
+	assert_int_equal(s->state, SLOT_FREE);
+	s->generation++;
+	s->kind = STREAM_FILE;
+	s->eof = 0;
+	sprintf(s->path, "/app/%u-%u.log", slot, s->generation);
+	memset(s->writers, 0, sizeof(s->writers));
+	__atomic_store_n(&s->state, SLOT_OPEN, __ATOMIC_RELEASE);
+}
+
+/* Waits for room as no real writer does: so that nothing is lost that a test does not mean to lose. */
+static void send_record(struct fixture *fixture, uint32_t slot, struct record head, const void *payload, uint32_t length)
+{
+	const struct stream_slot *s = &fixture->kernel->slots[slot];
+	char bytes[REAL_RING_VALUE];
+
+	head.version = RECORD_VERSION;
+	head.header_length = sizeof(head);
+	head.length = sizeof(head) + length;
+	head.slot = slot;
+	head.generation = s->generation;
+	head.time = clock__ns(CLOCK_BOOTTIME);
+	head.start_time = 1;
+	head.lost_bytes = s->lost_bytes;
+	head.lost_writes = s->lost_writes;
+	head.write_length = length;
+	memcpy(bytes, &head, sizeof(head));
+	memcpy(bytes + sizeof(head), payload, length);
+	while (real_ring__output(&fixture->capture.ring, bytes, sizeof(head) + length))
+		usleep(500);
+}
+
+static void send_name(struct fixture *fixture, uint32_t slot, uint32_t pid, const char *name)
+{
+	struct process_payload payload = { .uid = 1 };
+
+	strcpy(payload.name, name);
+	send_record(fixture, slot, (struct record){ .type = RECORD_PROCESS, .tgid = pid, .tid = pid, .writer = pid, .way = pid % SLOT_WRITERS },
+		    &payload, sizeof(payload));
+}
+
+static void send_text(struct fixture *fixture, uint32_t slot, uint32_t pid, const char *text)
+{
+	send_record(fixture, slot, (struct record){ .type = RECORD_DATA, .tgid = pid, .tid = pid, .writer = pid, .way = pid % SLOT_WRITERS },
+		    text, strlen(text));
+}
+
+static void close_slot(struct fixture *fixture, uint32_t slot)
+{
+	fixture->kernel->slots[slot].state = SLOT_CLOSED;
+	send_record(fixture, slot, (struct record){ .type = RECORD_CLOSED }, "", 0);
+}
+
+/* --- what came out */
+
+static void read_output(struct fixture *fixture)
+{
+	FILE *file = fopen(fixture->output, "re");
+	json_t *ids = json_object(), *json;
+
+	json_decref(fixture->records);
+	fixture->records = json_array();
+	fixture->copies = 0;
+	while (file && (json = json_loadf(file, JSON_DISABLE_EOF_CHECK, NULL))) {
+		const char *id = json_string_value(json_object_get(json, "id"));
+		const json_t *known = json_object_get(ids, id);
+
+		if (known && !json_equal(known, json))
+			fail_msg("two records with the id %s:\n%s\n%s", id, json_dumps(known, 0), json_dumps(json, 0));
+		if (known)
+			fixture->copies++;
+		else
+			json_array_append(fixture->records, json);
+		json_object_set_new(ids, id, json);
+	}
+	if (file)
+		fclose(file);
+	json_decref(ids);
+}
+
+static const char *text_of(const json_t *json, const char *key)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+
+	return text ? text : "";
+}
+
+static bool came(struct fixture *fixture, size_t count)
+{
+	read_output(fixture);
+	return json_array_size(fixture->records) >= count;
+}
+
+static void await_records(struct fixture *fixture, size_t count)
+{
+	for (int i = 0; !came(fixture, count); i++) {
+		if (i == 3000)
+			fail_msg("%zu records, not %zu", json_array_size(fixture->records), count);
+		usleep(10000);
+	}
+}
+
+static void expect_record(const struct fixture *fixture, size_t index, const char *message, const char *partial)
+{
+	const json_t *json = json_array_get(fixture->records, index);
+
+	assert_string_equal(text_of(json, "message"), message);
+	assert_string_equal(text_of(json, "partial"), partial);
+}
+
+static void a_half_line_outlives_its_agent(void **state)
+{
+	struct fixture *fixture = *state;
+
+	need_ring(fixture);
+	open_slot(fixture, 1);
+	agent_starts(fixture);
+	send_name(fixture, 1, 7, "writer");
+	send_text(fixture, 1, 7, "before\nbegun, ");
+	await_records(fixture, 1);
+	agent_is_killed(fixture);
+	agent_starts(fixture);
+	agent_ends(fixture, LEAVES);
+	/* While no agent runs. */
+	send_text(fixture, 1, 7, "goes on, ");
+	agent_starts(fixture);
+	send_text(fixture, 1, 7, "ended\n");
+	await_records(fixture, 2);
+	agent_ends(fixture, FLUSHES);
+	read_output(fixture);
+	assert_int_equal(json_array_size(fixture->records), 2);
+	expect_record(fixture, 1, "begun, goes on, ended", "");
+	assert_string_equal(text_of(json_object_get(json_array_get(fixture->records, 1), "process"), "name"), "writer");
+	assert_int_equal(fixture->copies, 0);
+}
+
+static void streams_open_and_close_while_no_agent_runs(void **state)
+{
+	struct fixture *fixture = *state;
+
+	need_ring(fixture);
+	open_slot(fixture, 1);
+	agent_starts(fixture);
+	send_text(fixture, 1, 7, "first\nhalf");
+	await_records(fixture, 1);
+	agent_ends(fixture, LEAVES);
+	assert_int_equal(fixture->kernel->slots[1].state, SLOT_OPEN);
+	close_slot(fixture, 1);
+	open_slot(fixture, 2);
+	send_text(fixture, 2, 8, "second\n");
+	close_slot(fixture, 2);
+	open_slot(fixture, 3);
+	send_text(fixture, 3, 9, "third\n");
+	agent_starts(fixture);
+	await_records(fixture, 4);
+	while (fixture->kernel->freed[1] + fixture->kernel->freed[2] < 2)
+		usleep(1000);
+	assert_int_equal(fixture->kernel->slots[3].state, SLOT_OPEN);
+	/* The slot's next life. */
+	open_slot(fixture, 1);
+	send_text(fixture, 1, 7, "fourth\n");
+	await_records(fixture, 5);
+	agent_ends(fixture, FLUSHES);
+	read_output(fixture);
+	expect_record(fixture, 0, "first", "");
+	expect_record(fixture, 1, "second", "");
+	expect_record(fixture, 2, "third", "");
+	expect_record(fixture, 3, "half", "eof");
+	expect_record(fixture, 4, "fourth", "");
+	assert_string_equal(text_of(json_array_get(fixture->records, 4), "file"), "/app/1-2.log");
+	assert_int_equal(json_array_size(fixture->records), 5);
+}
+
+/* A slot whose stream is told to its end, but that was not given back. */
+static void what_is_finished_is_only_given_back(void **state)
+{
+	struct fixture *fixture = *state;
+
+	need_ring(fixture);
+	open_slot(fixture, 1);
+	agent_starts(fixture);
+	fixture->kernel->slots[1].lost_bytes = fixture->kernel->slots[1].lost_bytes_by[LOSS_FAULT] = 10;
+	send_text(fixture, 1, 7, "half");
+	close_slot(fixture, 1);
+	await_records(fixture, 2);
+	while (!fixture->kernel->freed[1])
+		usleep(1000);
+	agent_is_killed(fixture);
+	/* As if killed just before it was. */
+	fixture->kernel->slots[1].state = SLOT_CLOSED;
+	fixture->kernel->slots[1].lost_bytes = fixture->kernel->slots[1].lost_bytes_by[LOSS_FAULT] = 10;
+	agent_starts(fixture);
+	while (fixture->kernel->freed[1] < 2)
+		usleep(1000);
+	agent_ends(fixture, LEAVES);
+	read_output(fixture);
+	assert_int_equal(json_array_size(fixture->records), 2);
+}
+
+static void another_epochs_half_lines_are_lost_under_its_ids(void **state)
+{
+	struct fixture *fixture = *state;
+
+	need_ring(fixture);
+	open_slot(fixture, 1);
+	agent_starts(fixture);
+	send_text(fixture, 1, 7, "whole\nhalf");
+	await_records(fixture, 1);
+	agent_ends(fixture, LEAVES);
+	real_ring__close(&fixture->capture.ring);
+	assert_true(real_ring__open(&fixture->capture.ring, RING_SIZE));
+	fixture->capture.epoch = 2;
+	memset(fixture->kernel->slots, 0, sizeof(fixture->kernel->slots));
+	open_slot(fixture, 1);
+	send_text(fixture, 1, 7, "new\n");
+	agent_starts(fixture);
+	await_records(fixture, 3);
+	agent_ends(fixture, FLUSHES);
+	read_output(fixture);
+	assert_int_equal(json_array_size(fixture->records), 3);
+	expect_record(fixture, 1, "half", "lost");
+	assert_int_equal(strncmp(text_of(json_array_get(fixture->records, 1), "id"), "a.b.0.1.", 8), 0);
+	expect_record(fixture, 2, "new", "");
+	assert_int_equal(strncmp(text_of(json_array_get(fixture->records, 2), "id"), "a.b.0.2.", 8), 0);
+}
+
+static void without_its_memory_an_agent_says_what_it_does_not_know(void **state)
+{
+	struct fixture *fixture = *state;
+	char path[96];
+
+	need_ring(fixture);
+	open_slot(fixture, 1);
+	fixture->kernel->slots[1].lost_bytes = fixture->kernel->slots[1].lost_bytes_by[LOSS_FAULT] = 10;
+	agent_starts(fixture);
+	send_text(fixture, 1, 7, "whole\nhalf");
+	await_records(fixture, 2);
+	agent_ends(fixture, LEAVES);
+	sprintf(path, "%s/checkpoint", fixture->directory);
+	assert_int_equal(truncate(path, 100), 0);
+	agent_starts(fixture);
+	send_text(fixture, 1, 7, " rest\nnext\n");
+	await_records(fixture, 4);
+	agent_ends(fixture, FLUSHES);
+	read_output(fixture);
+	/* The gap is not told twice. */
+	assert_int_equal(json_array_size(fixture->records), 4);
+	expect_record(fixture, 2, " rest", "start");
+	expect_record(fixture, 3, "next", "");
+}
+
+static void a_full_journal_does_not_keep_an_agent_from_leaving(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[1100];
+	unsigned int sent = 0;
+
+	need_ring(fixture);
+	memset(text, 'x', sizeof(text));
+	strcpy(text + sizeof(text) - 2, "\n");
+	open_slot(fixture, 1);
+	fixture->kernel->sink_waits = true;
+	agent_starts(fixture);
+	/* Both segments, and then some of the ring. */
+	for (; sent < 2 * SEGMENT / 1340 + 20; sent++) {
+		char number[16];
+
+		memcpy(text, number, sprintf(number, "%06u", sent));
+		send_text(fixture, 1, 7, text);
+	}
+	usleep(100000);
+	agent_ends(fixture, LEAVES);
+	fixture->kernel->sink_waits = false;
+	agent_starts(fixture);
+	await_records(fixture, sent);
+	agent_ends(fixture, FLUSHES);
+	read_output(fixture);
+	assert_int_equal(json_array_size(fixture->records), sent);
+	for (unsigned int i = 0; i < sent; i++)
+		assert_int_equal(strtoul(text_of(json_array_get(fixture->records, i), "message"), NULL, 10), i);
+}
+
+/* --- killed at any time */
+
+static uint32_t pick(struct fixture *fixture, uint32_t n)
+{
+	fixture->random = fixture->random * 1664525 + 1013904223;
+	return (fixture->random >> 8) % n;
+}
+
+/* A line, whole or in parts; the reader may be another agent for each. */
+static void send_line(struct fixture *fixture, uint32_t pid, uint32_t number)
+{
+	uint32_t slot = 1 + pid % 3;
+	char line[600], part[600];
+	uint32_t length = sprintf(line, "%u %u ", pid, number), at = 0;
+	uint32_t filling = pick(fixture, pick(fixture, 10) ? 60 : 500);
+
+	memset(line + length, 'a' + pid, filling);
+	strcpy(line + length + filling, "\n");
+	length += filling + 1;
+	while (at < length) {
+		uint32_t n = pick(fixture, 3) ? length - at : 1 + pick(fixture, length - at);
+
+		memcpy(part, line + at, n);
+		part[n] = 0;
+		send_text(fixture, slot, pid, part);
+		at += n;
+	}
+}
+
+static void check_lines(struct fixture *fixture, const uint32_t numbers[WRITERS])
+{
+	uint32_t next[WRITERS] = { 0 };
+	size_t i;
+	json_t *json;
+
+	read_output(fixture);
+	json_array_foreach(fixture->records, i, json) {
+		unsigned int pid, number;
+		char name[16];
+
+		if (sscanf(text_of(json, "message"), "%u %u", &pid, &number) != 2 || pid >= WRITERS)
+			fail_msg("what is this: %s", json_dumps(json, 0));
+		if (number != next[pid])
+			fail_msg("writer %u's line %u, not %u: %s", pid, number, next[pid], json_dumps(json, 0));
+		next[pid]++;
+		sprintf(name, "writer%u", pid);
+		if (*text_of(json, "partial") || strcmp(text_of(json_object_get(json, "process"), "name"), name))
+			fail_msg("not whole, or without its name: %s", json_dumps(json, 0));
+	}
+	for (uint32_t pid = 0; pid < WRITERS; pid++)
+		assert_int_equal(next[pid], numbers[pid]);
+}
+
+static void kills_lose_nothing_and_double_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	uint32_t numbers[WRITERS] = { 0 }, kills = 0, sum = 0;
+
+	need_ring(fixture);
+	fixture->config.lines.assembly = ASSEMBLY_PROCESS;
+	for (uint32_t slot = 1; slot <= 3; slot++)
+		open_slot(fixture, slot);
+	agent_starts(fixture);
+	for (uint32_t pid = 0; pid < WRITERS; pid++) {
+		char name[16];
+
+		sprintf(name, "writer%u", pid);
+		send_name(fixture, 1 + pid % 3, pid, name);
+	}
+	while (kills < 60) {
+		uint32_t lines = pick(fixture, 60);
+
+		for (uint32_t i = 0; i < lines; i++) {
+			uint32_t pid = pick(fixture, WRITERS);
+
+			send_line(fixture, pid, numbers[pid]++);
+			sum++;
+		}
+		fixture->kernel->sink_waits = !pick(fixture, 3);
+		usleep(pick(fixture, 3) ? 0 : pick(fixture, 3000));
+		if (pick(fixture, 6))
+			agent_is_killed(fixture);
+		else
+			agent_ends(fixture, LEAVES);
+		kills++;
+		agent_starts(fixture);
+	}
+	fixture->kernel->sink_waits = false;
+	await_records(fixture, sum);
+	agent_ends(fixture, FLUSHES);
+	check_lines(fixture, numbers);
+	print_message("%u lines, %u agents, %u copies\n", sum, kills + 1, fixture->copies);
+	/* One record at most is on its way when a sink is killed that acknowledges each. */
+	assert_true(fixture->copies <= kills);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_half_line_outlives_its_agent),
+		TEST(streams_open_and_close_while_no_agent_runs),
+		TEST(what_is_finished_is_only_given_back),
+		TEST(another_epochs_half_lines_are_lost_under_its_ids),
+		TEST(without_its_memory_an_agent_says_what_it_does_not_know),
+		TEST(a_full_journal_does_not_keep_an_agent_from_leaving),
+		TEST(kills_lose_nothing_and_double_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,69 @@
+/*
+ * What a shard is made of, for shard.c (its thread's work) and shard_resume.c (how it goes on where
+ * the agent before has ended).
+ */
+#ifndef LOGTAP_SHARD_FIELDS_H
+#define LOGTAP_SHARD_FIELDS_H
+
+#include <pthread.h>
+
+#include "capture.h"
+#include "checkpoint.h"
+#include "shard.h"
+#include "stream.h"
+
+/* A slot's stream in this shard and when it ends. */
+struct tenancy {
+	struct stream *stream;
+	bool closing;
+	uint64_t close_position;     /* ring position behind which no record of it can be */
+	uint64_t close_time;         /* boot time, ns: not before */
+};
+
+struct shard {
+	struct shard_options options;
+	pthread_t thread;
+	bool stop;
+	bool flush;                  /* set before stop: the streams end here */
+	bool abandon;                /* do not wait for journal space */
+	bool failed;
+	int epoll;
+	int wake;                    /* eventfd: stop, abandon */
+	struct ring *ring;
+	struct shard_state *state;
+	struct tenancy *tenancies;   /* by slot */
+	uint32_t *live;              /* slots with a stream */
+	unsigned int live_count;
+	unsigned int closing_count;
+	uint64_t consumed;           /* ring position behind the last record handled */
+	struct checkpoint_position committed;
+	uint64_t read_until;         /* boot time of the last record read, ns */
+	uint64_t mark;               /* ring position at the last tick that passed */
+	uint64_t next_tick;
+	unsigned int ticks;
+	struct carry_budget budget;
+	struct assembly_options assembly;
+	struct encoder_options encoder;
+	struct stream_context context;
+};
+
+static inline struct stream_slot *shard__slot(const struct shard *shard, uint32_t slot)
+{
+	return capture__slot(shard->options.capture, slot);
+}
+
+/*
+ * Ends a transaction; see checkpoint.h. A kill before the checkpoint's commit leaves the state before
+ * and the ring as it was: the next agent makes the same records again and cuts off those made here,
+ * which no sink has seen. A kill after it leaves records that the next agent publishes and ring space
+ * that it gives back.
+ */
+void shard__commit(void *shard);
+/* The slot's stream lives here from now on. */
+void shard__settle(struct shard *shard, uint32_t slot, struct stream *stream);
+/* Finds the streams whose hints a full ring swallowed, or came while no agent ran. */
+void shard__scan_slots(struct shard *shard);
+/* Before the first record: restores what was saved. 0 or -errno. */
+int shard__take_up(struct shard *shard);
+
+#endif

@@ -1,0 +1,138 @@
+#include "shard_fields.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "ring.h"
+
+/* The half lines of streams that have no slot any more: nobody will finish them. */
+static int let_go(struct shard *shard, uint32_t slot, const struct saved_stream *saved)
+{
+	struct stream *stream;
+	int err = stream__restore(&shard->context, slot, false, saved,
+				  checkpoint__saved_processes(shard->options.checkpoint, slot), &stream);
+
+	if (err)
+		return err;
+	stream__abandon(stream);
+	stream__retire(stream);
+	shard__commit(shard);
+	/* What was cancelled is the next agent's. */
+	if (shard->context.cancelled)
+		shard->context.changed = NULL;
+	stream__free(stream);
+	return 0;
+}
+
+static int restore_stream(struct shard *shard, uint32_t slot)
+{
+	const struct saved_stream *saved = checkpoint__saved(shard->options.checkpoint, slot);
+	const struct stream_slot *s = shard__slot(shard, slot);
+	bool lives;
+	struct stream *stream;
+	int err;
+
+	if (!saved)
+		return 0;
+	lives = s->generation == saved->generation && s->shard == shard->options.index &&
+		__atomic_load_n(&s->state, __ATOMIC_ACQUIRE) != SLOT_FREE;
+	if (saved->finished) {
+		if (lives)
+			capture__free_slot(shard->options.capture, slot);
+		return 0;
+	}
+	if (!lives)
+		return let_go(shard, slot, saved);
+	err = stream__restore(&shard->context, slot, true, saved,
+			      checkpoint__saved_processes(shard->options.checkpoint, slot), &stream);
+	if (!err)
+		shard__settle(shard, slot, stream);
+	return err;
+}
+
+/*
+ * The file is of rings that are no more, or knows nothing: what it has of half lines comes out under
+ * its own ids, and it starts afresh.
+ */
+static int leave_epoch(struct shard *shard)
+{
+	struct checkpoint *checkpoint = shard->options.checkpoint;
+	struct encoder_options options = shard->encoder;
+	struct encoder *present = shard->context.encoder;
+	int err;
+
+	options.id_prefix = checkpoint__id_prefix(checkpoint);
+	err = encoder__new(&options, &shard->context.encoder);
+	if (err)
+		return err;
+	if (checkpoint__clock(checkpoint))
+		encoder__restore_clock(shard->context.encoder, checkpoint__clock(checkpoint));
+	for (uint32_t slot = 0; !err && slot < checkpoint__streams(checkpoint); slot++) {
+		const struct saved_stream *saved = checkpoint__saved(checkpoint, slot);
+
+		if (saved && !saved->finished)
+			err = let_go(shard, slot, saved);
+	}
+	encoder__free(shard->context.encoder);
+	shard->context.encoder = present;
+	if (err || shard->context.cancelled)
+		return err;
+	err = checkpoint__restart(checkpoint);
+	if (!err)
+		shard->assembly.heap = checkpoint__heap(checkpoint);
+	return err;
+}
+
+/* Goes on where the agent before has ended: its place in the ring, its streams. */
+static int resume(struct shard *shard)
+{
+	struct checkpoint *checkpoint = shard->options.checkpoint;
+	struct checkpoint_position position;
+	bool known = checkpoint__position(checkpoint, &position);
+	bool was_read;
+	int err = 0;
+
+	shard->consumed = ring__consumed(shard->ring);
+	was_read = shard->consumed;
+	if (known && (!checkpoint__same_epoch(checkpoint) || ring__seek(shard->ring, position.ring))) {
+		if (checkpoint__same_epoch(checkpoint))
+			log_warn("shard %u: the checkpoint is of another place than its ring: losses may be told late or not at all",
+				 shard->options.index);
+		known = false;
+		err = leave_epoch(shard);
+	}
+	shard->context.unknown_past = !known && was_read;
+	if (!known || err || shard->context.cancelled)
+		return err;
+	shard->consumed = position.ring;
+	if (checkpoint__clock(checkpoint))
+		encoder__restore_clock(shard->context.encoder, checkpoint__clock(checkpoint));
+	for (uint32_t slot = 0; !err && slot < checkpoint__streams(checkpoint); slot++)
+		err = restore_stream(shard, slot);
+	return err;
+}
+
+/*
+ * Before the first record. The streams that are there and were not saved: opened while no agent ran,
+ * or never saved for want of space; who writes to them is asked again.
+ */
+int shard__take_up(struct shard *shard)
+{
+	unsigned int restored;
+	int err = resume(shard);
+
+	if (err || shard->context.cancelled)
+		return err;
+	checkpoint__set_clock(shard->options.checkpoint, encoder__clock(shard->context.encoder));
+	restored = shard->live_count;
+	shard__scan_slots(shard);
+	for (unsigned int i = restored; i < shard->live_count; i++) {
+		struct stream_slot *slot = shard__slot(shard, shard->live[i]);
+
+		memset(slot->writers, 0, sizeof(slot->writers));
+	}
+	shard->context.unknown_past = false;
+	shard__commit(shard);
+	return 0;
+}
