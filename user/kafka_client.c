@@ -46,20 +46,25 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	struct kafka_client *client = opaque;
 	char fatal[512];
 
-	if (err == RD_KAFKA_RESP_ERR__FATAL && rd_kafka_fatal_error(rk, fatal, sizeof(fatal)))
+	if (err == RD_KAFKA_RESP_ERR__FATAL) {
+		if (rd_kafka_fatal_error(rk, fatal, sizeof(fatal)) ==
+		    RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE)
+			err = RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE;
 		reason = fatal;
+	}
 	kafka_stall__error(&client->stall);
 	client->events.error(client->opaque, err, reason);
 }
 
 /*
  * On librdkafka's threads. Its connection messages repeat what on_error is told; what it thinks of
- * the configuration is news.
+ * the user's configuration is news.
  */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *message)
 {
 	(void)rk;
-	if (level <= LOG_WARNING && !strcmp(facility, "CONFWARN"))
+	if (level <= LOG_WARNING && !strcmp(facility, "CONFWARN") &&
+	    !strstr(message, "is experimental"))
 		log_warn("librdkafka: %s", message);
 	else
 		log_debug("librdkafka: %s: %s", facility, message);
@@ -101,14 +106,14 @@ static size_t property(const struct kafka_client *client, const char *name)
 	return strtoul(value, NULL, 10);
 }
 
-static int make_producer(struct kafka_client *client, const struct config *config, size_t limit,
-			 char *why, size_t why_size)
+static int make_producer(struct kafka_client *client, const struct config *config,
+			 const struct kafka_limits *limits, char *why, size_t why_size)
 {
 	rd_kafka_conf_t *conf;
 	char errstr[512];
 	int err;
 
-	err = kafka_conf__new(config, limit, &conf, why, why_size);
+	err = kafka_conf__new(config, limits, &conf, why, why_size);
 	if (err)
 		return err;
 	rd_kafka_conf_set_opaque(conf, client);
@@ -133,7 +138,7 @@ static int make_producer(struct kafka_client *client, const struct config *confi
 	return 0;
 }
 
-int kafka_client__new(const struct config *config, size_t limit,
+int kafka_client__new(const struct config *config, const struct kafka_limits *limits,
 		      const struct kafka_client_events *events, void *opaque,
 		      struct kafka_client **out, char *why, size_t why_size)
 {
@@ -153,7 +158,7 @@ int kafka_client__new(const struct config *config, size_t limit,
 	}
 	err = make_headers(client, &config->kafka);
 	if (!err)
-		err = make_producer(client, config, limit, why, why_size);
+		err = make_producer(client, config, limits, why, why_size);
 	if (err)
 		goto fail;
 	watch_events(client);

@@ -610,7 +610,7 @@ static void delivery_reports_cannot_be_turned_off(void **state)
 
 #define fact(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		fact(records_arrive_in_order_and_are_acknowledged),
@@ -633,5 +633,7 @@ int main(void)
 		fact(delivery_reports_cannot_be_turned_off),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
