@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "kafka_certificate.h"
 #include "kafka_conf.h"
 #include "kafka_limit.h"
 #include "kafka_stall.h"
@@ -29,6 +30,8 @@ struct kafka_client {
 	struct kafka_client_events events;
 	void *opaque;
 	struct kafka_stall stall;
+	/* Why the last certificate was not trusted, or NULL; set on librdkafka's threads. */
+	const char *_Atomic certificate_fault;
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
@@ -44,8 +47,14 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
 	struct kafka_client *client = opaque;
+	const char *certificate_fault = client->certificate_fault;
 	char fatal[512];
+	char both[512];
 
+	if (err == RD_KAFKA_RESP_ERR__SSL && certificate_fault) {
+		snprintf(both, sizeof(both), "%s: %s", certificate_fault, reason);
+		reason = both;
+	}
 	if (err == RD_KAFKA_RESP_ERR__FATAL) {
 		if (rd_kafka_fatal_error(rk, fatal, sizeof(fatal)) ==
 		    RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE)
@@ -54,6 +63,21 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	}
 	kafka_stall__error(&client->stall);
 	client->events.error(client->opaque, err, reason);
+}
+
+/* On librdkafka's threads. What OpenSSL found stands. */
+static int on_certificate(rd_kafka_t *rk, const char *broker_name, int32_t broker_id,
+			  int *x509_error, int depth, const char *der, size_t size, char *errstr,
+			  size_t errstr_size, void *opaque)
+{
+	struct kafka_client *client = opaque;
+
+	(void)rk, (void)broker_name, (void)broker_id, (void)depth, (void)der, (void)size;
+	client->certificate_fault = kafka_certificate__words(*x509_error);
+	if (!*x509_error)
+		return 1;
+	snprintf(errstr, errstr_size, "certificate error %d", *x509_error);
+	return 0;
 }
 
 /*
@@ -120,6 +144,8 @@ static int make_producer(struct kafka_client *client, const struct config *confi
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rd_kafka_conf_set_error_cb(conf, on_error);
 	rd_kafka_conf_set_log_cb(conf, on_log);
+	/* Fails where librdkafka was built without TLS. */
+	(void)rd_kafka_conf_set_ssl_cert_verify_cb(conf, on_certificate);
 	client->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, errstr, sizeof(errstr));
 	if (!client->rk) {
 		rd_kafka_conf_destroy(conf);
