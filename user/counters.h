@@ -43,6 +43,7 @@
 	X(sink_bytes_delivered)                                                                 \
 	X(sink_records_retried)  /* delivery failed, sent again */                              \
 	X(sink_records_cut)      /* over the broker's limit: cut to fit */                      \
+	X(sink_records_refused)  /* by the brokers, each for a reason of its own; a gap tells it */\
 	X(sink_records_dropped)  /* over the broker's limit even without their message */       \
 	X(sink_errors)           /* error events of the sink's client */
 

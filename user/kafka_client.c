@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "kafka_certificate.h"
 #include "kafka_conf.h"
 #include "kafka_limit.h"
 #include "kafka_stall.h"
@@ -29,6 +30,8 @@ struct kafka_client {
 	struct kafka_client_events events;
 	void *opaque;
 	struct kafka_stall stall;
+	/* Why the last certificate was not trusted, or NULL; set on librdkafka's threads. */
+	const char *_Atomic certificate_fault;
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
@@ -44,22 +47,48 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
 	struct kafka_client *client = opaque;
+	const char *certificate_fault = client->certificate_fault;
 	char fatal[512];
+	char both[512];
 
-	if (err == RD_KAFKA_RESP_ERR__FATAL && rd_kafka_fatal_error(rk, fatal, sizeof(fatal)))
+	if (err == RD_KAFKA_RESP_ERR__SSL && certificate_fault) {
+		snprintf(both, sizeof(both), "%s: %s", certificate_fault, reason);
+		reason = both;
+	}
+	if (err == RD_KAFKA_RESP_ERR__FATAL) {
+		if (rd_kafka_fatal_error(rk, fatal, sizeof(fatal)) ==
+		    RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE)
+			err = RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE;
 		reason = fatal;
+	}
 	kafka_stall__error(&client->stall);
 	client->events.error(client->opaque, err, reason);
 }
 
+/* On librdkafka's threads. What OpenSSL found stands. */
+static int on_certificate(rd_kafka_t *rk, const char *broker_name, int32_t broker_id,
+			  int *x509_error, int depth, const char *der, size_t size, char *errstr,
+			  size_t errstr_size, void *opaque)
+{
+	struct kafka_client *client = opaque;
+
+	(void)rk, (void)broker_name, (void)broker_id, (void)depth, (void)der, (void)size;
+	client->certificate_fault = kafka_certificate__words(*x509_error);
+	if (!*x509_error)
+		return 1;
+	snprintf(errstr, errstr_size, "certificate error %d", *x509_error);
+	return 0;
+}
+
 /*
  * On librdkafka's threads. Its connection messages repeat what on_error is told; what it thinks of
- * the configuration is news.
+ * the user's configuration is news.
  */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *message)
 {
 	(void)rk;
-	if (level <= LOG_WARNING && !strcmp(facility, "CONFWARN"))
+	if (level <= LOG_WARNING && !strcmp(facility, "CONFWARN") &&
+	    !strstr(message, "is experimental"))
 		log_warn("librdkafka: %s", message);
 	else
 		log_debug("librdkafka: %s: %s", facility, message);
@@ -101,20 +130,22 @@ static size_t property(const struct kafka_client *client, const char *name)
 	return strtoul(value, NULL, 10);
 }
 
-static int make_producer(struct kafka_client *client, const struct config *config, size_t limit,
-			 char *why, size_t why_size)
+static int make_producer(struct kafka_client *client, const struct config *config,
+			 const struct kafka_limits *limits, char *why, size_t why_size)
 {
 	rd_kafka_conf_t *conf;
 	char errstr[512];
 	int err;
 
-	err = kafka_conf__new(config, limit, &conf, why, why_size);
+	err = kafka_conf__new(config, limits, &conf, why, why_size);
 	if (err)
 		return err;
 	rd_kafka_conf_set_opaque(conf, client);
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rd_kafka_conf_set_error_cb(conf, on_error);
 	rd_kafka_conf_set_log_cb(conf, on_log);
+	/* Fails where librdkafka was built without TLS. */
+	(void)rd_kafka_conf_set_ssl_cert_verify_cb(conf, on_certificate);
 	client->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, errstr, sizeof(errstr));
 	if (!client->rk) {
 		rd_kafka_conf_destroy(conf);
@@ -133,7 +164,7 @@ static int make_producer(struct kafka_client *client, const struct config *confi
 	return 0;
 }
 
-int kafka_client__new(const struct config *config, size_t limit,
+int kafka_client__new(const struct config *config, const struct kafka_limits *limits,
 		      const struct kafka_client_events *events, void *opaque,
 		      struct kafka_client **out, char *why, size_t why_size)
 {
@@ -153,7 +184,7 @@ int kafka_client__new(const struct config *config, size_t limit,
 	}
 	err = make_headers(client, &config->kafka);
 	if (!err)
-		err = make_producer(client, config, limit, why, why_size);
+		err = make_producer(client, config, limits, why, why_size);
 	if (err)
 		goto fail;
 	watch_events(client);

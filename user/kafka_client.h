@@ -12,6 +12,7 @@
 
 struct config;
 struct kafka_client;
+struct kafka_limits;
 
 struct kafka_client_events {
 	/*
@@ -23,10 +24,10 @@ struct kafka_client_events {
 };
 
 /*
- * `limit` as for kafka_conf__new. 0, or -EINVAL or -ENOMEM with the reason in `why`. Brokers need
+ * `limits` as for kafka_conf__new. 0, or -EINVAL or -ENOMEM with the reason in `why`. Brokers need
  * not be reachable.
  */
-int kafka_client__new(const struct config *config, size_t limit,
+int kafka_client__new(const struct config *config, const struct kafka_limits *limits,
 		      const struct kafka_client_events *events, void *opaque,
 		      struct kafka_client **out, char *why, size_t why_size);
 void kafka_client__free(struct kafka_client *client);

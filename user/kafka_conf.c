@@ -26,6 +26,8 @@ static const struct name_value defaults[] = {
 	{ "queue.buffering.max.kbytes", "65536" },
 	{ "reconnect.backoff.max.ms", "10000" },
 	{ "socket.keepalive.enable", "true" },
+	/* How long a topic that the brokers do not know is waited for before it is said. */
+	{ "topic.metadata.propagation.max.ms", "5000" },
 };
 
 /*
@@ -34,6 +36,11 @@ static const struct name_value defaults[] = {
  */
 static const struct name_value guarantees[] = {
 	{ "enable.idempotence", "true" },
+	/*
+	 * After a batch that failed for good nothing more of its partition is sent, lest it overtake
+	 * what is sent again.
+	 */
+	{ "enable.gapless.guarantee", "true" },
 	{ "acks", "all" },
 	{ "delivery.report.only.error", "false" },
 	/*
@@ -101,21 +108,25 @@ static int lower(rd_kafka_conf_t *conf, const char *name, size_t limit, char *wh
 	return set(conf, name, value, why, why_size);
 }
 
-static int apply_limit(rd_kafka_conf_t *conf, size_t limit, char *why, size_t why_size)
+static int apply_limits(rd_kafka_conf_t *conf, const struct kafka_limits *limits, char *why,
+			size_t why_size)
 {
-	size_t least = limit < MESSAGE_MAX_BYTES_LEAST ? MESSAGE_MAX_BYTES_LEAST : limit;
-	int err;
+	size_t bytes = limits->bytes;
+	int err = 0;
 
-	if (!limit)
-		return 0;
-	err = lower(conf, "message.max.bytes", least, why, why_size);
-	if (!err)
-		err = lower(conf, "batch.size", limit, why, why_size);
+	if (limits->records)
+		err = lower(conf, "batch.num.messages", limits->records, why, why_size);
+	if (!err && bytes)
+		err = lower(conf, "message.max.bytes",
+			    bytes < MESSAGE_MAX_BYTES_LEAST ? MESSAGE_MAX_BYTES_LEAST : bytes, why,
+			    why_size);
+	if (!err && bytes)
+		err = lower(conf, "batch.size", bytes, why, why_size);
 	return err;
 }
 
-int kafka_conf__new(const struct config *config, size_t limit, rd_kafka_conf_t **out, char *why,
-		    size_t why_size)
+int kafka_conf__new(const struct config *config, const struct kafka_limits *limits,
+		    rd_kafka_conf_t **out, char *why, size_t why_size)
 {
 	const struct kafka_config *kafka = &config->kafka;
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -132,7 +143,7 @@ int kafka_conf__new(const struct config *config, size_t limit, rd_kafka_conf_t *
 	if (!err)
 		err = set_all(conf, guarantees, COUNT(guarantees), why, why_size);
 	if (!err)
-		err = apply_limit(conf, limit, why, why_size);
+		err = apply_limits(conf, limits, why, why_size);
 	if (err) {
 		rd_kafka_conf_destroy(conf);
 		return err;

@@ -10,12 +10,16 @@
 
 struct config;
 
+struct kafka_limits {
+	size_t bytes;            /* of the largest batch that the topic takes; 0: not known */
+	unsigned int records;    /* in a batch at most; 0: as configured */
+};
+
 /*
- * `limit`: the largest batch in bytes that the topic takes, 0 when it is not known. 0, or -EINVAL
- * with the reason, naming the property, in `why`. The caller owns *out until rd_kafka_new() has
- * taken it.
+ * 0, or -EINVAL with the reason, naming the property, in `why`. The caller owns *out until
+ * rd_kafka_new() has taken it.
  */
-int kafka_conf__new(const struct config *config, size_t limit, rd_kafka_conf_t **out, char *why,
-		    size_t why_size);
+int kafka_conf__new(const struct config *config, const struct kafka_limits *limits,
+		    rd_kafka_conf_t **out, char *why, size_t why_size);
 
 #endif

@@ -4,67 +4,54 @@
 
 #include "log.h"
 
-/* A new trouble so soon after the last one was told is told only if it lasts. */
+/* What was told is told again only when it is new after so long, whatever came in between. */
 #define QUIET_MS 60000
-
-static const char *plain_words(rd_kafka_resp_err_t err)
-{
-	switch (err) {
-	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-		return "Kafka cannot be reached (%s): records wait in the journal until it can";
-	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-	case RD_KAFKA_RESP_ERR__SSL:
-		return "Kafka and logtap do not trust each other (%s): see kafka.rdkafka in the "
-		       "configuration; records wait in the journal";
-	case RD_KAFKA_RESP_ERR__FATAL:
-		return "librdkafka's producer gave up (%s): a new one takes over and sends "
-		       "again what is not acknowledged";
-	default:
-		return "Kafka did not take records (%s): they are kept and sent again";
-	}
-}
 
 static void tell(struct kafka_trouble *trouble, rd_kafka_resp_err_t err, const char *reason,
 		 uint64_t now_ms)
 {
+	const struct kafka_fault *fault = kafka_fault__of(err);
+	size_t number = kafka_fault__number(fault);
+	uint64_t *told_ms = &trouble->told_ms[number];
 	char text[512];
 
-	if (trouble->told && trouble->err == err)
+	if (trouble->told && trouble->number == number)
 		return;
-	if (trouble->told_ms && now_ms - trouble->told_ms < QUIET_MS)
+	if (*told_ms && now_ms - *told_ms < QUIET_MS)
 		return;
-	trouble->told = true;
-	trouble->told_ms = now_ms;
-	trouble->err = err;
-	snprintf(text, sizeof(text), plain_words(err), reason);
+	/* A record that is refused ends by itself. */
+	trouble->told |= fault->blame != KAFKA_BLAME_RECORD;
+	trouble->trust = fault->blame == KAFKA_BLAME_TRUST;
+	trouble->number = number;
+	*told_ms = now_ms;
+	snprintf(text, sizeof(text), fault->words, reason);
 	log_warn("%s", text);
 }
 
 void kafka_trouble__failed(struct kafka_trouble *trouble, rd_kafka_resp_err_t err,
 			   const char *reason, uint64_t now_ms)
 {
-	/* Taken back by us because of another failure, which was told. */
-	if (err != RD_KAFKA_RESP_ERR__PURGE_QUEUE && err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
+	enum kafka_blame blame = kafka_fault__of(err)->blame;
+
+	/* A size that is refused is told by what is done about it. */
+	if (blame != KAFKA_BLAME_NOBODY && blame != KAFKA_BLAME_SIZE)
 		tell(trouble, err, reason, now_ms);
 }
 
 void kafka_trouble__client_error(struct kafka_trouble *trouble, rd_kafka_resp_err_t err,
 				 const char *reason, bool waiting, uint64_t now_ms)
 {
-	switch (err) {
-	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-	case RD_KAFKA_RESP_ERR__SSL:
-	case RD_KAFKA_RESP_ERR__FATAL:
+	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+		trouble->brokers_down = true;
+	} else if (err == RD_KAFKA_RESP_ERR__FATAL ||
+		   kafka_fault__of(err)->blame == KAFKA_BLAME_TRUST) {
 		tell(trouble, err, reason, now_ms);
 		return;
-	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-		trouble->brokers_down = true;
-		break;
-	default:
+	} else {
 		snprintf(trouble->cause, sizeof(trouble->cause), "%s", reason);
-		break;
 	}
-	if (trouble->brokers_down && waiting)
+	/* Brokers that are not trusted count as down, too. */
+	if (trouble->brokers_down && waiting && !(trouble->told && trouble->trust))
 		tell(trouble, RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
 		     trouble->cause[0] ? trouble->cause : reason, now_ms);
 }

@@ -10,12 +10,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kafka_fault.h"
+
 struct kafka_trouble {
 	bool brokers_down;       /* all of them, as far as librdkafka knows */
 	char cause[256];         /* of the last connection that failed */
 	bool told;               /* and not over yet */
-	rd_kafka_resp_err_t err; /* that was told last */
-	uint64_t told_ms;
+	bool trust;              /* what was told last is a matter of trust */
+	size_t number;           /* of the words that were told last */
+	uint64_t told_ms[KAFKA_FAULT_WORDS];
 };
 
 /* A delivery failed, or a client could not be made. */

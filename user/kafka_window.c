@@ -40,7 +40,7 @@ void kafka_window__free(struct kafka_window *window)
 	if (!window)
 		return;
 	TAILQ_FOREACH(record, &window->records, link)
-		free(record->cut);
+		free(record->own);
 	free(window->pool);
 	free(window);
 }
@@ -65,9 +65,7 @@ void kafka_window__add(struct kafka_window *window, struct journal *journal,
 {
 	struct kafka_record *added = take_spare(window);
 
-	added->journal = journal;
-	added->record = *record;
-	added->cut = NULL;
+	*added = (struct kafka_record){ .journal = journal, .record = *record };
 	TAILQ_INSERT_TAIL(&window->records, added, link);
 	if (!window->unsent)
 		window->unsent = added;
@@ -79,10 +77,25 @@ void kafka_window__remove(struct kafka_window *window, struct kafka_record *reco
 	if (window->unsent == record)
 		window->unsent = TAILQ_NEXT(record, link);
 	TAILQ_REMOVE(&window->records, record, link);
-	free(record->cut);
+	free(record->own);
 	/* Last used first: its memory is warm. */
 	TAILQ_INSERT_HEAD(&window->spare, record, link);
 	window->count--;
+}
+
+const char *kafka_record__value(const struct kafka_record *record)
+{
+	return record->own ? record->own : record->record.value;
+}
+
+size_t kafka_record__value_len(const struct kafka_record *record)
+{
+	return record->own ? record->own_len : record->record.meta.value_len;
+}
+
+struct kafka_record *kafka_window__first(const struct kafka_window *window)
+{
+	return TAILQ_FIRST(&window->records);
 }
 
 struct kafka_record *kafka_window__unsent(const struct kafka_window *window)

@@ -16,8 +16,10 @@ struct kafka_record {
 	TAILQ_ENTRY(kafka_record) link;
 	struct journal *journal;
 	struct journal_record record;
-	char *cut;               /* owned; sent instead of the record's value, unless NULL */
-	size_t cut_len;
+	char *own;               /* owned; sent instead of the record's value, unless NULL */
+	size_t own_len;
+	bool suspect;            /* was in a batch that was refused for one record's sake */
+	bool refused;            /* and again, since the last attempt began */
 };
 
 struct kafka_window;
@@ -30,9 +32,15 @@ bool kafka_window__full(const struct kafka_window *window);
 /* The journal's record becomes the last one, to be sent. The window must not be full. */
 void kafka_window__add(struct kafka_window *window, struct journal *journal,
 		       const struct journal_record *record);
-/* Takes the record out and frees its cut value. */
+/* Takes the record out and frees its own value. */
 void kafka_window__remove(struct kafka_window *window, struct kafka_record *record);
 
+/* The value as it is to be sent. */
+const char *kafka_record__value(const struct kafka_record *record);
+size_t kafka_record__value_len(const struct kafka_record *record);
+
+/* The oldest record, or NULL; TAILQ_NEXT(record, link) is the next one. */
+struct kafka_record *kafka_window__first(const struct kafka_window *window);
 /* The first record still to be sent, or NULL. */
 struct kafka_record *kafka_window__unsent(const struct kafka_window *window);
 /*

@@ -12,14 +12,18 @@
 #include "config.h"
 #include "counters.h"
 #include "journal.h"
+#include "kafka_batch.h"
+#include "kafka_careful.h"
 #include "kafka_client.h"
-#include "kafka_limit.h"
+#include "kafka_conf.h"
+#include "kafka_fault.h"
+#include "kafka_refusal.h"
 #include "kafka_trouble.h"
 #include "kafka_window.h"
 #include "log.h"
 
-/* Records taken from one journal before the next one's turn, and handed to the client at once. */
-#define BATCH_RECORDS 256
+/* Records taken from one journal before the next one's turn. */
+#define TURN_RECORDS 256
 /* Records in the window at most, whatever the client's queue takes. */
 #define WINDOW_MAX 1000000
 /*
@@ -39,10 +43,15 @@
 #define BACKOFF_MAX_MS 10000
 /* So long without a failure, and the next one is a new story. */
 #define BACKOFF_FORGET_MS 60000
+/*
+ * Without trust for so long, a new client is made: only that reads certificates and keys again,
+ * which may have been replaced.
+ */
+#define TRUST_MS 5000
 
 enum kafka_phase {
 	SENDING,                 /* records go from the journals to the client */
-	SETTLING,                /* a delivery failed: nothing new until the rest is reported */
+	SETTLING,                /* the client is to be replaced: nothing new until all is reported */
 	BACKING_OFF,             /* no client; a new one will send again what is left */
 };
 
@@ -51,39 +60,51 @@ struct kafka {
 	struct kafka_client *client; /* NULL while backing off */
 	struct kafka_window *window;
 	struct kafka_trouble trouble;
+	struct kafka_careful careful;
 	enum kafka_phase phase;
-	uint64_t phase_end_ms;  /* when settling or backing off is over */
+	uint64_t phase_end_ms;   /* when settling or backing off is over */
 	uint64_t backoff_ms;
-	uint64_t failed_ms;     /* of the last failure */
-	size_t in_flight;       /* handed to the client, not reported */
-	size_t limit;           /* of an encoded record in bytes; 0: what the client takes */
-	bool failed;            /* in a way that needs a new client */
-	bool oversized;         /* because a batch was over the broker's limit */
-	bool delivered;         /* once at least: the way is known to work */
+	uint64_t failed_ms;      /* of the last failure */
+	uint64_t distrusted_ms;  /* of the first sign since a delivery that there is no trust, or 0 */
+	size_t in_flight;        /* handed to the client, not reported */
+	size_t limit;            /* of an encoded record in bytes; 0: what the client takes */
+	bool failed;             /* in a way that needs a new client */
+	bool waits;              /* before it: for what only time can cure */
+	bool oversized;          /* because a batch was over the broker's limit */
+	bool delivered;          /* once at least: the way is known to work */
 	bool drop_told;
-	bool rested;            /* since records were read last */
-	unsigned int turn;      /* the journal to be read first */
+	bool rested;             /* since records were read last */
+	unsigned int turn;       /* the journal to be read first */
 };
 
-static void kafka__acknowledge(struct kafka *kafka, struct kafka_record *record)
+/* The record leaves the window, delivered or not. */
+static void kafka__acknowledge(struct kafka *kafka, struct kafka_record *record, bool delivered)
 {
+	kafka_careful__forget(&kafka->careful, record, delivered);
 	journal__ack(record->journal, record->record.handle);
 	kafka_window__remove(kafka->window, record);
 }
 
-static void kafka__fail(struct kafka *kafka, rd_kafka_resp_err_t err)
+/* What `record` failed with; NULL: no one record did. */
+static void kafka__fail(struct kafka *kafka, struct kafka_record *record, rd_kafka_resp_err_t err)
 {
 	kafka->failed = true;
-	if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
-	    err == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
+	switch (kafka_fault__of(err)->blame) {
+	case KAFKA_BLAME_NOBODY:
+		return;
+	case KAFKA_BLAME_RECORD:
+		kafka_careful__refuse(&kafka->careful, record);
+		break;
+	case KAFKA_BLAME_SIZE:
 		kafka->oversized = true;
-	else
-		kafka_trouble__failed(&kafka->trouble, err, rd_kafka_err2str(err), clock__ms());
-}
-
-static size_t value_len(const struct kafka_record *record)
-{
-	return record->cut ? record->cut_len : record->record.meta.value_len;
+		return;
+	case KAFKA_BLAME_TOPIC:
+	case KAFKA_BLAME_TRUST:
+	case KAFKA_BLAME_CLUSTER:
+		kafka->waits = true;
+		break;
+	}
+	kafka_trouble__failed(&kafka->trouble, err, rd_kafka_err2str(err), clock__ms());
 }
 
 static void kafka__on_delivered(void *opaque, void *delivered, rd_kafka_resp_err_t err)
@@ -93,23 +114,32 @@ static void kafka__on_delivered(void *opaque, void *delivered, rd_kafka_resp_err
 
 	kafka->in_flight--;
 	if (err) {
-		kafka__fail(kafka, err);
+		kafka__fail(kafka, record, err);
 		return;
 	}
 	kafka->delivered = true;
+	kafka->distrusted_ms = 0;
 	kafka_trouble__over(&kafka->trouble);
 	counters__add(kafka->context.counters, COUNTER_sink_records_delivered, 1);
-	counters__add(kafka->context.counters, COUNTER_sink_bytes_delivered, value_len(record));
-	kafka__acknowledge(kafka, record);
+	counters__add(kafka->context.counters, COUNTER_sink_bytes_delivered,
+		      kafka_record__value_len(record));
+	kafka__acknowledge(kafka, record, true);
 }
 
 static void kafka__on_error(void *opaque, rd_kafka_resp_err_t err, const char *reason)
 {
 	struct kafka *kafka = opaque;
+	enum kafka_blame blame = kafka_fault__of(err)->blame;
 
+	if (blame == KAFKA_BLAME_NOBODY) {
+		kafka->failed = true;
+		return;
+	}
 	counters__add(kafka->context.counters, COUNTER_sink_errors, 1);
 	if (err == RD_KAFKA_RESP_ERR__FATAL)
-		kafka->failed = true;
+		kafka->failed = kafka->waits = true;
+	if (blame == KAFKA_BLAME_TRUST && !kafka->distrusted_ms)
+		kafka->distrusted_ms = clock__ms();
 	/*
 	 * A broker may close an idle connection: no harm while nothing waits and it is known to
 	 * work.
@@ -125,8 +155,10 @@ static int kafka__connect(struct kafka *kafka, char *why, size_t why_size)
 		.error = kafka__on_error,
 	};
 
-	return kafka_client__new(kafka->context.config, kafka->limit, &events, kafka,
-				 &kafka->client, why, why_size);
+	const struct kafka_limits limits = { kafka->limit, kafka->careful.batch };
+
+	return kafka_client__new(kafka->context.config, &limits, &events, kafka, &kafka->client,
+				 why, why_size);
 }
 
 static void kafka__close(void *state)
@@ -194,8 +226,17 @@ static void kafka__wait(const struct kafka *kafka, uint64_t ms)
 		eventfd_read(kafka->context.data_fd, &count);
 }
 
-static void kafka__drop(struct kafka *kafka, struct kafka_record *record, size_t limit)
+static void kafka__on_cut(void *opaque)
 {
+	struct kafka *kafka = opaque;
+
+	counters__add(kafka->context.counters, COUNTER_sink_records_cut, 1);
+}
+
+static void kafka__on_too_large(void *opaque, size_t limit)
+{
+	struct kafka *kafka = opaque;
+
 	if (!kafka->drop_told)
 		log_error("topic %s takes %zu bytes at most: a record that does not fit even "
 			  "without its message is dropped, and others like it will be; see "
@@ -203,80 +244,49 @@ static void kafka__drop(struct kafka *kafka, struct kafka_record *record, size_t
 			  kafka->context.config->kafka.topic, limit);
 	kafka->drop_told = true;
 	counters__add(kafka->context.counters, COUNTER_sink_records_dropped, 1);
-	kafka__acknowledge(kafka, record);
 }
 
-/* Sees to it that the record fits the limit; it may be gone afterwards (-EMSGSIZE). */
-static int kafka__fit(struct kafka *kafka, struct kafka_record *record)
+static void kafka__on_drop(void *opaque, struct kafka_record *record)
 {
-	size_t headers_size = kafka_client__headers_size(kafka->client);
-	size_t limit = kafka->limit ? kafka->limit : kafka_client__max_message(kafka->client);
-	char *cut;
-	int err;
-
-	if (kafka_limit__encoded(&record->record, value_len(record), headers_size) <= limit)
-		return 0;
-	err = kafka_limit__cut(&record->record, headers_size, limit, &cut, &record->cut_len);
-	if (err == -EMSGSIZE)
-		kafka__drop(kafka, record, limit);
-	if (err)
-		return err;
-	if (!record->cut)
-		counters__add(kafka->context.counters, COUNTER_sink_records_cut, 1);
-	free(record->cut);
-	record->cut = cut;
-	return 0;
+	kafka__acknowledge(opaque, record, false);
 }
 
-/* Collects messages that are still to be sent, in order. Returns how many. */
-static int kafka__collect(struct kafka *kafka, rd_kafka_message_t *messages)
+static void kafka__fill(struct kafka *kafka, struct kafka_batch *batch)
 {
-	struct kafka_record *record = kafka_window__unsent(kafka->window);
-	int count = 0;
+	static const struct kafka_batch_events events = {
+		.cut = kafka__on_cut,
+		.too_large = kafka__on_too_large,
+		.drop = kafka__on_drop,
+	};
 
-	while (record && count < BATCH_RECORDS) {
-		struct kafka_record *next = TAILQ_NEXT(record, link);
-		int err = kafka__fit(kafka, record);
-
-		if (err == -ENOMEM)
-			break;
-		if (!err)
-			messages[count++] = (rd_kafka_message_t){
-				.payload = record->cut ? record->cut : (char *)record->record.value,
-				.len = value_len(record),
-				.key = record->record.meta.key_len ? (char *)record->record.key
-								   : NULL,
-				.key_len = record->record.meta.key_len,
-				._private = record,
-			};
-		record = next;
-	}
-	return count;
+	kafka_batch__fill(batch, kafka->window,
+			  kafka->limit ? kafka->limit : kafka_client__max_message(kafka->client),
+			  kafka_client__headers_size(kafka->client), &events, kafka);
 }
 
 /* Sends what is in the window. False when the client takes no more for now, or refused some. */
 static bool kafka__send(struct kafka *kafka)
 {
-	rd_kafka_message_t messages[BATCH_RECORDS];
+	struct kafka_batch batch;
 
 	while (kafka_window__unsent(kafka->window)) {
-		int count = kafka__collect(kafka, messages);
+		kafka__fill(kafka, &batch);
+		kafka_client__send(kafka->client, batch.messages, batch.count);
+		for (int i = 0; i < batch.count; i++) {
+			struct kafka_record *record = batch.messages[i]._private;
+			rd_kafka_resp_err_t err = batch.messages[i].err;
 
-		kafka_client__send(kafka->client, messages, count);
-		for (int i = 0; i < count; i++) {
-			struct kafka_record *record = messages[i]._private;
-
-			if (messages[i].err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+			if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 				return false;
 			kafka_window__set_unsent(kafka->window, TAILQ_NEXT(record, link));
-			if (messages[i].err)
-				kafka__fail(kafka, messages[i].err);
+			if (err)
+				kafka__fail(kafka, record, err);
 			else
 				kafka->in_flight++;
 		}
 		if (kafka->failed)
 			return false;
-		if (!count)
+		if (!batch.count)
 			return !kafka_window__unsent(kafka->window);
 	}
 	return true;
@@ -293,7 +303,7 @@ static bool kafka__read(struct kafka *kafka)
 			kafka->context.journals[(kafka->turn + i) % journals_count];
 		struct journal_record record;
 
-		for (unsigned int n = 0; n < BATCH_RECORDS && !kafka_window__full(kafka->window);
+		for (unsigned int n = 0; n < TURN_RECORDS && !kafka_window__full(kafka->window);
 		     n++) {
 			if (journal__next(journal, &record) != 1)
 				break;
@@ -331,6 +341,26 @@ static void kafka__lower_limit(struct kafka *kafka)
 		 kafka->context.config->kafka.topic, now, kafka->limit);
 }
 
+/* What was refused alone is not sent again: a gap takes its place. */
+static void kafka__give_up_found(struct kafka *kafka)
+{
+	struct kafka_record *record = kafka_window__first(kafka->window);
+	bool found = kafka_careful__found(&kafka->careful);
+
+	while (record) {
+		struct kafka_record *next = TAILQ_NEXT(record, link);
+
+		if (found && record->refused) {
+			kafka_careful__give_up(&kafka->careful, record);
+			counters__add(kafka->context.counters, COUNTER_sink_records_refused, 1);
+			if (kafka_refusal__replace(record))
+				kafka__acknowledge(kafka, record, false);
+		}
+		record->refused = false;
+		record = next;
+	}
+}
+
 static void kafka__start_sending(struct kafka *kafka)
 {
 	char why[1024];
@@ -340,8 +370,8 @@ static void kafka__start_sending(struct kafka *kafka)
 		kafka->phase_end_ms = clock__ms() + BACKOFF_MAX_MS;
 		return;
 	}
-	kafka->failed = false;
-	kafka->oversized = false;
+	kafka->failed = kafka->waits = kafka->oversized = false;
+	kafka->distrusted_ms = 0;
 	kafka->in_flight = 0;
 	counters__add(kafka->context.counters, COUNTER_sink_records_retried,
 		      kafka_window__rewind(kafka->window));
@@ -367,24 +397,45 @@ static void kafka__learn_limit(struct kafka *kafka)
 	kafka->phase_end_ms = 0;
 }
 
+static uint64_t kafka__next_backoff(struct kafka *kafka)
+{
+	kafka->backoff_ms = kafka->backoff_ms ? 2 * kafka->backoff_ms : BACKOFF_MIN_MS;
+	if (kafka->backoff_ms > BACKOFF_MAX_MS)
+		kafka->backoff_ms = BACKOFF_MAX_MS;
+	return kafka->backoff_ms;
+}
+
+/* All is reported: what is to be different next time, and how long to wait before. */
+static uint64_t kafka__judge(struct kafka *kafka)
+{
+	bool doubts = kafka->careful.refused && kafka_careful__doubts(&kafka->careful);
+
+	if (kafka->oversized)
+		kafka__lower_limit(kafka);
+	kafka__give_up_found(kafka);
+	kafka_careful__next(&kafka->careful);
+	if (doubts)
+		return BACKOFF_MAX_MS;
+	return kafka->waits ? kafka__next_backoff(kafka) : 0;
+}
+
 static void kafka__start_backing_off(struct kafka *kafka)
 {
-	uint64_t wait_ms = 0;
+	uint64_t wait_ms;
 
-	if (kafka->oversized) {
-		kafka__lower_limit(kafka);
-	} else {
-		kafka->backoff_ms = kafka->backoff_ms ? 2 * kafka->backoff_ms : BACKOFF_MIN_MS;
-		if (kafka->backoff_ms > BACKOFF_MAX_MS)
-			kafka->backoff_ms = BACKOFF_MAX_MS;
-		wait_ms = kafka->backoff_ms;
-	}
 	/* Reports that came meanwhile: what is acknowledged need not be sent again. */
 	kafka_client__serve(kafka->client, clock__ms());
+	wait_ms = kafka__judge(kafka);
 	kafka_client__free(kafka->client);
 	kafka->client = NULL;
 	kafka->phase = BACKING_OFF;
 	kafka->phase_end_ms = clock__ms() + wait_ms;
+}
+
+static bool kafka__wants_new_client(const struct kafka *kafka, uint64_t now)
+{
+	return kafka->failed || kafka_careful__over(&kafka->careful) ||
+	       (kafka->distrusted_ms && now - kafka->distrusted_ms >= TRUST_MS);
 }
 
 static void kafka__idle(struct kafka *kafka, bool draining, uint64_t most_ms)
@@ -408,7 +459,7 @@ static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
 	switch (kafka->phase) {
 	case SENDING:
 		kafka_client__serve(kafka->client, now);
-		if (kafka->failed)
+		if (kafka__wants_new_client(kafka, now))
 			kafka__start_settling(kafka);
 		else if (!kafka__send(kafka) || kafka_window__full(kafka->window))
 			kafka__wait(kafka, most_ms);

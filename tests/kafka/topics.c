@@ -1,6 +1,7 @@
 /*
- * topics BROKER NAME[:PARTITIONS[:MAX_MESSAGE_BYTES]]...: creates topics and returns when every
- * partition has a leader. Kafka's own tool would start a Java machine for each call.
+ * topics BROKER NAME[:PARTITIONS[:MAX_MESSAGE_BYTES|:compact]]...: creates topics and returns when
+ * every partition has a leader. topics BROKER -NAME: deletes one. Kafka's own tool would start a Java
+ * machine for each call.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,9 @@ static rd_kafka_NewTopic_t *topic__new(char *spec)
 				      sizeof(error));
 	if (!topic)
 		die(name, error);
-	if (spec && rd_kafka_NewTopic_set_config(topic, "max.message.bytes", spec))
+	if (spec && !strcmp(spec, "compact"))
+		rd_kafka_NewTopic_set_config(topic, "cleanup.policy", spec);
+	else if (spec && rd_kafka_NewTopic_set_config(topic, "max.message.bytes", spec))
 		die(name, "bad limit");
 	return topic;
 }
@@ -66,6 +69,27 @@ static void create(rd_kafka_t *client, rd_kafka_NewTopic_t **topics, size_t coun
 	rd_kafka_queue_destroy(queue);
 }
 
+static void delete(rd_kafka_t *client, const char *name)
+{
+	rd_kafka_DeleteTopic_t *topic = rd_kafka_DeleteTopic_new(name);
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+	const rd_kafka_topic_result_t **topics;
+	rd_kafka_event_t *event;
+	size_t count;
+
+	rd_kafka_DeleteTopics(client, &topic, 1, NULL, queue);
+	event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
+	if (!event || rd_kafka_event_error(event))
+		die(name, "no answer");
+	topics = rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event),
+						     &count);
+	if (count && rd_kafka_topic_result_error(topics[0]))
+		die(name, rd_kafka_topic_result_error_string(topics[0]));
+	rd_kafka_event_destroy(event);
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_DeleteTopic_destroy(topic);
+}
+
 int main(int argc, char **argv)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -74,10 +98,15 @@ int main(int argc, char **argv)
 	char error[256];
 
 	if (argc < 3)
-		die("usage", "topics BROKER NAME[:PARTITIONS[:MAX_MESSAGE_BYTES]]...");
+		die("usage", "topics BROKER NAME[:PARTITIONS[:MAX_MESSAGE_BYTES|:compact]]... | -NAME");
 	if (rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], error, sizeof(error)))
 		die(argv[1], error);
 	client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
+	if (client && argv[2][0] == '-') {
+		delete(client, argv[2] + 1);
+		rd_kafka_destroy(client);
+		return 0;
+	}
 	topics = calloc(argc - 2, sizeof(*topics));
 	if (!client || !topics)
 		die("client", error);
