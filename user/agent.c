@@ -21,9 +21,7 @@
 #include "sink.h"
 
 #define TICK_MS 1000
-#define RELOAD_DEADLINE_MS 2000 /* what the sink has on its way; the rest waits for the next one */
 #define CENSUS_TICKS 10        /* between looks for streams that found no room */
-#define SINK_DEADLINE_MS 20000 /* with the shards' it stays within Kubernetes' 30 s */
 #define CONTAINER_ROOT "/proc/1/root"
 
 enum status { STATUS_FINE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
@@ -173,7 +171,7 @@ static int follow_config(struct agent *agent, struct config *next)
 	struct config *before = agent->config;
 	int err;
 
-	err = pipeline__stop(agent->pipeline, false, RELOAD_DEADLINE_MS);
+	err = pipeline__stop(agent->pipeline, PIPELINE_PAUSE);
 	agent->pipeline = NULL;
 	if (err)
 		return err;
@@ -273,7 +271,7 @@ static int stop(struct agent *agent)
 
 	if (end)
 		capture__detach(agent->capture);
-	err = pipeline__stop(agent->pipeline, end, SINK_DEADLINE_MS);
+	err = pipeline__stop(agent->pipeline, end ? PIPELINE_FLUSH : PIPELINE_LEAVE);
 	if (agent->capturing)
 		print_counters(agent);
 	capture__close(agent->capture);
@@ -302,7 +300,7 @@ int agent__run(const char *path)
 	err = watch(&agent);
 	if (!err)
 		log_info("ending: delivering what is left, for at most %d s",
-			 (PIPELINE_SHARDS_MS + SINK_DEADLINE_MS) / 1000);
+			 PIPELINE_STOP_MS / 1000);
 	err = stop(&agent) ? -EIO : err;
 	return err ? STATUS_FAILED : STATUS_FINE;
 }

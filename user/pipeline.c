@@ -12,6 +12,7 @@
 
 #include "capture.h"
 #include "checkpoint.h"
+#include "clock.h"
 #include "config.h"
 #include "journal.h"
 #include "line_id.h"
@@ -20,6 +21,15 @@
 #include "shard.h"
 #include "sink.h"
 
+/* Together PIPELINE_STOP_MS. */
+#define SHARDS_MS 5000
+#define SINK_MS 15000
+#define SAVE_MS 8000
+
+#define PAUSE_MS 2000
+
+_Static_assert(SHARDS_MS + SINK_MS + SAVE_MS <= PIPELINE_STOP_MS, "as promised");
+
 struct pipeline {
 	struct pipeline_options options;
 	unsigned int shards_count;
@@ -27,7 +37,8 @@ struct pipeline {
 	int space_fds[SHARDS_MAX];
 	char id_prefixes[SHARDS_MAX][LINE_ID_PREFIX_SIZE];
 	struct checkpoint *checkpoints[SHARDS_MAX];
-	struct journal *journals[SHARDS_MAX];
+	struct journal *journals[SHARDS_MAX]; /* of the shards, then those of shards that were */
+	unsigned int journals_count;
 	struct sink *sink;
 	struct shard *shards[SHARDS_MAX];
 };
@@ -54,31 +65,48 @@ static int open_checkpoint(struct pipeline *pipeline, unsigned int index, const 
 	return err;
 }
 
-/* As far as the checkpoint says that it is written. */
+/*
+ * As far as the checkpoint says that it is written. Where there is no shard, a run that had more of
+ * them may have left records: they are delivered, too.
+ */
 static int open_journal(struct pipeline *pipeline, unsigned int index, const char *directory)
 {
-	const struct config *config = pipeline->options.config;
+	const struct journal_config *config = &pipeline->options.config->journal;
+	struct checkpoint *checkpoint = pipeline->checkpoints[index];
+	struct checkpoint_position position = { 0 };
+	struct journal_mark end;
+	char disk[4096];
 	struct journal_options options = {
 		.directory = directory,
-		.max_size = config->journal.max_size / pipeline->shards_count,
-		.segment_size = config->journal.segment_size,
+		.max_size = config->max_size / pipeline->shards_count,
+		.segment_size = config->segment_size,
 		.data_fd = pipeline->data_fd,
+		.space_fd = pipeline->space_fds[index],
+		.when_full = config->when_full,
+		.replay = config->replay,
+		.disk = {
+			.directory = *config->disk.directory ? disk : NULL,
+			.max_size = config->disk.max_size / pipeline->shards_count,
+			.max_age_ms = config->disk.max_age_ms,
+			.fsync = config->disk.fsync,
+		},
+		.orphan = !checkpoint,
+		.counters = pipeline->options.counters,
 	};
-	struct checkpoint_position position = { 0 };
-	bool known = checkpoint__position(pipeline->checkpoints[index], &position);
-	struct journal_mark end = {
-		.number = position.journal_number,
-		.off = position.journal_offset,
-	};
+	bool known = checkpoint && checkpoint__position(checkpoint, &position);
 	int err;
 
-	pipeline->space_fds[index] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (pipeline->space_fds[index] < 0)
-		return -errno;
-	options.space_fd = pipeline->space_fds[index];
-	err = journal__open(&options, known ? &end : NULL, &pipeline->journals[index]);
+	snprintf(disk, sizeof(disk), "%s/shard-%u", config->disk.directory, index);
+	if (options.orphan && access(directory, F_OK) &&
+	    (!options.disk.directory || access(disk, F_OK)))
+		return 0;
+	end = (struct journal_mark){ position.journal_number, position.journal_offset };
+	err = journal__open(&options, known ? &end : NULL,
+			    &pipeline->journals[pipeline->journals_count]);
 	if (err)
 		log_error("the journal in %s cannot be opened: %s", directory, strerror(-err));
+	else
+		pipeline->journals_count++;
 	return err;
 }
 
@@ -87,12 +115,16 @@ static int open_files(struct pipeline *pipeline, unsigned int index)
 {
 	const struct config *config = pipeline->options.config;
 	char directory[4096];
-	int err;
+	int err = 0;
 
 	snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, index);
 	line_id__prefix(pipeline->id_prefixes[index], config->node, index,
 			capture__epoch(pipeline->options.capture));
-	err = open_checkpoint(pipeline, index, directory);
+	if (index < pipeline->shards_count) {
+		pipeline->space_fds[index] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		err = pipeline->space_fds[index] < 0 ? -errno : 0;
+		err = err ? err : open_checkpoint(pipeline, index, directory);
+	}
 	return err ? err : open_journal(pipeline, index, directory);
 }
 
@@ -103,7 +135,7 @@ static int open_all_files(struct pipeline *pipeline)
 	pipeline->data_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (pipeline->data_fd < 0)
 		return -errno;
-	for (unsigned int i = 0; !err && i < pipeline->shards_count; i++)
+	for (unsigned int i = 0; !err && i < SHARDS_MAX; i++)
 		err = open_files(pipeline, i);
 	return err;
 }
@@ -113,7 +145,7 @@ static int start_sink(struct pipeline *pipeline)
 	struct sink_context context = {
 		.config = pipeline->options.config,
 		.journals = pipeline->journals,
-		.journals_count = pipeline->shards_count,
+		.journals_count = pipeline->journals_count,
 		.data_fd = pipeline->data_fd,
 		.counters = pipeline->options.counters,
 		.output = pipeline->options.output,
@@ -176,7 +208,7 @@ int pipeline__start(const struct pipeline_options *options, struct pipeline **ou
 	for (unsigned int i = 0; !err && i < pipeline->shards_count; i++)
 		err = start_shard(pipeline, i);
 	if (err) {
-		pipeline__stop(pipeline, false, 0);
+		pipeline__stop(pipeline, PIPELINE_PAUSE);
 		return err;
 	}
 	*out = pipeline;
@@ -205,16 +237,30 @@ static void stop_shards(struct pipeline *pipeline, bool flush, unsigned int dead
 			shard__stop(pipeline->shards[i], &deadline);
 }
 
-int pipeline__stop(struct pipeline *pipeline, bool flush, unsigned int sink_ms)
+/* What the sink did not take goes to disk, all within one time. */
+static void save_journals(struct pipeline *pipeline)
+{
+	uint64_t end = clock__ms() + SAVE_MS;
+
+	for (unsigned int i = 0; i < pipeline->journals_count; i++) {
+		uint64_t now = clock__ms();
+
+		journal__save(pipeline->journals[i], now < end ? end - now : 0);
+	}
+}
+
+int pipeline__stop(struct pipeline *pipeline, enum pipeline_end how)
 {
 	bool takes = pipeline && pipeline->sink && !sink__failed(pipeline->sink);
 	int err = 0;
 
 	if (!pipeline)
 		return 0;
-	stop_shards(pipeline, flush, takes ? PIPELINE_SHARDS_MS : 0);
+	stop_shards(pipeline, how == PIPELINE_FLUSH, takes ? SHARDS_MS : 0);
 	if (pipeline->sink)
-		err = sink__stop(pipeline->sink, sink_ms);
+		err = sink__stop(pipeline->sink, how == PIPELINE_PAUSE ? PAUSE_MS : SINK_MS);
+	if (how != PIPELINE_PAUSE)
+		save_journals(pipeline);
 	pipeline__free(pipeline);
 	return err;
 }

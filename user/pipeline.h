@@ -8,8 +8,14 @@
 
 #include <stdbool.h>
 
-/* How long the shards may take to end, at most. */
-#define PIPELINE_SHARDS_MS 5000
+/* How long pipeline__stop may take, about: less than the 30 s that Kubernetes grants. */
+#define PIPELINE_STOP_MS 28000
+
+enum pipeline_end {
+	PIPELINE_PAUSE, /* another pipeline follows at once: what is not on its way waits for it */
+	PIPELINE_LEAVE, /* the next agent goes on: half lines are left to it */
+	PIPELINE_FLUSH, /* capture is detached: all that the rings hold comes out, and half lines */
+};
 
 struct capture;
 struct config;
@@ -32,11 +38,10 @@ int pipeline__start(const struct pipeline_options *options, struct pipeline **ou
 /* True once the sink or a shard has ended by itself: a failure that it has told. */
 bool pipeline__failed(const struct pipeline *pipeline);
 /*
- * Stops it in the order of the data's way and frees it. With `flush`, for when capture is detached,
- * what the rings hold and half lines come out, as far as PIPELINE_SHARDS_MS allow; else they are
- * left for the next pipeline. The sink delivers for at most `sink_ms`; what remains stays in the
- * journal. Returns the sink's status: 0, or -errno it failed with.
+ * Stops it in the order of the data's way and frees it. The sink goes on for a while; what it did
+ * not deliver stays in the journals, on disk where there is one. Returns the sink's status: 0, or
+ * -errno it failed with.
  */
-int pipeline__stop(struct pipeline *pipeline, bool flush, unsigned int sink_ms);
+int pipeline__stop(struct pipeline *pipeline, enum pipeline_end how);
 
 #endif
