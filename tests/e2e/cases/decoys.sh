@@ -3,7 +3,7 @@
 # look a little like containers, nor the copies that the shim and containerd write, nor logtap's own output.
 # needs: logtap containerd sshd
 # init: systemd
-# timeout: 240
+# timeout: 300
 
 DECOY='echo decoy of a unit; echo decoy of a unit >&2'
 
@@ -71,6 +71,28 @@ host_decoys()
 	} >>"$OUT/host"
 }
 
+# A service and a session that print from before logtap starts until /run/e2e/end is there.
+standing_decoys()
+{
+	local loop='sed "s/^/in /" /proc/self/cgroup; until [ -e /run/e2e/end ]; do echo decoy of a unit; echo decoy of a unit >&2; sleep 0.1; done'
+
+	systemd-run -q --pipe -p PrivateTmp=yes sh -c "$loop" </dev/null 2>&1 | cat >"$OUT/service" &
+	ssh_root "$loop" 2>&1 | cat >"$OUT/session" &
+	wait_for "the service" 30 test -s "$OUT/service"
+	wait_for "the session" 30 test -s "$OUT/session"
+}
+
+is_larger()
+{
+	[ "$(stat -c %s "$1")" -gt "$2" ]
+}
+
+# still_prints FILE: what fills it goes on.
+still_prints()
+{
+	wait_for "more of $1" 30 is_larger "$1" "$(stat -c %s "$1")"
+}
+
 container_decoys()
 {
 	local id=$1
@@ -104,12 +126,15 @@ guest()
 		>/dev/null &
 	exec_pid=$!
 	wait_for "the exec" 30 test -e "$root/tmp/running"
+	standing_decoys
 	logtap_start census /run/decoys.yaml
 	: >"$root/tmp/go"
 	wait_for "the pod's log" 30 grep -q "stdout F again 200" /var/log/pods/shop_web-1_*/nginx/0.log
 	container_decoys "$container"
-	host_decoys
+	still_prints "$OUT/service"
+	still_prints "$OUT/session"
 	: >"$root/tmp/end"
+	: >/run/e2e/end
 	wait "$exec_pid" || true
 	logtap_stop census
 	cp /var/log/pods/shop_web-1_*/nginx/0.log "$OUT/pod.log"
@@ -121,9 +146,9 @@ guest()
 check()
 {
 	expect "what exec printed" "$(grep -c decoy "$OUT/exec")" 8
-	expect "what services and sessions printed" "$(grep -c decoy "$OUT/host")" 26
-	expect "services" "$(grep -c '^in 0::/system.slice/run-u[0-9]*.service$' "$OUT/host")" 4
-	expect "sessions" "$(grep -c '^in 0::/user.slice/user-0.slice/session-.*.scope$' "$OUT/host")" 2
+	expect "what services and sessions printed" "$(grep -c decoy "$OUT/host")" 13
+	expect "services" "$(cat "$OUT"/{host,service} | grep -c '^in 0::/system.slice/run-u[0-9]*.service$')" 3
+	expect "sessions" "$(cat "$OUT"/{host,session} | grep -c '^in 0::/user.slice/user-0.slice/session-.*.scope$')" 2
 	judge <<'END'
 import sys
 from records import *
