@@ -26,6 +26,7 @@
 #include "../../user/counters.h"
 #include "../../user/journal.h"
 #include "../../user/log.h"
+#include "../../user/ring.h"
 #include "../../user/shard.h"
 #include "real_ring.h"
 
@@ -49,6 +50,7 @@ struct kernel {
 	enum ending ending;
 	bool sink_waits;             /* nothing is read of the journal */
 	bool capturing;              /* the agent's shard runs */
+	uint32_t nap;                /* us between the steps of a commit, at random: a kill finds the agent there */
 };
 
 struct capture {
@@ -119,6 +121,51 @@ void capture__free_slot(struct capture *capture, uint32_t slot)
 	__atomic_store_n(&s->state, SLOT_FREE, __ATOMIC_RELEASE);
 }
 
+/* The steps of a commit, and the same with naps before them: see the Makefile. */
+static const struct kernel *slowed;
+
+static void nap(void)
+{
+	static uint32_t random;
+
+	random = random * 1664525 + 1013904223 + getpid();
+	if (slowed && slowed->nap)
+		usleep((random >> 8) % slowed->nap);
+}
+
+void __real_checkpoint__commit(struct checkpoint *checkpoint, const struct checkpoint_position *position);
+void __wrap_checkpoint__commit(struct checkpoint *checkpoint, const struct checkpoint_position *position);
+void __real_journal__publish(struct journal *journal);
+void __wrap_journal__publish(struct journal *journal);
+void __real_ring__release(struct ring *ring, uint64_t position);
+void __wrap_ring__release(struct ring *ring, uint64_t position);
+void __real_heap__reclaim(struct heap *heap);
+void __wrap_heap__reclaim(struct heap *heap);
+
+void __wrap_checkpoint__commit(struct checkpoint *checkpoint, const struct checkpoint_position *position)
+{
+	nap();
+	__real_checkpoint__commit(checkpoint, position);
+}
+
+void __wrap_journal__publish(struct journal *journal)
+{
+	nap();
+	__real_journal__publish(journal);
+}
+
+void __wrap_ring__release(struct ring *ring, uint64_t position)
+{
+	nap();
+	__real_ring__release(ring, position);
+}
+
+void __wrap_heap__reclaim(struct heap *heap)
+{
+	nap();
+	__real_heap__reclaim(heap);
+}
+
 struct fixture {
 	char directory[64];
 	char output[96];
@@ -156,6 +203,7 @@ static int setup(void **state)
 	sprintf(fixture->output, "%s.out", fixture->directory);
 	make_config(fixture);
 	fixture->kernel = mmap(NULL, sizeof(*fixture->kernel), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	slowed = fixture->kernel;
 	fixture->capture = (struct capture){ .kernel = fixture->kernel, .epoch = 1 };
 	fixture->random = getenv("SEED") ? (uint32_t)atoi(getenv("SEED")) : 1;
 	*state = fixture;
@@ -685,6 +733,7 @@ static void kills_lose_nothing_and_double_nothing(void **state)
 
 	need_ring(fixture);
 	fixture->config.lines.assembly = ASSEMBLY_PROCESS;
+	fixture->kernel->nap = 1000;
 	for (uint32_t slot = 1; slot <= 3; slot++)
 		open_slot(fixture, slot);
 	agent_starts(fixture);
@@ -713,6 +762,7 @@ static void kills_lose_nothing_and_double_nothing(void **state)
 		agent_starts(fixture);
 	}
 	fixture->kernel->sink_waits = false;
+	fixture->kernel->nap = 0;
 	await_records(fixture, sum);
 	agent_ends(fixture, FLUSHES);
 	check_lines(fixture, numbers);
