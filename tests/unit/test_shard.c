@@ -702,9 +702,43 @@ static void send_line(struct fixture *fixture, uint32_t pid, uint32_t number)
 	}
 }
 
-static void check_lines(struct fixture *fixture, const uint32_t numbers[WRITERS])
+/* A writer whose writes get lost now and then, just before what it says next. */
+#define LOSER WRITERS
+#define LOSER_SLOT 4
+
+static void lose(struct fixture *fixture)
 {
-	uint32_t next[WRITERS] = { 0 };
+	struct stream_slot *s = &fixture->kernel->slots[LOSER_SLOT];
+	enum loss reason = pick(fixture, LOSS_COUNT);
+	uint32_t bytes = 1 + pick(fixture, 100);
+
+	s->lost_bytes_by[reason] += bytes;
+	s->lost_writes_by[reason]++;
+	s->lost_bytes += bytes;
+	s->lost_writes++;
+}
+
+static void check_gaps(const struct fixture *fixture)
+{
+	const struct stream_slot *s = &fixture->kernel->slots[LOSER_SLOT];
+	uint64_t bytes = 0, writes = 0;
+	size_t i;
+	json_t *json;
+
+	json_array_foreach(fixture->records, i, json) {
+		const json_t *lost = json_object_get(json, "lost");
+
+		bytes += json_integer_value(json_object_get(lost, "bytes"));
+		writes += json_integer_value(json_object_get(lost, "writes"));
+	}
+	assert_true(writes > 20);
+	assert_int_equal(writes, s->lost_writes);
+	assert_int_equal(bytes, s->lost_bytes);
+}
+
+static void check_lines(struct fixture *fixture, const uint32_t numbers[WRITERS + 1])
+{
+	uint32_t next[WRITERS + 1] = { 0 };
 	size_t i;
 	json_t *json;
 
@@ -713,35 +747,48 @@ static void check_lines(struct fixture *fixture, const uint32_t numbers[WRITERS]
 		unsigned int pid, number;
 		char name[16];
 
-		if (sscanf(text_of(json, "message"), "%u %u", &pid, &number) != 2 || pid >= WRITERS)
+		if (json_object_get(json, "lost"))
+			continue;
+		if (sscanf(text_of(json, "message"), "%u %u", &pid, &number) != 2 || pid > LOSER)
 			fail_msg("what is this: %s", json_dumps(json, 0));
 		if (number != next[pid])
 			fail_msg("writer %u's line %u, not %u: %s", pid, number, next[pid], json_dumps(json, 0));
 		next[pid]++;
 		sprintf(name, "writer%u", pid);
-		if (*text_of(json, "partial") || strcmp(text_of(json_object_get(json, "process"), "name"), name))
+		if (strcmp(text_of(json, "partial"), pid == LOSER && *text_of(json, "partial") ? "start" : "") ||
+		    strcmp(text_of(json_object_get(json, "process"), "name"), name))
 			fail_msg("not whole, or without its name: %s", json_dumps(json, 0));
 	}
-	for (uint32_t pid = 0; pid < WRITERS; pid++)
+	for (uint32_t pid = 0; pid <= WRITERS; pid++)
 		assert_int_equal(next[pid], numbers[pid]);
+}
+
+static void send_number(struct fixture *fixture, uint32_t *number)
+{
+	char text[32];
+
+	if (!pick(fixture, 3))
+		lose(fixture);
+	sprintf(text, "%u %u\n", LOSER, (*number)++);
+	send_text(fixture, LOSER_SLOT, LOSER, text);
 }
 
 static void kills_lose_nothing_and_double_nothing(void **state)
 {
 	struct fixture *fixture = *state;
-	uint32_t numbers[WRITERS] = { 0 }, kills = 0, sum = 0;
+	uint32_t numbers[WRITERS + 1] = { 0 }, kills = 0, sum = 0;
 
 	need_ring(fixture);
 	fixture->config.lines.assembly = ASSEMBLY_PROCESS;
 	fixture->kernel->nap = 1000;
-	for (uint32_t slot = 1; slot <= 3; slot++)
+	for (uint32_t slot = 1; slot <= LOSER_SLOT; slot++)
 		open_slot(fixture, slot);
 	agent_starts(fixture);
-	for (uint32_t pid = 0; pid < WRITERS; pid++) {
+	for (uint32_t pid = 0; pid <= WRITERS; pid++) {
 		char name[16];
 
 		sprintf(name, "writer%u", pid);
-		send_name(fixture, 1 + pid % 3, pid, name);
+		send_name(fixture, pid == LOSER ? LOSER_SLOT : 1 + pid % 3, pid, name);
 	}
 	while (kills < 60) {
 		uint32_t lines = pick(fixture, 60);
@@ -750,6 +797,10 @@ static void kills_lose_nothing_and_double_nothing(void **state)
 			uint32_t pid = pick(fixture, WRITERS);
 
 			send_line(fixture, pid, numbers[pid]++);
+			sum++;
+			if (pick(fixture, 8))
+				continue;
+			send_number(fixture, &numbers[LOSER]);
 			sum++;
 		}
 		fixture->kernel->sink_waits = !pick(fixture, 3);
@@ -766,6 +817,7 @@ static void kills_lose_nothing_and_double_nothing(void **state)
 	await_records(fixture, sum);
 	agent_ends(fixture, FLUSHES);
 	check_lines(fixture, numbers);
+	check_gaps(fixture);
 	print_message("%u lines, %u agents, %u copies\n", sum, kills + 1, fixture->copies);
 	/* One record at most is on its way when a sink is killed that acknowledges each. */
 	assert_true(fixture->copies <= kills);
