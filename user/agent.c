@@ -15,6 +15,7 @@
 
 #include "capture.h"
 #include "checkpoint.h"
+#include "clock.h"
 #include "config.h"
 #include "counters.h"
 #include "doctor.h"
@@ -26,8 +27,9 @@
 
 #define TICK_MS 1000
 #define CENSUS_TICKS 10        /* between looks for streams that found no room */
-#define SHARD_DEADLINE_MS 5000 /* both together stay within Kubernetes' 30 s */
-#define SINK_DEADLINE_MS 20000
+#define SHARD_DEADLINE_MS 5000 /* all three together stay within Kubernetes' 30 s */
+#define SINK_DEADLINE_MS 15000
+#define SAVE_DEADLINE_MS 8000
 #define CONTAINER_ROOT "/proc/1/root"
 
 enum status { STATUS_FINE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
@@ -45,7 +47,8 @@ struct agent {
 	int space_fds[SHARDS_MAX];
 	char id_prefixes[SHARDS_MAX][64];
 	struct checkpoint *checkpoints[SHARDS_MAX];
-	struct journal *journals[SHARDS_MAX];
+	struct journal *journals[SHARDS_MAX]; /* of the shards, then those that earlier runs left */
+	unsigned int journals_count;
 	int output;                  /* see sink.h */
 	struct sink *sink;
 	struct shard *shards[SHARDS_MAX];
@@ -90,6 +93,7 @@ static int open_signals(struct agent *agent)
 	return agent->signals < 0 ? -errno : 0;
 }
 
+/* Of a shard that is no more, only where its journal ends is of use. */
 static int open_checkpoint(struct agent *agent, unsigned int index, const char *directory)
 {
 	const struct config *config = agent->config;
@@ -102,57 +106,86 @@ static int open_checkpoint(struct agent *agent, unsigned int index, const char *
 		.epoch = capture__epoch(agent->capture),
 		.id_prefix = agent->id_prefixes[index],
 	};
+	int err = checkpoint__open(&options, &agent->checkpoints[index]);
 
-	return checkpoint__open(&options, &agent->checkpoints[index]);
+	if (err == -EWOULDBLOCK)
+		log_error("%s/checkpoint is in use: is another logtap running? Give each its own journal.directory",
+			  directory);
+	else if (err)
+		log_error("%s/checkpoint cannot be opened: %s", directory, strerror(-err));
+	return err;
 }
 
-/* With the checkpoint, which knows where the journal ends. */
-static int open_journal(struct agent *agent, unsigned int index)
+/* What lies behind the checkpoint's place was never committed. */
+static int open_journal_at(struct agent *agent, unsigned int shard, const struct journal_options *options)
+{
+	struct checkpoint_position position = { 0 };
+	struct journal_mark end;
+	bool known;
+	int err = open_checkpoint(agent, shard, options->directory);
+
+	if (err)
+		return err;
+	known = checkpoint__position(agent->checkpoints[shard], &position);
+	end = (struct journal_mark){ .number = position.journal_number, .off = position.journal_offset };
+	err = journal__open(options, known ? &end : NULL, &agent->journals[agent->journals_count]);
+	if (err)
+		log_error("the journal in %s cannot be opened: %s", options->directory, strerror(-err));
+	else
+		agent->journals_count++;
+	if (options->orphan && !err) {
+		checkpoint__remove(agent->checkpoints[shard]);
+		agent->checkpoints[shard] = NULL;
+	}
+	return err;
+}
+
+static int open_journal(struct agent *agent, unsigned int shard)
 {
 	const struct config *config = agent->config;
 	unsigned int shards = capture__shards(agent->capture);
-	char directory[4096];
+	char directory[4096], disk[4096];
 	struct journal_options options = {
 		.directory = directory,
 		.max_size = config->journal.max_size / shards,
 		.segment_size = config->journal.segment_size,
 		.data_fd = agent->data_fd,
+		.space_fd = agent->space_fds[shard],
+		.when_full = config->journal.when_full,
+		.replay = config->journal.replay,
+		.disk = {
+			.directory = *config->journal.disk.directory ? disk : NULL,
+			.max_size = config->journal.disk.max_size / shards,
+			.max_age_ms = config->journal.disk.max_age_ms,
+			.fsync = config->journal.disk.fsync,
+		},
+		.orphan = shard >= shards,
+		.counters = &agent->counters,
 	};
-	struct checkpoint_position position = { 0 };
-	struct journal_mark end;
-	bool known;
-	int err;
 
-	snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, index);
-	agent->space_fds[index] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	options.space_fd = agent->space_fds[index];
-	if (agent->data_fd < 0 || agent->space_fds[index] < 0)
-		return -errno;
-	err = open_checkpoint(agent, index, directory);
-	if (err == -EWOULDBLOCK) {
-		log_error("%s/checkpoint is in use: is another logtap running? Give each its own journal.directory",
-			  directory);
-		return err;
-	}
-	if (err) {
-		log_error("%s/checkpoint cannot be opened: %s", directory, strerror(-err));
-		return err;
-	}
-	known = checkpoint__position(agent->checkpoints[index], &position);
-	end = (struct journal_mark){ .number = position.journal_number, .off = position.journal_offset };
-	err = journal__open(&options, known ? &end : NULL, &agent->journals[index]);
-	if (err)
-		log_error("the journal in %s cannot be opened: %s", directory, strerror(-err));
-	return err;
+	snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, shard);
+	snprintf(disk, sizeof(disk), "%s/shard-%u", config->journal.disk.directory, shard);
+	/* Of a run that had more shards: its records are delivered, too. */
+	if (options.orphan && access(directory, F_OK) &&
+	    (!options.disk.directory || access(disk, F_OK)))
+		return 0;
+	return open_journal_at(agent, shard, &options);
 }
 
 static int open_journals(struct agent *agent)
 {
+	unsigned int shards = capture__shards(agent->capture);
 	int err = 0;
 
 	agent->data_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	for (unsigned int i = 0; !err && i < capture__shards(agent->capture); i++)
+	if (agent->data_fd < 0)
+		return -errno;
+	for (unsigned int i = 0; i < SHARDS_MAX && !err; i++) {
+		agent->space_fds[i] = i < shards ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+		if (i < shards && agent->space_fds[i] < 0)
+			return -errno;
 		err = open_journal(agent, i);
+	}
 	return err;
 }
 
@@ -192,7 +225,7 @@ static int start_sink(struct agent *agent)
 	struct sink_context context = {
 		.config = agent->config,
 		.journals = agent->journals,
-		.journals_count = capture__shards(agent->capture),
+		.journals_count = agent->journals_count,
 		.data_fd = agent->data_fd,
 		.counters = &agent->counters,
 		.output = agent->output,
@@ -349,6 +382,19 @@ static void stop_shards(struct agent *agent, bool flush, unsigned int deadline_m
 			shard__stop(agent->shards[i], &deadline);
 }
 
+/* What the sink did not take goes to disk, all within one time. */
+static void close_journals(struct agent *agent)
+{
+	uint64_t end = clock__ms() + SAVE_DEADLINE_MS;
+
+	for (unsigned int i = 0; i < agent->journals_count; i++) {
+		uint64_t now = clock__ms();
+
+		journal__save(agent->journals[i], now < end ? end - now : 0);
+		journal__close(agent->journals[i]);
+	}
+}
+
 /*
  * In the order of the data's way, so that what was captured is delivered. Returns the sink's
  * status.
@@ -366,10 +412,9 @@ static int stop(struct agent *agent)
 		err = sink__stop(agent->sink, SINK_DEADLINE_MS);
 	if (agent->capturing)
 		print_counters(agent);
-	for (int i = 0; i < SHARDS_MAX; i++) {
-		journal__close(agent->journals[i]);
+	close_journals(agent);
+	for (int i = 0; i < SHARDS_MAX; i++)
 		checkpoint__free(agent->checkpoints[i]);
-	}
 	capture__close(agent->capture);
 	config__free(agent->config);
 	return err;
