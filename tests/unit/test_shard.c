@@ -655,13 +655,16 @@ static void a_full_journal_does_not_keep_an_agent_from_leaving(void **state)
 	fixture->kernel->sink_waits = true;
 	agent_starts(fixture);
 	/* Both segments, and then some of the ring. */
-	for (; sent < 2 * SEGMENT / 1340 + 20; sent++) {
+	for (; sent < 2 * SEGMENT / 1340 + 10; sent++) {
 		char number[16];
 
-		memcpy(text, number, sprintf(number, "%06u", sent));
-		send_text(fixture, 1, 7, text);
+		/* In two: a half line that is completed when there is no space stays one. */
+		sprintf(number, "%06u", sent);
+		send_text(fixture, 1, 7, number);
+		send_text(fixture, 1, 7, text + strlen(number));
 	}
-	usleep(100000);
+	/* Long enough for a tick to be due when it leaves. */
+	usleep(1200000);
 	agent_ends(fixture, LEAVES);
 	fixture->kernel->sink_waits = false;
 	agent_starts(fixture);
@@ -819,8 +822,8 @@ static void kills_lose_nothing_and_double_nothing(void **state)
 	check_lines(fixture, numbers);
 	check_gaps(fixture);
 	print_message("%u lines, %u agents, %u copies\n", sum, kills + 1, fixture->copies);
-	/* One record at most is on its way when a sink is killed that acknowledges each. */
-	assert_true(fixture->copies <= kills);
+	/* Of what a killed agent made, only the record can come twice that the sink was just acknowledging. */
+	assert_true(fixture->copies <= kills / 10);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
