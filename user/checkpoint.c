@@ -252,6 +252,13 @@ void checkpoint__free(struct checkpoint *checkpoint)
 	free(checkpoint);
 }
 
+void checkpoint__remove(struct checkpoint *checkpoint)
+{
+	if (unlink(checkpoint->path))
+		log_warn("%s cannot be removed: %s", checkpoint->path, strerror(errno));
+	checkpoint__free(checkpoint);
+}
+
 bool checkpoint__same_epoch(const struct checkpoint *checkpoint)
 {
 	return checkpoint->file.header->epoch == checkpoint->options.epoch &&

@@ -88,6 +88,8 @@ struct checkpoint;
 int checkpoint__open(const struct checkpoint_options *options, struct checkpoint **out);
 /* The file stays. */
 void checkpoint__free(struct checkpoint *checkpoint);
+/* The file goes. */
+void checkpoint__remove(struct checkpoint *checkpoint);
 
 /* True when the file's ring is that of the options' epoch. Else only half lines are of use: see checkpoint__restart. */
 bool checkpoint__same_epoch(const struct checkpoint *checkpoint);

@@ -1,5 +1,6 @@
 #include "journal_disk.h"
 
+#include "directory.h"
 #include "journal_segment.h"
 #include "log.h"
 
@@ -14,28 +15,9 @@
 
 #define READ_BLOCK 65536 /* so much is lost with a sector that cannot be read */
 
-/* Makes `path` and the directories above it. */
-static int make_directories(const char *path)
-{
-	char part[PATH_MAX];
-	size_t len = strlen(path);
-
-	if (len >= sizeof(part))
-		return -ENAMETOOLONG;
-	for (size_t i = 1; i <= len; i++) {
-		if (path[i] != '/' && path[i] != '\0')
-			continue;
-		memcpy(part, path, i);
-		part[i] = '\0';
-		if (mkdir(part, 0700) && errno != EEXIST && errno != EROFS)
-			return -errno;
-	}
-	return 0;
-}
-
 int journal_disk__open_directory(const char *path, int *out)
 {
-	int err = make_directories(path);
+	int err = directory__make(path);
 	int fd;
 
 	if (err) {

@@ -343,6 +343,7 @@ static int open_pipeline(struct shard *shard)
 		.space_fd = options->space_fd,
 		.wake_fd = shard->wake,
 		.abandon = &shard->abandon,
+		.drop_newest = config->journal.when_full == WHEN_FULL_DROP_NEWEST,
 		.counters = options->counters,
 		.invalid_utf8 = config->lines.invalid_utf8,
 		.node = config->node,

@@ -233,6 +233,20 @@ static void another_epoch_is_told_and_left_behind(void **state)
 	}
 }
 
+static void what_was_removed_is_forgotten(void **state)
+{
+	struct fixture *fixture = *state;
+	struct checkpoint_position position;
+
+	reopen(fixture);
+	commit(fixture, 1);
+	checkpoint__remove(fixture->checkpoint);
+	fixture->checkpoint = NULL;
+	assert_int_equal(access(fixture->file, F_OK), -1);
+	reopen(fixture);
+	assert_false(checkpoint__position(fixture->checkpoint, &position));
+}
+
 static void a_file_in_use_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -666,6 +680,7 @@ int main(void)
 		TEST(what_was_staged_only_never_happened),
 		TEST(a_state_staged_twice_is_the_second),
 		TEST(another_epoch_is_told_and_left_behind),
+		TEST(what_was_removed_is_forgotten),
 		TEST(a_file_in_use_is_refused),
 		TEST(a_full_file_system_stages_nothing),
 		TEST(nonsense_is_not_believed),

@@ -718,6 +718,22 @@ static void what_a_stream_is_called_is_not_asked_again(void **state)
 	assert_true(stream__wanted(fixture->stream));
 }
 
+/* Its first line may be published and made again: it must say the same then. */
+static void a_stream_is_named_before_its_first_line(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->commits = 0;
+	data(fixture, "one\n", 0, 0);
+	assert_int_equal(fixture->commits, 1);
+	assert_int_equal(fixture->appended[0], 0);
+	strcpy(fixture->slot->path, "/elsewhere");
+	restart(fixture);
+	data(fixture, "one\n", 0, 0);
+	assert_string_equal(json_string_value(json_object_get(next_line(fixture, "one", NULL), "file")), "/app/a.log");
+	no_more(fixture);
+}
+
 static void what_is_refused_stays_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1051,6 +1067,7 @@ int main(void)
 		TEST(writes_and_bytes_are_counted),
 		TEST(a_half_line_goes_on_after_a_crash),
 		TEST(what_a_stream_is_called_is_not_asked_again),
+		TEST(a_stream_is_named_before_its_first_line),
 		TEST(what_is_refused_stays_refused),
 		TEST(a_loss_that_was_told_is_not_told_again),
 		TEST(what_is_not_in_the_ring_is_told_alone),
