@@ -21,6 +21,7 @@ struct journal_disk {
 	uint64_t used;         /* bytes of segments; under the journal's lock */
 	bool failing;          /* under the journal's lock: nothing is written before retry_ms */
 	uint64_t retry_ms;
+	bool remove_failed;    /* that is what failed last: a full disk can do it, a read-only one cannot */
 };
 
 /* Makes `path` and what is above it, opens and locks it. Failures are told. */

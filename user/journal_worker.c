@@ -32,15 +32,17 @@ static void wake_follower(struct journal *journal)
 }
 
 /* Said once, and once when it works again. */
-static void disk_failed(struct journal *journal, const char *what, int err)
+static void disk_failed(struct journal *journal, bool removing, int err)
 {
 	struct journal_disk *disk = journal->disk;
 
 	journal__count(journal, COUNTER_journal_disk_errors, 1);
 	if (!disk->failing)
 		log_warn("journal: %s: cannot %s a segment: %s; going on in memory, and trying again every %d s",
-			 disk->directory, what, strerror(-err), RETRY_MS / 1000);
+			 disk->directory, removing ? "remove" : "write", strerror(-err),
+			 RETRY_MS / 1000);
 	disk->failing = true;
+	disk->remove_failed = removing;
 	disk->retry_ms = clock__ms() + RETRY_MS;
 }
 
@@ -49,6 +51,7 @@ static void disk_works(struct journal *journal)
 	if (journal->disk->failing)
 		log_info("journal: %s: writing works again", journal->disk->directory);
 	journal->disk->failing = false;
+	journal->disk->remove_failed = false;
 }
 
 static bool must_rest(const struct journal *journal)
@@ -125,7 +128,7 @@ static int write_segment(struct journal *journal, struct segment *segment, uint6
 				  end, &size);
 	pthread_mutex_lock(&journal->lock);
 	if (err) {
-		disk_failed(journal, "write", err);
+		disk_failed(journal, false, err);
 		return err;
 	}
 	disk_works(journal);
@@ -308,10 +311,12 @@ static bool remove_one(struct journal *journal)
 	if (segment->memory)
 		journal_memory__drop(journal, segment);
 	if (err) {
-		disk_failed(journal, "remove", err);
+		disk_failed(journal, true, err);
 		return true;
 	}
 	journal->disk->used -= segment->disk;
+	if (journal->disk->remove_failed)
+		disk_works(journal);
 	/* If it was full, it has room now. */
 	journal->disk->retry_ms = 0;
 	TAILQ_REMOVE(&journal->segments, segment, link);

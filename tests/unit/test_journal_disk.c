@@ -283,6 +283,39 @@ static void no_time_to_save_is_said_and_loses_nothing_before_a_reboot(void **sta
 	drain(fixture, NONE, 0);
 }
 
+static void crash(struct fixture *fixture, const struct journal_mark *end)
+{
+	journal_worker__stop(fixture->journal);
+	journal__free(fixture->journal);
+	wait_for(fixture->options.data_fd, 0);
+	assert_int_equal(journal__open(&fixture->options, end, &fixture->journal), 0);
+}
+
+/* It was shown because the journal was full, moved, and then the crash came before the commit. */
+static void what_was_not_committed_is_cut_on_disk_too(void **state)
+{
+	struct fixture *fixture = *state;
+	struct journal_mark mark;
+	char path[128];
+
+	open_journal(fixture);
+	append_many(fixture, 2050); /* in the middle of a segment */
+	journal__mark(fixture->journal, &mark);
+	append_many(fixture, 1000);
+	snprintf(path, sizeof(path), "%s/seg-%016lx", fixture->directory, (unsigned long)mark.number);
+	for (int i = 0; i < WAIT_MS && !access(path, F_OK); i++)
+		usleep(1000);
+	assert_int_equal(access(path, F_OK), -1);
+	fixture->appended = 2050;
+	crash(fixture, &mark);
+	assert_int_equal(journal__pending(fixture->journal), 2050);
+	/* Nor does it come back with the next crash. */
+	crash(fixture, NULL);
+	assert_int_equal(journal__pending(fixture->journal), 2050);
+	append_many(fixture, 100);
+	drain(fixture, NONE, 0);
+}
+
 /* 300 records, saved; then `size` bytes at `off` of the first file are overwritten. */
 static void damage(struct fixture *fixture, uint64_t off, const void *bytes, size_t size)
 {
@@ -419,6 +452,7 @@ int main(void)
 		TEST(what_was_saved_outlives_a_reboot),
 		TEST(what_was_acknowledged_is_not_saved),
 		TEST(no_time_to_save_is_said_and_loses_nothing_before_a_reboot),
+		TEST(what_was_not_committed_is_cut_on_disk_too),
 		TEST(a_flipped_byte_costs_one_record),
 		TEST(a_flipped_state_is_damage),
 		TEST(a_hole_costs_what_was_in_it),

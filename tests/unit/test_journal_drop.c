@@ -225,6 +225,8 @@ static void nor_after_a_crash_what_it_had_taken(void **state)
 		append_one(fixture, number++);
 	assert_int_equal(journal__next(fixture->journal, &record), 1);
 	assert_memory_equal(record.value, "00000000000000000000", HEAD_LEN);
+	/* Itself, not a gap in its place. */
+	assert_null(memmem(record.value, record.meta.value_len, "\"lost\"", 6));
 	take(fixture, &record);
 	journal__ack(fixture->journal, record.handle);
 	drain(fixture);
