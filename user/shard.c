@@ -36,6 +36,7 @@ struct tenancy {
 	bool closing;
 	uint64_t close_position;     /* ring position behind which no record of it can be */
 	uint64_t close_time;         /* boot time, ns: not before */
+	uint64_t held;               /* bytes of its records that were read and not yet released */
 };
 
 struct shard {
@@ -50,6 +51,8 @@ struct shard {
 	struct tenancy *tenancies;   /* by slot */
 	uint32_t *live;              /* slots with a stream */
 	unsigned int live_count;
+	uint32_t holders[RELEASE_EVERY]; /* slots of which something is held */
+	unsigned int holders_count;
 	unsigned int closing_count;
 	uint64_t consumed;           /* ring position behind the last record read */
 	uint64_t read_until;         /* boot time of the last record read, ns */
@@ -79,7 +82,9 @@ static struct stream *slot_stream(struct shard *shard, uint32_t slot, uint32_t g
 	if (shard_slot(shard, slot)->generation != generation ||
 	    shard_slot(shard, slot)->state == SLOT_FREE)
 		return NULL;
-	memset(tenancy, 0, sizeof(*tenancy));
+	tenancy->closing = false;
+	tenancy->close_position = 0;
+	tenancy->close_time = 0;
 	if (stream__open(&shard->context, slot, &tenancy->stream)) {
 		log_error("out of memory: stream slot %u cannot be opened yet", slot);
 		return NULL;
@@ -159,6 +164,50 @@ static void read_ahead(struct shard *shard, const struct record *record)
 	identity_cache__get(shard->context.identities, payload->id, &names, false);
 }
 
+/* What the kernel half counts in the slot's `sent`. */
+static void count_held(struct shard *shard, const struct record *record)
+{
+	struct tenancy *tenancy = &shard->tenancies[record->slot];
+
+	if ((record->type != RECORD_DATA && record->type != RECORD_PROCESS) ||
+	    shard_slot(shard, record->slot)->generation != record->generation)
+		return;
+	if (!tenancy->held)
+		shard->holders[shard->holders_count++] = record->slot;
+	tenancy->held += record->length;
+}
+
+/*
+ * First the ring, then the streams' shares of it: the other way round they could fill the room that
+ * is left again and again.
+ */
+static void release(struct shard *shard)
+{
+	ring__release(shard->ring);
+	while (shard->holders_count) {
+		uint32_t slot = shard->holders[--shard->holders_count];
+
+		shard_slot(shard, slot)->consumed += shard->tenancies[slot].held;
+		shard->tenancies[slot].held = 0;
+	}
+}
+
+/*
+ * An agent that was killed may have counted records twice or not at all. While nothing waits,
+ * nothing is held: a writer reserves its record before it counts it.
+ */
+static void settle_consumed(struct shard *shard)
+{
+	for (unsigned int i = 0; i < shard->live_count; i++) {
+		struct stream_slot *slot = shard_slot(shard, shard->live[i]);
+		uint64_t sent = __atomic_load_n(&slot->sent, __ATOMIC_ACQUIRE);
+
+		if (ring__waiting(shard->ring))
+			return;
+		slot->consumed = sent;
+	}
+}
+
 static void handle_record(struct shard *shard, const struct record *record, uint64_t position)
 {
 	struct stream *stream;
@@ -167,6 +216,7 @@ static void handle_record(struct shard *shard, const struct record *record, uint
 	    record->slot >= capture__max_streams(shard->options.capture))
 		return;
 	shard->read_until = record->time;
+	count_held(shard, record);
 	if (record->type == RECORD_CGROUP) {
 		read_ahead(shard, record);
 		return;
@@ -190,9 +240,9 @@ static unsigned int drain(struct shard *shard)
 	while (count < DRAIN_MAX && (record = ring__next(shard->ring, &position))) {
 		handle_record(shard, record, position);
 		if (++count % RELEASE_EVERY == 0)
-			ring__release(shard->ring);
+			release(shard);
 	}
-	ring__release(shard->ring);
+	release(shard);
 	shard->consumed = ring__consumed(shard->ring);
 	close_streams(shard);
 	return count;
@@ -230,6 +280,7 @@ static void tick(struct shard *shard)
 		stream__tick(shard->tenancies[shard->live[i]].stream, passed, now);
 	if (passed)
 		shard->mark = ring__produced(shard->ring);
+	settle_consumed(shard);
 	close_streams(shard);
 }
 
