@@ -1,7 +1,7 @@
 # Shows that containers which write without end cost the quiet ones no line: while logtap does not get to run, the ring takes no
 # more of a stream than its share, so that there is room for the others; what the loud ones lose is told to the byte.
 # needs: logtap tools
-# timeout: 180
+# timeout: 300
 
 LOUD="flood1 flood2 pieces forks"
 QUIET="quiet1 quiet2 quiet3 quiet4"
