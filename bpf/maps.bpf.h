@@ -94,6 +94,8 @@ struct {
 
 /* Set before loading. */
 const volatile __u32 shard_count = 1;
+/* Bytes of the smallest ring that a stream may always hold. */
+const volatile __u32 share_floor;
 
 /* Shared like the maps. */
 struct capture_state state SEC(".data.state") = {};

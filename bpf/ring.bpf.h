@@ -19,6 +19,23 @@ static __always_inline u64 wakeup_flags(void *ring, u32 shard)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
+/*
+ * True when with `length` bytes more the stream would hold more of the ring than its share: they are
+ * lost then, so that others lose nothing. Signed: user space may have counted a record before the
+ * kernel half has.
+ */
+static __always_inline bool is_over_share(void *ring, const struct stream_slot *slot, u64 length)
+{
+	s64 held = slot->sent - slot->consumed + length;
+	s64 size, free;
+
+	if (held <= share_floor)
+		return false;
+	size = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE);
+	free = size - (s64)bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) - (s64)length;
+	return free < size >> 1 && held > free >> SHARE_SHIFT;
+}
+
 /* A record about a slot that carries no payload: a hint, whose loss costs nothing. */
 static __always_inline void send_hint(u8 type, u32 index, struct stream_slot *slot)
 {

@@ -71,6 +71,8 @@ static __always_inline void fill_slot(struct stream_slot *slot, struct inode *in
 	slot->dev = BPF_CORE_READ(inode, i_sb, s_dev);
 	slot->magic = BPF_CORE_READ(inode, i_sb, s_magic);
 	slot->eof = 0;
+	slot->sent = 0;
+	slot->consumed = 0;
 	slot->cgroup_id = BPF_CORE_READ(cgroup, kn, id);
 	slot->shard = shard_of(kind == STREAM_FILE ? slot->ino : slot->cgroup_id);
 	slot->path[0] = 0;

@@ -51,20 +51,22 @@ static __always_inline void count_loss(struct stream_slot *slot, enum loss why, 
 		}                                                                               \
 		*record = *head;                                                                \
 		record->length = sizeof(*record) + length;                                      \
+		__sync_fetch_and_add(&slot->sent, sizeof(*record) + length);                    \
 		bpf_ringbuf_submit(record, wakeup_flags(ring, shard));                          \
 		return 0;                                                                       \
 	} while (0)
 
 /*
- * One piece of a write as one record: 0, -ENOSPC (ring full) or -EFAULT. Global, so that it is
+ * One piece of a write as one record: 0, -ENOSPC (ring or share full) or -EFAULT. Global, so that it is
  * verified once and for itself: from 6.7 on (ab5cfac139ab, "bpf: verify callbacks as if they are
  * called unknown number of times") the walk below would have it verified again and again.
  */
-__noinline int emit_piece(const struct record *head, u32 shard, u64 source, u64 length)
+__noinline int emit_piece(const struct record *head, struct stream_slot *slot, u32 shard,
+			  u64 source, u64 length)
 {
 	void *ring = bpf_map_lookup_elem(&rings, &shard);
 
-	if (!ring || !head)
+	if (!ring || !head || !slot || is_over_share(ring, slot, length))
 		return -ENOSPC;
 	if (length <= 448) {
 		if (length <= 64)
@@ -127,7 +129,7 @@ static __always_inline void identify_writer(struct capture *capture, struct task
 	if (slot->writers[way] == tag)
 		return;
 	ring = bpf_map_lookup_elem(&rings, &capture->shard);
-	if (!ring)
+	if (!ring || is_over_share(ring, slot, sizeof(*record) + sizeof(*process)))
 		return;
 	record = bpf_ringbuf_reserve(ring, sizeof(*record) + sizeof(*process), 0);
 	if (!record)
@@ -139,6 +141,7 @@ static __always_inline void identify_writer(struct capture *capture, struct task
 	__builtin_memcpy(process->name, leader->comm, PROCESS_NAME_SIZE);
 	process->uid = uid;
 	process->reserved = 0;
+	__sync_fetch_and_add(&slot->sent, sizeof(*record) + sizeof(*process));
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	slot->writers[way] = tag;
 }
@@ -194,7 +197,8 @@ static long step_forward(u32 i, struct segment_walk *walk)
 	if (length > PIECE_MAX)
 		length = PIECE_MAX;
 	capture->head.write_offset = walk->offset;
-	capture->err = emit_piece(&capture->head, capture->shard, walk->base, length);
+	capture->err = emit_piece(&capture->head, capture->slot, capture->shard, walk->base,
+				  length);
 	if (capture->err)
 		return 1;
 	walk->base += length;
@@ -266,7 +270,8 @@ static __always_inline u64 emit_write(struct capture *capture, struct iov_iter *
 		}
 		if (length > PIECE_MAX)
 			return emit_segments(capture, 0, source, length, length);
-		capture->err = emit_piece(&capture->head, capture->shard, source, length);
+		capture->err = emit_piece(&capture->head, capture->slot, capture->shard, source,
+					  length);
 		return capture->err ? 0 : length;
 	}
 	if (kind != ITER_KIND_IOVEC)

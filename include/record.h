@@ -125,7 +125,23 @@ struct stream_slot {
 	char names[SLOT_PATH_SIZE];    /* files: dentry names up to the file system's root, leaf first, each NUL-terminated */
 	__u32 names_length; /* 0: too long for here */
 	__u32 eof;          /* a pipe without writers; of its own, for it may come at the same moment as the close */
+	/*
+	 * Bytes of its data and process records, headers included: `sent` by the kernel half,
+	 * `consumed` by user space as it reads them. The difference is what it holds of the ring.
+	 */
+	__u64 sent;
+	__u64 consumed;
 };
+
+/*
+ * The share of a ring that a stream may hold. Up to half of the ring any stream may fill; then 1 in
+ * 1 << SHARE_SHIFT of what is still free. So what is left shrinks by a seventeenth, at most, for each
+ * stream that writes without end, whatever the order in which they come.
+ */
+#define SHARE_SHIFT 4
+/* Below this part of the ring nothing is asked: a stream whose reader keeps up never gets there. */
+#define SHARE_FLOOR_DIVISOR 1024
+
 
 _Static_assert(sizeof(struct stream_slot) % 8 == 0, "slot layout");
 _Static_assert(__builtin_offsetof(struct stream_slot, lost_bytes) == 120, "slot layout");

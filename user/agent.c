@@ -294,8 +294,8 @@ int agent__run(const char *path)
 		return err == -EINVAL ? STATUS_USAGE : STATUS_FAILED;
 	}
 	agent.capturing = true;
-	log_info("capturing (%u %s, sink %s)", agent.config->capture.shards,
-		 agent.config->capture.shards == 1 ? "shard" : "shards",
+	log_info("capturing (%u %s, sink %s)", capture__shards(agent.capture),
+		 capture__shards(agent.capture) == 1 ? "shard" : "shards",
 		 agent.config->sink == SINK_KAFKA ? "kafka" : "stdout");
 	err = watch(&agent);
 	if (!err)

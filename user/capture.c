@@ -76,7 +76,7 @@ static int say_busy(const char *directory, pid_t holder)
 
 	if (holder)
 		snprintf(who, sizeof(who), "process %d", (int)holder);
-	log_error("logtap runs already: %s holds %s; stop it, or give this one a capture.pin of its own",
+	log_error("another logtap runs: %s holds %s (capture.pin); stop it first",
 		  who, directory);
 	return -EALREADY;
 }

@@ -178,8 +178,13 @@ static int use_maps(struct capture_programs *programs)
 		[MAP_SHARDS] = bpf->maps.shards,
 		[MAP_ENTERED_CGROUPS] = bpf->maps.entered_cgroups,
 	};
+	uint64_t smallest = maps->about.ring_sizes[0];
 	int err = 0;
 
+	for (unsigned int i = 1; i < maps->about.shards; i++)
+		if (maps->about.ring_sizes[i] < smallest)
+			smallest = maps->about.ring_sizes[i];
+	bpf->rodata->share_floor = smallest / SHARE_FLOOR_DIVISOR;
 	for (int i = 0; !err && i < MAP_COUNT; i++)
 		err = bpf_map__reuse_fd(shared[i], maps->fds[i]);
 	bpf->rodata->shard_count = maps->about.shards;

@@ -377,11 +377,12 @@ static bool is_mounted(const char *path, unsigned long magic)
 static void check_bpffs(struct doctor *doctor)
 {
 	if (is_mounted("/sys/fs/bpf", BPF_FS_MAGIC))
-		say(doctor, OK, "bpffs: mounted at /sys/fs/bpf");
+		say(doctor, OK, "bpffs: mounted at /sys/fs/bpf: capture can outlive logtap");
 	else
 		say(doctor, NOTE,
-		    "bpffs: not mounted at /sys/fs/bpf (mount -t bpf bpf /sys/fs/bpf); only "
-		    "pinning needs it, `logtap run` does not");
+		    "bpffs: not mounted at /sys/fs/bpf (mount -t bpf bpf /sys/fs/bpf); without it "
+		    "capture ends with logtap, and what is written until it runs again is not "
+		    "seen");
 }
 
 static void check_pid_namespace(struct doctor *doctor)

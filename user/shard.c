@@ -26,12 +26,22 @@
 #define TICK_MS 1000           /* timers: losses, old half lines, the clock */
 #define BUSY_MS 1              /* a record that somebody is writing */
 #define WAKE_BYTES (256 * 1024) /* or a quarter of the ring */
-#define BATCH_RECORDS 256      /* of a transaction... */
 #define BATCH_SHARE 8          /* ...or this part of the ring, which must not fill up while many are read */
 #define DRAIN_MAX 65536        /* records between looks at the timers */
 #define SCAN_TICKS 5           /* hints get lost only when a ring is full */
 #define REJECTED_GRACE (50 * NS_PER_MS) /* a write that looked the stream up before it was withdrawn is over by then */
 #define IDENTITIES 1024
+
+/* What was read no longer counts in its streams' shares of the ring. */
+static void give_shares_back(struct shard *shard)
+{
+	while (shard->holders_count) {
+		uint32_t slot = shard->holders[--shard->holders_count];
+
+		shard__slot(shard, slot)->consumed += shard->tenancies[slot].held;
+		shard->tenancies[slot].held = 0;
+	}
+}
 
 void shard__commit(void *owner)
 {
@@ -51,6 +61,8 @@ void shard__commit(void *owner)
 	checkpoint__commit(checkpoint, &position);
 	journal__publish(shard->options.journal);
 	ring__release(shard->ring, position.ring);
+	/* Not before: streams could fill the room that is left again and again. */
+	give_shares_back(shard);
 	heap__reclaim(checkpoint__heap(checkpoint));
 	shard->committed = position;
 }
@@ -59,7 +71,7 @@ void shard__settle(struct shard *shard, uint32_t slot, struct stream *stream)
 {
 	struct tenancy *tenancy = &shard->tenancies[slot];
 
-	*tenancy = (struct tenancy){ .stream = stream };
+	*tenancy = (struct tenancy){ .stream = stream, .held = tenancy->held };
 	shard->live[shard->live_count++] = slot;
 	if (stream__wanted(stream))
 		return;
@@ -164,6 +176,35 @@ static void read_ahead(struct shard *shard, const struct record *record)
 	identity_cache__get(shard->context.identities, payload->id, &names, false);
 }
 
+/* What the kernel half counts in the slot's `sent`. */
+static void count_held(struct shard *shard, const struct record *record)
+{
+	struct tenancy *tenancy = &shard->tenancies[record->slot];
+
+	if ((record->type != RECORD_DATA && record->type != RECORD_PROCESS) ||
+	    shard__slot(shard, record->slot)->generation != record->generation)
+		return;
+	if (!tenancy->held)
+		shard->holders[shard->holders_count++] = record->slot;
+	tenancy->held += record->length;
+}
+
+/*
+ * An agent that was killed may have counted records twice or not at all. While nothing waits,
+ * nothing is held: a writer reserves its record before it counts it.
+ */
+static void settle_consumed(struct shard *shard)
+{
+	for (unsigned int i = 0; i < shard->live_count; i++) {
+		struct stream_slot *slot = shard__slot(shard, shard->live[i]);
+		uint64_t sent = __atomic_load_n(&slot->sent, __ATOMIC_ACQUIRE);
+
+		if (ring__waiting(shard->ring))
+			return;
+		slot->consumed = sent;
+	}
+}
+
 static void handle_record(struct shard *shard, const struct record *record, uint64_t position)
 {
 	struct stream *stream;
@@ -172,6 +213,7 @@ static void handle_record(struct shard *shard, const struct record *record, uint
 	    record->slot >= capture__max_streams(shard->options.capture))
 		return;
 	shard->read_until = record->time;
+	count_held(shard, record);
 	if (record->type == RECORD_CGROUP) {
 		read_ahead(shard, record);
 		return;
@@ -243,6 +285,7 @@ static void tick(struct shard *shard)
 		stream__tick(shard->tenancies[shard->live[i]].stream, passed, now);
 	if (passed)
 		shard->mark = ring__produced(shard->ring);
+	settle_consumed(shard);
 	close_streams(shard);
 	/* Streams that the scan found. */
 	shard__commit(shard);

@@ -12,12 +12,15 @@
 #include "shard.h"
 #include "stream.h"
 
+#define BATCH_RECORDS 256      /* of a transaction, at most: the ring must not fill up while many are read */
+
 /* A slot's stream in this shard and when it ends. */
 struct tenancy {
 	struct stream *stream;
 	bool closing;
 	uint64_t close_position;     /* ring position behind which no record of it can be */
 	uint64_t close_time;         /* boot time, ns: not before */
+	uint64_t held;               /* bytes of its records that were read and not yet released */
 };
 
 struct shard {
@@ -34,6 +37,8 @@ struct shard {
 	struct tenancy *tenancies;   /* by slot */
 	uint32_t *live;              /* slots with a stream */
 	unsigned int live_count;
+	uint32_t holders[BATCH_RECORDS]; /* slots of which something is held */
+	unsigned int holders_count;
 	unsigned int closing_count;
 	uint64_t consumed;           /* ring position behind the last record handled */
 	struct checkpoint_position committed;

@@ -302,7 +302,7 @@ static void every_mistake_is_reported_in_the_order_of_the_file(void **state)
 	       "or write ${LOGTAP_TEST_UNSET:-default}\n"
 	       "c.yaml:3: capture.containers: \"maybe\" is neither true nor false\n"
 	       "c.yaml:4: capture.ringsize: unknown key; did you mean \"ring_size\"? Allowed "
-	       "here: containers, files, exclude_files, shards, ring_size, max_streams\n"
+	       "here: containers, files, exclude_files, shards, ring_size, max_streams, pin\n"
 	       "c.yaml:5: capture.ring_size: 3MiB is not a power of two; use 2MiB or 4MiB\n"
 	       "c.yaml:6: capture.files: must be a list: one line \"- VALUE\" for each, or "
 	       "[VALUE, ...]\n"
@@ -337,6 +337,20 @@ static void numbers_out_of_range_are_refused(void **state)
 	       "c.yaml:1: lines.timeout: 18446744073709551615h is out of range; use 100ms to 1h\n");
 	refuse("capture: {max_streams: -1}",
 	       "c.yaml:1: capture.max_streams: \"-1\" is not a whole number\n");
+}
+
+static void the_pin_is_an_absolute_path_or_empty(void **state)
+{
+	static const char text[] = "capture: {pin: \"\"}";
+	struct config *config = NULL;
+
+	(void)state;
+	refuse("capture: {pin: bpf/logtap}",
+	       "c.yaml:1: capture.pin: \"bpf/logtap\" must be an absolute path: begin it with /, or "
+	       "leave it empty\n");
+	assert_int_equal(config__parse("c.yaml", text, strlen(text), stderr, &config), 0);
+	assert_string_equal(config->capture.pin, "");
+	config__free(config);
 }
 
 static void a_segment_holds_the_largest_record(void **state)
@@ -590,6 +604,7 @@ int main(void)
 		cmocka_unit_test(an_alias_stands_for_its_value),
 		cmocka_unit_test(every_mistake_is_reported_in_the_order_of_the_file),
 		cmocka_unit_test(numbers_out_of_range_are_refused),
+		cmocka_unit_test(the_pin_is_an_absolute_path_or_empty),
 		cmocka_unit_test(a_segment_holds_the_largest_record),
 		cmocka_unit_test(a_journal_holds_two_segments_a_shard),
 		cmocka_unit_test(a_disk_is_another_absolute_directory_with_room),

@@ -49,6 +49,8 @@ second_agent()
 {
 	logtap_start first
 	tells second 1 "$LOGTAP" run
+	echo 'capture: {pin: ""}' >/run/unpinned.yaml
+	tells second_unpinned 1 "$LOGTAP" run -c /run/unpinned.yaml
 	logtap_stop first || fail "first: exit status $?"
 }
 
@@ -135,7 +137,8 @@ check()
 	says nobody 'root|CAP_BPF'
 	says nobody_doctor 'root|CAP_BPF'
 	says btf 'BTF'
-	says second 'another logtap' 'journal.directory'
+	says second 'another logtap' 'process [0-9]* holds' 'capture.pin'
+	says second_unpinned 'another logtap' 'journal.directory'
 	says epipe 'nobody reads it any more' 'stopped with 1 records not written' '"bytes_captured":7,' '"sink_records_delivered":0,'
 	says closed 'standard output is not open'
 	# All that was written, 58 bytes in 21 lines, is told as not delivered.
