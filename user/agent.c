@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "clock.h"
 #include "config.h"
 #include "counters.h"
 #include "doctor.h"
@@ -25,8 +26,9 @@
 
 #define TICK_MS 1000
 #define CENSUS_TICKS 10        /* between looks for streams that found no room */
-#define SHARD_DEADLINE_MS 5000 /* both together stay within Kubernetes' 30 s */
-#define SINK_DEADLINE_MS 20000
+#define SHARD_DEADLINE_MS 5000 /* all three together stay within Kubernetes' 30 s */
+#define SINK_DEADLINE_MS 15000
+#define SAVE_DEADLINE_MS 8000
 #define CONTAINER_ROOT "/proc/1/root"
 
 enum status { STATUS_FINE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
@@ -42,7 +44,8 @@ struct agent {
 	int data_fd;
 	int space_fds[SHARDS_MAX];
 	char id_prefixes[SHARDS_MAX][64];
-	struct journal *journals[SHARDS_MAX];
+	struct journal *journals[SHARDS_MAX]; /* of the shards, then those that earlier runs left */
+	unsigned int journals_count;
 	int output;                  /* see sink.h */
 	struct sink *sink;
 	struct shard *shards[SHARDS_MAX];
@@ -87,34 +90,59 @@ static int open_signals(struct agent *agent)
 	return agent->signals < 0 ? -errno : 0;
 }
 
-static int open_journals(struct agent *agent)
+static int open_journal(struct agent *agent, unsigned int shard)
 {
 	const struct config *config = agent->config;
 	unsigned int shards = config->capture.shards;
+	char directory[4096], disk[4096];
+	struct journal_options options = {
+		.directory = directory,
+		.max_size = config->journal.max_size / shards,
+		.segment_size = config->journal.segment_size,
+		.data_fd = agent->data_fd,
+		.space_fd = agent->space_fds[shard],
+		.when_full = config->journal.when_full,
+		.replay = config->journal.replay,
+		.disk = {
+			.directory = *config->journal.disk.directory ? disk : NULL,
+			.max_size = config->journal.disk.max_size / shards,
+			.max_age_ms = config->journal.disk.max_age_ms,
+			.fsync = config->journal.disk.fsync,
+		},
+		.orphan = shard >= shards,
+		.counters = &agent->counters,
+	};
+	int err;
+
+	snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, shard);
+	snprintf(disk, sizeof(disk), "%s/shard-%u", config->journal.disk.directory, shard);
+	/* Of a run that had more shards: its records are delivered, too. */
+	if (options.orphan && access(directory, F_OK) &&
+	    (!options.disk.directory || access(disk, F_OK)))
+		return 0;
+	err = journal__open(&options, NULL, &agent->journals[agent->journals_count]);
+	if (err)
+		log_error("the journal in %s cannot be opened: %s", directory, strerror(-err));
+	else
+		agent->journals_count++;
+	return err;
+}
+
+static int open_journals(struct agent *agent)
+{
+	unsigned int shards = agent->config->capture.shards;
+	int err = 0;
 
 	agent->data_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	for (unsigned int i = 0; i < shards; i++) {
-		char directory[4096];
-		struct journal_options options = {
-			.directory = directory,
-			.max_size = config->journal.max_size / shards,
-			.segment_size = config->journal.segment_size,
-			.data_fd = agent->data_fd,
-		};
-		int err;
-
-		snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, i);
-		agent->space_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		options.space_fd = agent->space_fds[i];
-		if (agent->data_fd < 0 || agent->space_fds[i] < 0)
+	if (agent->data_fd < 0)
+		return -errno;
+	for (unsigned int i = 0; i < SHARDS_MAX && !err; i++) {
+		agent->space_fds[i] = i < shards ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+		if (i < shards && agent->space_fds[i] < 0)
 			return -errno;
-		err = journal__open(&options, NULL, &agent->journals[i]);
-		if (err) {
-			log_error("the journal in %s cannot be opened: %s", directory, strerror(-err));
-			return err;
-		}
+		err = open_journal(agent, i);
 	}
-	return 0;
+	return err;
 }
 
 static uint32_t hash(const char *text)
@@ -156,7 +184,7 @@ static int start_sink(struct agent *agent)
 	struct sink_context context = {
 		.config = agent->config,
 		.journals = agent->journals,
-		.journals_count = agent->config->capture.shards,
+		.journals_count = agent->journals_count,
 		.data_fd = agent->data_fd,
 		.counters = &agent->counters,
 		.output = agent->output,
@@ -298,6 +326,19 @@ static void stop_shards(struct agent *agent, unsigned int deadline_ms)
 			shard__stop(agent->shards[i], &deadline);
 }
 
+/* What the sink did not take goes to disk, all within one time. */
+static void close_journals(struct agent *agent)
+{
+	uint64_t end = clock__ms() + SAVE_DEADLINE_MS;
+
+	for (unsigned int i = 0; i < agent->journals_count; i++) {
+		uint64_t now = clock__ms();
+
+		journal__save(agent->journals[i], now < end ? end - now : 0);
+		journal__close(agent->journals[i]);
+	}
+}
+
 /*
  * In the order of the data's way, so that what was captured is delivered. Returns the sink's
  * status.
@@ -314,8 +355,7 @@ static int stop(struct agent *agent)
 		err = sink__stop(agent->sink, SINK_DEADLINE_MS);
 	if (agent->capturing)
 		print_counters(agent);
-	for (int i = 0; i < SHARDS_MAX; i++)
-		journal__close(agent->journals[i]);
+	close_journals(agent);
 	capture__close(agent->capture);
 	config__free(agent->config);
 	return err;

@@ -24,9 +24,13 @@ static void print_memory(const struct config *config)
 	print_size("rings", memory.rings, "kernel: capture.ring_size for each shard");
 	print_size("maps", memory.maps, "kernel: by capture.max_streams");
 	print_size("journal", memory.journal, "tmpfs: journal.max_size");
+	if (memory.spill)
+		print_size("spill", memory.spill, "heap: a segment on its way to disk, for each shard");
 	print_size("lines", memory.lines, "heap: lines.memory");
 	print_size("sink", memory.sink, "heap: what is on its way to the sink");
 	print_size("total", memory.total, "");
+	if (memory.disk)
+		print_size("disk", memory.disk, "on disk: journal.disk.max_size");
 }
 
 int check__run(const char *path)

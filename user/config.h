@@ -14,6 +14,11 @@ enum invalid_utf8 { INVALID_UTF8_REPLACE, INVALID_UTF8_BASE64 };
 enum sink_kind { SINK_STDOUT, SINK_KAFKA };
 /* What the Kafka key names: lines with one key stay in one partition, in order. */
 enum kafka_key { KAFKA_KEY_STREAM, KAFKA_KEY_CONTAINER, KAFKA_KEY_POD, KAFKA_KEY_NONE };
+/* What a journal does that has no room, neither in memory nor on disk. */
+enum when_full { WHEN_FULL_WAIT, WHEN_FULL_DROP_OLDEST, WHEN_FULL_DROP_NEWEST };
+/* In which order a backlog and what comes meanwhile are delivered. */
+enum replay { REPLAY_IN_ORDER, REPLAY_INTERLEAVED };
+enum disk_fsync { DISK_FSYNC_NONE, DISK_FSYNC_SEGMENT };
 
 struct name_value {
 	char *name;
@@ -39,10 +44,20 @@ struct lines_config {
 	enum invalid_utf8 invalid_utf8;
 };
 
+struct disk_config {
+	char *directory;         /* "": everything stays in memory */
+	uint64_t max_size;       /* bytes, over all shards */
+	uint64_t max_age_ms;     /* 0: no bound */
+	enum disk_fsync fsync;
+};
+
 struct journal_config {
 	char *directory;         /* on tmpfs */
 	uint64_t max_size;       /* bytes, over all shards */
 	uint64_t segment_size;   /* bytes */
+	enum when_full when_full;
+	enum replay replay;
+	struct disk_config disk;
 };
 
 struct kafka_config {

@@ -63,11 +63,42 @@ static void check_lines(const struct config *config, struct config_source *sourc
 		quantity__format(QUANTITY_SIZE, needed, must), config->capture.shards);
 }
 
+static void check_disk(const struct config *config, struct config_source *source)
+{
+	const struct journal_config *journal = &config->journal;
+	uint64_t needed = 2 * journal->segment_size * config->capture.shards;
+	char is[QUANTITY_TEXT], must[QUANTITY_TEXT];
+
+	if (!*journal->disk.directory)
+		return;
+	if (journal->disk.directory[0] != '/')
+		mistake(source, "journal.disk.directory", "journal",
+			"\"%s\" must be an absolute path: begin it with /",
+			journal->disk.directory);
+	else if (!strcmp(journal->disk.directory, journal->directory))
+		mistake(source, "journal.disk.directory", "journal",
+			"must be another directory than journal.directory, on a disk");
+	if (journal->disk.max_size < needed && !config_source__mistaken(source, "journal.disk.max_size") &&
+	    !config_source__mistaken(source, "capture.shards"))
+		mistake(source, "journal.disk.max_size", "journal.disk.directory",
+			"%s is too small; use at least %s: two segments (journal.segment_size) "
+			"for each of %u shards",
+			quantity__format(QUANTITY_SIZE, journal->disk.max_size, is),
+			quantity__format(QUANTITY_SIZE, needed, must), config->capture.shards);
+}
+
+/* With a disk, two more are kept free for what comes back from it. */
+static unsigned int least_segments(const struct config *config)
+{
+	return *config->journal.disk.directory ? 4 : 2;
+}
+
 static void check_journal(const struct config *config, struct config_source *source)
 {
 	const struct journal_config *journal = &config->journal;
 	uint64_t record = config__max_record(config);
-	uint64_t needed = 2 * journal->segment_size * config->capture.shards;
+	unsigned int least = least_segments(config);
+	uint64_t needed = least * journal->segment_size * config->capture.shards;
 	char is[QUANTITY_TEXT], must[QUANTITY_TEXT];
 
 	if (journal->directory[0] != '/')
@@ -85,10 +116,13 @@ static void check_journal(const struct config *config, struct config_source *sou
 	if (journal->max_size < needed && !config_source__mistaken(source, "journal.max_size") &&
 	    !config_source__mistaken(source, "capture.shards"))
 		mistake(source, "journal.max_size", "journal.segment_size",
-			"%s is too small; use at least %s: two segments (journal.segment_size) "
-			"for each of %u shards",
+			"%s is too small; use at least %s: %s segments (journal.segment_size) "
+			"for each of %u shards%s",
 			quantity__format(QUANTITY_SIZE, journal->max_size, is),
-			quantity__format(QUANTITY_SIZE, needed, must), config->capture.shards);
+			quantity__format(QUANTITY_SIZE, needed, must), least == 2 ? "two" : "four",
+			config->capture.shards,
+			least == 2 ? "" : ", as with journal.disk two of them are for what comes back");
+	check_disk(config, source);
 }
 
 /* [PROTOCOL://]HOST[:PORT]; an IPv6 address stands in brackets. */

@@ -59,8 +59,14 @@ void config__memory(const struct config *config, struct config_memory *out)
 
 	if (config->sink == SINK_KAFKA && config->kafka.aside_size)
 		memory.journal += KAFKA_LANES_MAX * kafka_aside__room(config);
+	/* Each shard has one segment on its way at a time. */
+	if (*config->journal.disk.directory) {
+		memory.spill = config->journal.segment_size * capture->shards;
+		memory.disk = config->journal.disk.max_size;
+	}
 	if (config->sink == SINK_KAFKA)
 		memory.sink = SINK_BUFFERS + queued_messages(config) * QUEUED_MESSAGE;
-	memory.total = memory.rings + memory.maps + memory.journal + memory.lines + memory.sink;
+	memory.total = memory.rings + memory.maps + memory.journal + memory.spill + memory.lines +
+		       memory.sink;
 	*out = memory;
 }

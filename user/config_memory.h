@@ -14,9 +14,11 @@ struct config_memory {
 	uint64_t rings;          /* kernel, charged to the creating cgroup */
 	uint64_t maps;           /* kernel: slots, filter, hash maps */
 	uint64_t journal;        /* tmpfs */
+	uint64_t spill;          /* heap: what is on its way to or from the disk */
 	uint64_t lines;          /* heap: lines that wait for their newline */
 	uint64_t sink;           /* heap: what is on its way to the sink */
 	uint64_t total;
+	uint64_t disk;           /* not memory: of journal.disk, at most */
 };
 void config__memory(const struct config *config, struct config_memory *out);
 

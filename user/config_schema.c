@@ -47,6 +47,22 @@ static const cyaml_strval_t sink_names[] = {
 	{ "kafka", SINK_KAFKA },
 };
 
+static const cyaml_strval_t when_full_names[] = {
+	{ "wait", WHEN_FULL_WAIT },
+	{ "drop_oldest", WHEN_FULL_DROP_OLDEST },
+	{ "drop_newest", WHEN_FULL_DROP_NEWEST },
+};
+
+static const cyaml_strval_t replay_names[] = {
+	{ "in_order", REPLAY_IN_ORDER },
+	{ "interleaved", REPLAY_INTERLEAVED },
+};
+
+static const cyaml_strval_t disk_fsync_names[] = {
+	{ "none", DISK_FSYNC_NONE },
+	{ "segment", DISK_FSYNC_SEGMENT },
+};
+
 static const cyaml_strval_t kafka_key_names[] = {
 	{ "stream", KAFKA_KEY_STREAM },
 	{ "container", KAFKA_KEY_CONTAINER },
@@ -79,11 +95,23 @@ static const cyaml_schema_field_t lines_fields[] = {
 	CYAML_FIELD_END
 };
 
+static const cyaml_schema_field_t disk_fields[] = {
+	CYAML_FIELD_STRING_PTR("directory", CYAML_FLAG_POINTER, struct disk_config, directory, 0,
+			       2048),
+	CYAML_FIELD_UINT("max_size", CYAML_FLAG_DEFAULT, struct disk_config, max_size),
+	CYAML_FIELD_UINT("max_age", CYAML_FLAG_DEFAULT, struct disk_config, max_age_ms),
+	FIELD_ENUM("fsync", struct disk_config, fsync, disk_fsync_names),
+	CYAML_FIELD_END
+};
+
 static const cyaml_schema_field_t journal_fields[] = {
 	CYAML_FIELD_STRING_PTR("directory", CYAML_FLAG_POINTER, struct journal_config, directory, 1,
 			       2048),
 	CYAML_FIELD_UINT("max_size", CYAML_FLAG_DEFAULT, struct journal_config, max_size),
 	CYAML_FIELD_UINT("segment_size", CYAML_FLAG_DEFAULT, struct journal_config, segment_size),
+	FIELD_ENUM("when_full", struct journal_config, when_full, when_full_names),
+	FIELD_ENUM("replay", struct journal_config, replay, replay_names),
+	CYAML_FIELD_MAPPING("disk", CYAML_FLAG_DEFAULT, struct journal_config, disk, disk_fields),
 	CYAML_FIELD_END
 };
 
@@ -111,7 +139,7 @@ static const cyaml_schema_field_t config_fields[] = {
 
 #define FITS(fields) (CYAML_ARRAY_LEN(fields) - 1 <= CONFIG_FIELDS_MAX)
 _Static_assert(FITS(config_fields) && FITS(capture_fields) && FITS(lines_fields) &&
-		       FITS(journal_fields) && FITS(kafka_fields),
+		       FITS(journal_fields) && FITS(disk_fields) && FITS(kafka_fields),
 	       "CONFIG_FIELDS_MAX");
 
 const cyaml_schema_value_t config_schema = {
@@ -138,6 +166,14 @@ static const struct config_rule rules[] = {
 	{ .key = "journal.directory", .preset = "/run/logtap" },
 	{ "journal.max_size", "256MiB", 2 * MIB, 1024 * GIB, QUANTITY_SIZE, false },
 	{ "journal.segment_size", "8MiB", MIB, GIB, QUANTITY_SIZE, false },
+	{ .key = "journal.when_full", .preset = "wait" },
+	{ .key = "journal.replay", .preset = "in_order" },
+	/* Empty stands for none. */
+	{ .key = "journal.disk.directory", .preset = "" },
+	{ "journal.disk.max_size", "8GiB", 16 * MIB, 1024 * 1024 * GIB, QUANTITY_SIZE, false },
+	/* 0 stands for no bound. */
+	{ "journal.disk.max_age", "0s", 0, 365 * 24 * 60 * MINUTE, QUANTITY_DURATION, false },
+	{ .key = "journal.disk.fsync", .preset = "segment" },
 	{ .key = "sink", .preset = "stdout" },
 	{ .key = "kafka.topic", .preset = "logs" },
 	{ .key = "kafka.key", .preset = "stream" },

@@ -36,6 +36,13 @@
 	X(journal_records)       /* appended */                                                 \
 	X(journal_bytes)                                                                        \
 	X(journal_full)          /* times a shard had to wait for space */                      \
+	X(journal_dropped_lines) /* made room for others, or got too old: told in gaps */       \
+	X(journal_dropped_bytes) /* of the applications' own */                                 \
+	X(journal_spilled_segments) /* moved to disk */                                         \
+	X(journal_spilled_bytes)                                                                \
+	X(journal_loaded_segments) /* brought back from disk */                                 \
+	X(journal_disk_errors)   /* a segment could not be written to disk, or not be read back */\
+	X(journal_damaged_bytes) /* of segments that were found damaged: left out */            \
 	X(sink_records_delivered)                                                               \
 	X(sink_bytes_delivered)                                                                 \
 	X(sink_records_retried)  /* delivery failed, sent again */                              \

@@ -1,105 +1,20 @@
-#include "journal.h"
+#include "journal_internal.h"
 
-#include "journal_segment.h"
+#include "journal_disk.h"
 #include "log.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-/*
- * Segments live in slots: a slot is a place in one reserved range of addresses, so that an entry's
- * address says its slot. The n-th segment's slot is order[n % slots]; a segment that is not read
- * yet holds its slot, so a place in `order` is read before it is written again.
- *
- * Two flags put a side to sleep, each with the same handshake: the sleeper sets its flag and looks
- * again, the other side acts and then looks at the flag. Every one of these four accesses is
- * sequentially consistent. Anything weaker lets the processor do the look before the act is
- * visible, on both sides, and a wake-up is lost.
- */
 #define MIN_SEGMENTS 2
-#define MAX_SEGMENTS 16384     /* well below the 65,530 mappings of a process */
-#define MIN_SEGMENT_SIZE 65536 /* a page, on any machine */
-#define MAX_SEGMENT_SIZE (1u << 31)
-#define CACHE_LINE 64
-#define NO_SLOT UINT32_MAX
-#define ENTRY_ALIGN 8
-#define OFF_BITS 28 /* MAX_SEGMENT_SIZE / ENTRY_ALIGN, and an entry begins before that */
+#define MAX_SEGMENTS 16384 /* well below the 65,530 mappings of a process */
 
-struct slot {
-	_Atomic bool used; /* has a file; set by the appender, cleared by the follower */
-	uint64_t number;   /* of its segment: written by the appender before it is published */
-	/* The follower's: */
-	uint32_t outstanding; /* read and not acknowledged */
-	bool passed;          /* sealed and read to the end */
-};
-
-struct journal {
-	char *base; /* of slot 0 */
-	uint64_t segment_size;
-	uint32_t slots_count;
-	struct slot *slots;
-	uint32_t *order;
-	int dir_fd; /* locked as long as the journal is open */
-	int data_fd;
-	int space_fd;
-
-	struct {
-		uint64_t opened; /* segments so far */
-		char *segment;   /* the one appended to; NULL when it is sealed */
-		uint64_t off;    /* of the next entry */
-		uint64_t reserved;
-		uint64_t published;
-		bool failure_told;
-		bool rename_told;
-	} appender __attribute__((aligned(CACHE_LINE)));
-
-	struct {
-		uint64_t number; /* of the segment it reads */
-		uint64_t off;
-		uint64_t end; /* what it knows to be published */
-	} follower __attribute__((aligned(CACHE_LINE)));
-
-	/* Written by the appender. */
-	_Atomic uint64_t published __attribute__((aligned(CACHE_LINE))); /* a position */
-	_Atomic uint64_t appended;
-
-	/* Written by the follower. */
-	_Atomic uint64_t acknowledged __attribute__((aligned(CACHE_LINE)));
-	_Atomic bool sleeping; /* the follower; cleared by whoever wakes it */
-
-	/* Written by both, once a segment. */
-	_Atomic bool waiting __attribute__((aligned(CACHE_LINE))); /* the appender */
-	_Atomic uint32_t spare; /* a slot whose file can be used again, or NO_SLOT */
-};
-
-static uint64_t entry_size(size_t len)
-{
-	return (sizeof(struct segment_entry) + len + 7) & ~7ull;
-}
-
-/* A place in the journal as one word, so that the follower reads it whole. Later is greater. */
-static uint64_t position(uint64_t number, uint64_t off)
-{
-	return number << OFF_BITS | off / ENTRY_ALIGN;
-}
-
-static char *slot_address(const struct journal *journal, uint32_t slot)
-{
-	return journal->base + slot * journal->segment_size;
-}
-
-static void wake(_Atomic bool *flag, int fd)
+void journal__wake(_Atomic bool *flag, int fd)
 {
 	const uint64_t one = 1;
 
@@ -108,194 +23,165 @@ static void wake(_Atomic bool *flag, int fd)
 		return;
 }
 
-/* Makes `path` and the directories above it. */
-static int make_directories(const char *path)
+void journal__count(struct journal *journal, enum counter counter, uint64_t n)
 {
-	char part[PATH_MAX];
-	size_t len = strlen(path);
-
-	if (len >= sizeof(part))
-		return -ENAMETOOLONG;
-	for (size_t i = 1; i <= len; i++) {
-		if (path[i] != '/' && path[i] != '\0')
-			continue;
-		memcpy(part, path, i);
-		part[i] = '\0';
-		if (mkdir(part, 0700) && errno != EEXIST)
-			return -errno;
-	}
-	return 0;
-}
-
-static int open_directory(const char *path, int *out)
-{
-	int err = make_directories(path);
-	int fd;
-
-	if (err) {
-		log_error("journal: cannot make the directory %s: %s", path, strerror(-err));
-		return err;
-	}
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0) {
-		err = -errno;
-		log_error("journal: cannot open the directory %s: %s", path, strerror(-err));
-		return err;
-	}
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		err = -errno;
-		log_error("journal: %s is in use: is another logtap running? Give each its own "
-			  "journal.directory",
-			  path);
-		close(fd);
-		return err;
-	}
-	*out = fd;
-	return 0;
-}
-
-/* Until an agent can go on from them, old segments are removed; never in silence. */
-static int remove_leftovers(int dir_fd, const char *path)
-{
-	unsigned int files = 0;
-	uint64_t records = 0;
-	int err = segment__remove_all(dir_fd, &files, &records);
-
-	if (err)
-		log_error("journal: cannot remove the old segments in %s: %s", path,
-			  strerror(-err));
-	else if (files)
-		log_warn("journal: removed %u old segment files in %s; %" PRIu64
-			 " records in them were never delivered",
-			 files, path, records);
-	return err;
+	if (journal->options.counters)
+		counters__add(journal->options.counters, counter, n);
 }
 
 static int check_sizes(const struct journal_options *options)
 {
+	uint64_t least = MIN_SEGMENTS + (options->disk.directory ? JOURNAL_LOADS : 0);
 	uint64_t segments = options->segment_size ? options->max_size / options->segment_size : 0;
 
-	if (options->segment_size < MIN_SEGMENT_SIZE || options->segment_size > MAX_SEGMENT_SIZE) {
+	if (options->segment_size < SEGMENT_SIZE_MIN || options->segment_size > SEGMENT_SIZE_MAX) {
 		log_error("journal: a segment of %" PRIu64 " bytes is not possible: %u to %u are",
-			  options->segment_size, MIN_SEGMENT_SIZE, MAX_SEGMENT_SIZE);
+			  options->segment_size, SEGMENT_SIZE_MIN, SEGMENT_SIZE_MAX);
 		return -EINVAL;
 	}
-	if (segments < MIN_SEGMENTS || segments > MAX_SEGMENTS) {
+	if (segments < least || segments > MAX_SEGMENTS) {
 		log_error("journal: %" PRIu64 " bytes are %" PRIu64 " segments of %" PRIu64
-			  " bytes: %u to %u are possible",
-			  options->max_size, segments, options->segment_size, MIN_SEGMENTS,
-			  MAX_SEGMENTS);
+			  " bytes: %" PRIu64 " to %u are possible",
+			  options->max_size, segments, options->segment_size, least, MAX_SEGMENTS);
 		return -EINVAL;
 	}
 	return 0;
 }
 
-static int reserve_addresses(struct journal *journal)
+void journal__free(struct journal *journal)
 {
-	void *base = mmap(NULL, journal->slots_count * journal->segment_size, PROT_NONE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct segment *segment;
 
-	if (base == MAP_FAILED)
-		return -errno;
-	journal->base = base;
-	return 0;
-}
-
-/* Appender: a slot with an empty segment in it. */
-static int fill_slot(struct journal *journal, uint64_t number, uint32_t *out)
-{
-	uint32_t slot = atomic_exchange(&journal->spare, NO_SLOT);
-	int err;
-
-	if (slot != NO_SLOT) {
-		char *address = slot_address(journal, slot);
-
-		err = segment__recycle(journal->dir_fd, journal->slots[slot].number, number,
-				       address);
-		/*
-		 * Its memory serves whatever has become of the file; it only would not survive a
-		 * crash.
-		 */
-		if (err && !journal->appender.rename_told)
-			log_warn("journal: a segment cannot be renamed: %s; it is used all the same, but would "
-				 "not survive a crash",
-				 strerror(-err));
-		journal->appender.rename_told |= err != 0;
-		goto filled;
-	}
-	for (slot = 0; slot < journal->slots_count && atomic_load(&journal->slots[slot].used);
-	     slot++)
-		;
-	if (slot == journal->slots_count)
-		return -EAGAIN;
-	err = segment__create(journal->dir_fd, number, slot_address(journal, slot),
-			      journal->segment_size);
-	if (err)
-		return err;
-	atomic_store(&journal->slots[slot].used, true);
-filled:
-	journal->slots[slot].number = number;
-	journal->slots[slot].outstanding = 0;
-	journal->slots[slot].passed = false;
-	*out = slot;
-	return 0;
-}
-
-/* Appender: -EAGAIN when max_size is reached. */
-static int open_segment(struct journal *journal)
-{
-	uint64_t number = journal->appender.opened;
-	uint32_t slot;
-	int err;
-
-	err = fill_slot(journal, number, &slot);
-	if (err)
-		return err;
-	journal->order[number % journal->slots_count] = slot;
-	journal->appender.segment = slot_address(journal, slot);
-	journal->appender.off = sizeof(struct segment_header);
-	journal->appender.opened = number + 1;
-	return 0;
-}
-
-static void journal__free(struct journal *journal)
-{
 	if (!journal)
 		return;
+	while ((segment = TAILQ_FIRST(&journal->segments))) {
+		TAILQ_REMOVE(&journal->segments, segment, link);
+		free(segment);
+	}
+	free(journal->spare);
 	if (journal->base)
-		munmap(journal->base, journal->slots_count * journal->segment_size);
+		munmap(journal->base, journal->slots_count * journal->stride);
 	if (journal->dir_fd >= 0)
 		close(journal->dir_fd);
-	free(journal->order);
+	journal_disk__free(journal->disk);
+	pthread_mutex_destroy(&journal->lock);
+	pthread_cond_destroy(&journal->work);
 	free(journal->slots);
+	free((char *)journal->options.directory);
 	free(journal);
 }
 
 static struct journal *journal__new(const struct journal_options *options)
 {
-	struct journal *journal = aligned_alloc(CACHE_LINE, sizeof(*journal));
+	struct journal *journal = aligned_alloc(JOURNAL_CACHE_LINE, sizeof(*journal));
 	uint64_t page = sysconf(_SC_PAGESIZE);
 
 	if (!journal)
 		return NULL;
 	memset(journal, 0, sizeof(*journal));
+	journal->options = *options;
+	journal->options.directory = strdup(options->directory);
+	journal->options.disk.directory = NULL;
 	journal->segment_size = options->segment_size / page * page;
-	journal->slots_count = options->max_size / options->segment_size;
 	journal->dir_fd = -1;
-	journal->data_fd = options->data_fd;
-	journal->space_fd = options->space_fd;
-	journal->follower.off = sizeof(struct segment_header);
-	journal->follower.end = position(0, journal->follower.off);
-	journal->appender.published = journal->follower.end;
-	atomic_store(&journal->published, journal->follower.end);
-	atomic_store(&journal->spare, NO_SLOT);
-	journal->slots = calloc(journal->slots_count, sizeof(*journal->slots));
-	journal->order = calloc(journal->slots_count, sizeof(*journal->order));
-	if (!journal->slots || !journal->order) {
+	TAILQ_INIT(&journal->segments);
+	pthread_mutex_init(&journal->lock, NULL);
+	pthread_cond_init(&journal->work, NULL);
+	if (!journal->options.directory) {
 		journal__free(journal);
 		return NULL;
 	}
 	return journal;
+}
+
+/* Appender: the slot and the memory of a new segment, or the spare one. NULL: there are none. */
+static struct segment *take_segment(struct journal *journal)
+{
+	struct segment *segment = journal->spare;
+
+	journal->spare = NULL;
+	if (segment)
+		return segment;
+	if (journal->memory_used + journal->segment_size > journal_memory__limit(journal))
+		return NULL;
+	segment = calloc(1, sizeof(*segment));
+	if (!segment || !journal_memory__take_slot(journal, segment)) {
+		free(segment);
+		return NULL;
+	}
+	segment->memory = journal->segment_size;
+	journal->memory_used += segment->memory;
+	return segment;
+}
+
+static void give_back(struct journal *journal, struct segment *segment, bool recycled)
+{
+	if (recycled) {
+		journal->spare = segment;
+		return;
+	}
+	journal->memory_used -= segment->memory;
+	journal_memory__give_slot(journal, segment);
+	free(segment);
+}
+
+static void use_segment(struct journal *journal, struct segment *segment, uint64_t number)
+{
+	*segment = (struct segment){
+		.number = number,
+		.through = number,
+		.memory = segment->memory,
+		.slot = segment->slot,
+		.limit = UINT64_MAX,
+	};
+	TAILQ_INSERT_TAIL(&journal->segments, segment, link);
+	journal->appender.segment = segment;
+	journal->appender.address = segment_address(journal, segment);
+	journal->appender.off = sizeof(struct segment_header);
+	journal->appender.next = number + 1;
+}
+
+/* -EAGAIN: full. The appender counts as waiting after any failure. */
+static int open_segment(struct journal *journal)
+{
+	uint64_t number = journal->appender.next;
+	struct segment *segment;
+	bool recycled;
+	int err = -EAGAIN;
+
+	pthread_mutex_lock(&journal->lock);
+	atomic_store(&journal->waiting, true);
+	recycled = journal->spare;
+	segment = take_segment(journal);
+	if (segment) {
+		char *address = segment_address(journal, segment);
+
+		/* The slot is the appender's: no other thread looks at it. */
+		pthread_mutex_unlock(&journal->lock);
+		err = recycled ? segment__recycle(journal->dir_fd, segment->number, number, address)
+			       : segment__create(journal->dir_fd, number, address,
+						 journal->segment_size);
+		pthread_mutex_lock(&journal->lock);
+		if (err) {
+			give_back(journal, segment, recycled);
+		} else {
+			use_segment(journal, segment, number);
+			atomic_store(&journal->waiting, false);
+		}
+	}
+	journal_worker__wake(journal);
+	pthread_mutex_unlock(&journal->lock);
+	return err;
+}
+
+/* All that was found has been committed. */
+static void publish_found(struct journal *journal)
+{
+	struct journal_mark end;
+
+	journal__mark(journal, &end);
+	journal->appender.published = journal_position(end.number, end.off);
+	atomic_store(&journal->published, journal->appender.published);
 }
 
 int journal__open(const struct journal_options *options, const struct journal_mark *end,
@@ -304,26 +190,28 @@ int journal__open(const struct journal_options *options, const struct journal_ma
 	struct journal *journal;
 	int err = check_sizes(options);
 
-	(void)end;
 	if (err)
 		return err;
 	journal = journal__new(options);
 	if (!journal)
 		return -ENOMEM;
-	err = open_directory(options->directory, &journal->dir_fd);
+	err = journal_disk__open_directory(options->directory, &journal->dir_fd);
+	if (!err && options->disk.directory)
+		err = journal_disk__new(options, &journal->disk);
+	err = err ? err : journal__recover(journal, end);
 	if (err)
 		goto failed;
-	err = remove_leftovers(journal->dir_fd, options->directory);
-	if (err)
-		goto failed;
-	err = reserve_addresses(journal);
-	if (!err)
+	if (!journal->appender.segment && !options->orphan)
 		err = open_segment(journal);
-	if (err) {
+	if (err && err != -EAGAIN) {
 		log_error("journal: cannot make a segment of %" PRIu64 " bytes in %s: %s",
 			  journal->segment_size, options->directory, strerror(-err));
 		goto failed;
 	}
+	publish_found(journal);
+	err = journal->disk ? journal_worker__start(journal) : 0;
+	if (err)
+		goto failed;
 	*out = journal;
 	return 0;
 failed:
@@ -331,21 +219,45 @@ failed:
 	return err;
 }
 
+static bool has_records(const struct journal *journal, const struct segment *segment)
+{
+	struct segment_reader reader;
+	struct segment_entry *entry;
+
+	if (!segment->memory)
+		return !segment->done;
+	segment_reader__init(&reader, segment_address(journal, segment), segment->memory,
+			     segment->number, false, UINT64_MAX);
+	while ((entry = segment_reader__next(&reader)))
+		if (atomic_load(&entry->state) == SEGMENT_COMMITTED)
+			return true;
+	return false;
+}
+
 void journal__close(struct journal *journal)
 {
+	struct segment *segment;
+	char *directory = NULL;
+
 	if (!journal)
 		return;
-	for (uint32_t slot = 0; slot < journal->slots_count; slot++) {
-		char name[SEGMENT_NAME_SIZE];
-		uint64_t count = 0;
-
-		if (!atomic_load(&journal->slots[slot].used))
+	journal_worker__stop(journal);
+	if (journal->spare)
+		segment__unlink(journal->dir_fd, SEGMENT_PREFIX, journal->spare->number);
+	TAILQ_FOREACH(segment, &journal->segments, link) {
+		if (has_records(journal, segment))
 			continue;
-		segment__name(name, journal->slots[slot].number);
-		if (!segment__unacknowledged(journal->dir_fd, name, &count) && !count)
-			unlinkat(journal->dir_fd, name, 0);
+		if (segment->disk && journal_disk__unlink(journal->disk, segment->number))
+			continue;
+		segment__unlink(journal->dir_fd, SEGMENT_PREFIX, segment->number);
 	}
+	if (journal->options.orphan)
+		directory = strdup(journal->options.directory);
 	journal__free(journal);
+	/* Only when nothing is left in it. */
+	if (directory)
+		rmdir(directory);
+	free(directory);
 }
 
 size_t journal__max_record(const struct journal *journal)
@@ -357,25 +269,32 @@ size_t journal__max_record(const struct journal *journal)
 
 static void seal(struct journal *journal)
 {
-	struct segment_entry *end =
-		(struct segment_entry *)(journal->appender.segment + journal->appender.off);
+	struct segment *segment = journal->appender.segment;
 
-	end->size = sizeof(*end);
+	segment__seal((struct segment_entry *)(journal->appender.address + journal->appender.off),
+		      segment->number);
+	pthread_mutex_lock(&journal->lock);
+	segment->sealed = true;
+	pthread_mutex_unlock(&journal->lock);
 	journal->appender.segment = NULL;
-	atomic_store(&end->state, SEGMENT_SEALED);
 }
 
-/* False when the appender must wait; it counts as waiting then. */
+/* False when the appender must wait. */
 static bool go_on_in_next_segment(struct journal *journal)
 {
+	bool dropped;
 	int err;
 
-	atomic_store(&journal->waiting, true);
-	err = open_segment(journal);
-	if (!err) {
-		atomic_store(&journal->waiting, false);
-		return true;
-	}
+	do {
+		err = open_segment(journal);
+		if (!err)
+			return true;
+		/* With a disk its thread drops, as it knows what else can be done. */
+		pthread_mutex_lock(&journal->lock);
+		dropped = journal->options.when_full == WHEN_FULL_DROP_OLDEST && !journal->disk &&
+			  journal__drop_oldest(journal, false);
+		pthread_mutex_unlock(&journal->lock);
+	} while (dropped);
 	if (err != -EAGAIN && !journal->appender.failure_told) {
 		log_warn("journal: cannot make a segment of %" PRIu64
 			 " bytes: %s; going on with those that there are",
@@ -387,29 +306,31 @@ static bool go_on_in_next_segment(struct journal *journal)
 
 char *journal__reserve(struct journal *journal, size_t len)
 {
-	uint64_t need = entry_size(len) + sizeof(struct segment_entry);
+	uint64_t need = segment__entry_size(len) + sizeof(struct segment_entry);
 	struct segment_entry *entry;
 
 	if (len > journal__max_record(journal))
 		return NULL;
-	if (journal->appender.segment && journal->appender.off + need > journal->segment_size)
+	if (journal->appender.segment &&
+	    journal->appender.off + need > journal->appender.segment->memory)
 		seal(journal);
 	if (!journal->appender.segment && !go_on_in_next_segment(journal))
 		return NULL;
 	journal->appender.reserved = len;
-	entry = (struct segment_entry *)(journal->appender.segment + journal->appender.off);
+	entry = (struct segment_entry *)(journal->appender.address + journal->appender.off);
 	return entry->bytes;
 }
 
 void journal__append(struct journal *journal, const struct journal_meta *meta)
 {
 	struct segment_entry *entry =
-		(struct segment_entry *)(journal->appender.segment + journal->appender.off);
+		(struct segment_entry *)(journal->appender.address + journal->appender.off);
 	uint64_t len = (uint64_t)meta->key_len + meta->value_len;
 	struct segment_entry *next;
 
 	assert(len <= journal->appender.reserved);
-	entry->size = entry_size(len);
+	entry->size = segment__entry_size(len);
+	entry->tag = segment__tag(journal->appender.segment->number);
 	entry->meta = *meta;
 	/* What lies there may be of the segment's earlier life: the end comes first. */
 	next = (struct segment_entry *)((char *)entry + entry->size);
@@ -422,13 +343,23 @@ void journal__append(struct journal *journal, const struct journal_meta *meta)
 	atomic_store_explicit(&entry->state, SEGMENT_COMMITTED, memory_order_release);
 }
 
+bool journal__full(struct journal *journal)
+{
+	bool full;
+
+	pthread_mutex_lock(&journal->lock);
+	full = !journal->disk || journal_worker__stuck(journal);
+	pthread_mutex_unlock(&journal->lock);
+	return full;
+}
+
 void journal__mark(const struct journal *journal, struct journal_mark *out)
 {
 	/* Behind a sealed segment the next one begins, which is not open yet. */
 	*out = journal->appender.segment
-		       ? (struct journal_mark){ journal->appender.opened - 1,
+		       ? (struct journal_mark){ journal->appender.segment->number,
 						journal->appender.off }
-		       : (struct journal_mark){ journal->appender.opened,
+		       : (struct journal_mark){ journal->appender.next,
 						sizeof(struct segment_header) };
 }
 
@@ -438,102 +369,26 @@ void journal__publish(struct journal *journal)
 	uint64_t now;
 
 	journal__mark(journal, &end);
-	now = position(end.number, end.off);
+	now = journal_position(end.number, end.off);
 	if (now == journal->appender.published)
 		return;
 	journal->appender.published = now;
 	atomic_store(&journal->published, now);
-	wake(&journal->sleeping, journal->data_fd);
-}
-
-/* Follower: nothing in the slot is needed. One file stays mapped for the appender. */
-static void free_slot(struct journal *journal, uint32_t slot)
-{
-	uint32_t none = NO_SLOT;
-
-	if (!atomic_compare_exchange_strong(&journal->spare, &none, slot)) {
-		segment__drop(journal->dir_fd, journal->slots[slot].number,
-			      slot_address(journal, slot), journal->segment_size);
-		atomic_store(&journal->slots[slot].used, false);
-	}
-	wake(&journal->waiting, journal->space_fd);
-}
-
-static void pass_segment(struct journal *journal, uint32_t slot)
-{
-	journal->follower.number++;
-	journal->follower.off = sizeof(struct segment_header);
-	journal->slots[slot].passed = true;
-	if (!journal->slots[slot].outstanding)
-		free_slot(journal, slot);
-}
-
-static struct segment_entry *next_entry(struct journal *journal, uint32_t *slot)
-{
-	for (;;) {
-		struct segment_entry *entry;
-
-		if (position(journal->follower.number, journal->follower.off) ==
-		    journal->follower.end) {
-			uint64_t end = atomic_load(&journal->published);
-
-			if (end == journal->follower.end)
-				return NULL;
-			journal->follower.end = end;
-		}
-
-		*slot = journal->order[journal->follower.number % journal->slots_count];
-		entry = (struct segment_entry *)(slot_address(journal, *slot) +
-						 journal->follower.off);
-		if (atomic_load_explicit(&entry->state, memory_order_relaxed) == SEGMENT_COMMITTED)
-			return entry;
-		pass_segment(journal, *slot);
-	}
-}
-
-int journal__next(struct journal *journal, struct journal_record *out)
-{
-	uint32_t slot;
-	struct segment_entry *entry = next_entry(journal, &slot);
-
-	if (!entry) {
-		atomic_store(&journal->sleeping, true);
-		entry = next_entry(journal, &slot);
-		if (!entry)
-			return 0;
-	}
-	if (atomic_load_explicit(&journal->sleeping, memory_order_relaxed))
-		atomic_store_explicit(&journal->sleeping, false, memory_order_relaxed);
-	journal->follower.off += entry->size;
-	journal->slots[slot].outstanding++;
-	*out = (struct journal_record){
-		.meta = entry->meta,
-		.key = entry->bytes,
-		.value = entry->bytes + entry->meta.key_len,
-		.handle = entry,
-	};
-	return 1;
-}
-
-void journal__ack(struct journal *journal, void *handle)
-{
-	struct segment_entry *entry = handle;
-	uint32_t number = ((char *)handle - journal->base) / journal->segment_size;
-	struct slot *slot = &journal->slots[number];
-
-	atomic_store_explicit(&entry->state, SEGMENT_ACKNOWLEDGED, memory_order_release);
-	atomic_store_explicit(&journal->acknowledged,
-			      atomic_load_explicit(&journal->acknowledged, memory_order_relaxed) +
-				      1,
-			      memory_order_release);
-	slot->outstanding--;
-	if (slot->passed && !slot->outstanding)
-		free_slot(journal, number);
+	journal__wake(&journal->sleeping, journal->options.data_fd);
+	if (journal->appender.segment)
+		return;
+	/* It found the journal full: what is published now can be moved or dropped. */
+	pthread_mutex_lock(&journal->lock);
+	journal_worker__wake(journal);
+	if (journal->options.when_full == WHEN_FULL_DROP_OLDEST)
+		journal_memory__wake_appender(journal);
+	pthread_mutex_unlock(&journal->lock);
 }
 
 uint64_t journal__pending(const struct journal *journal)
 {
 	uint64_t acknowledged = atomic_load_explicit(&journal->acknowledged, memory_order_acquire);
+	uint64_t gone = atomic_load_explicit(&journal->gone, memory_order_acquire);
 
-	return atomic_load_explicit(&journal->appended, memory_order_relaxed) - acknowledged;
+	return atomic_load_explicit(&journal->appended, memory_order_relaxed) - acknowledged - gone;
 }

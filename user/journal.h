@@ -1,20 +1,25 @@
 /*
  * The journal of one shard: encoded records in mapped segment files on tmpfs, from one appender
  * (the shard's thread) to one follower (the sink's thread). It is the only buffer between capture
- * and delivery: what is in it lives in a file, so it survives the process, and it is bounded.
+ * and delivery: what is in it lives in a file, so it survives the process, and it is bounded. When
+ * memory gets short a thread of its own moves segments to disk and brings them back in time.
  *
  * What is appended is staged: the follower sees it once it is published. So the appender can make
- * its own state ready for a crash in between.
+ * its own state ready for a crash in between. A segment goes when it is sealed and every record in
+ * it is acknowledged, in whatever order that came. Reading order is append order.
  *
- * A segment is unlinked when it is sealed and every record in it is acknowledged, in whatever order
- * the acknowledgements came. Reading order is append order.
+ * No call waits for another side, so appender and follower may also be one thread.
  */
 #ifndef LOGTAP_JOURNAL_H
 #define LOGTAP_JOURNAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config.h"
+
+struct counters;
 struct journal;
 
 /* A place in the journal: behind the record that was appended last. */
@@ -25,14 +30,24 @@ struct journal_mark {
 
 struct journal_options {
 	const char *directory; /* the shard's own; created with mode 0700 when missing */
-	uint64_t max_size;     /* bytes of all segment files */
+	uint64_t max_size;     /* bytes of all segment files in it */
 	uint64_t segment_size; /* bytes of a segment; also bounds a record */
-	/* Two eventfds, not owned: */
+	/* Two eventfds, not owned; -1: nobody sleeps on it. */
 	int data_fd;           /* written when a sleeping follower has something to read */
 	int space_fd;          /* written when a waiting appender has space again */
+	enum when_full when_full;
+	enum replay replay;
+	struct {
+		const char *directory; /* the shard's own; NULL: everything stays in memory */
+		uint64_t max_size;     /* bytes */
+		uint64_t max_age_ms;   /* 0: no bound */
+		enum disk_fsync fsync;
+	} disk;
+	bool orphan;           /* only what is found is read: nothing will be appended */
+	struct counters *counters; /* may be NULL */
 };
 
-/* What the sink needs to know of a record beside its bytes. */
+/* What is known of a record beside its bytes. */
 struct journal_meta {
 	uint32_t key_len;     /* the Kafka key: bytes before the value */
 	uint32_t value_len;   /* the encoded record */
@@ -62,12 +77,17 @@ struct journal_record {
  */
 int journal__open(const struct journal_options *options, const struct journal_mark *end,
 		  struct journal **out);
-/* Unmaps; unlinks what is fully acknowledged and leaves the rest in the directory. */
+/* Both sides are done: what is not acknowledged stays in its files, an orphan without any goes. */
 void journal__close(struct journal *journal);
+/*
+ * Before the close, both sides done: what is in memory alone goes to disk too, if there is one, so
+ * that a reboot loses nothing. After deadline_ms no further segment is begun; what is left is said.
+ */
+void journal__save(struct journal *journal, unsigned int deadline_ms);
 
 /*
  * Appender. reserve gives space for key + value of `len` bytes together, or NULL when the journal
- * is full; space_fd will be written once a segment is free. Who waits for that publishes first: a
+ * is full; space_fd will be written once there is room. Who waits for that publishes first: a
  * segment that the follower does not see is never freed. append adds exactly meta->key_len +
  * meta->value_len <= len bytes. A record larger than a segment can never be appended:
  * journal__max_record says the bound.
@@ -75,6 +95,8 @@ void journal__close(struct journal *journal);
 char *journal__reserve(struct journal *journal, size_t len);
 void journal__append(struct journal *journal, const struct journal_meta *meta);
 size_t journal__max_record(const struct journal *journal);
+/* Appender, after reserve gave NULL: false when the disk is about to make room. */
+bool journal__full(struct journal *journal);
 /* Appender: the place where the next record would lie. */
 void journal__mark(const struct journal *journal, struct journal_mark *out);
 /* Appender: the follower may read all that is appended; wakes it. Cheap when there is nothing new. */
@@ -84,7 +106,7 @@ void journal__publish(struct journal *journal);
 int journal__next(struct journal *journal, struct journal_record *out);
 /* Follower's thread, each record once, any order. */
 void journal__ack(struct journal *journal, void *handle);
-/* Any thread: records appended and not acknowledged yet. */
+/* Any thread: records appended and not acknowledged yet, those on disk too. */
 uint64_t journal__pending(const struct journal *journal);
 
 #endif

@@ -83,6 +83,12 @@ static void no_file_gives_the_defaults(void **state)
 	assert_string_equal(config->journal.directory, "/run/logtap");
 	assert_int_equal(config->journal.max_size, 256 * MIB);
 	assert_int_equal(config->journal.segment_size, 8 * MIB);
+	assert_int_equal(config->journal.when_full, WHEN_FULL_WAIT);
+	assert_int_equal(config->journal.replay, REPLAY_IN_ORDER);
+	assert_string_equal(config->journal.disk.directory, "");
+	assert_int_equal(config->journal.disk.max_size, 8192 * MIB);
+	assert_int_equal(config->journal.disk.max_age_ms, 0);
+	assert_int_equal(config->journal.disk.fsync, DISK_FSYNC_SEGMENT);
 	assert_int_equal(config->sink, SINK_STDOUT);
 	assert_int_equal(config->kafka.brokers_count, 0);
 	assert_string_equal(config->kafka.topic, "logs");
@@ -200,7 +206,8 @@ static void every_value_is_taken(void **state)
 		"3, ring_size: 64KiB,\n"
 		"          max_streams: 17}\n"
 		"lines: {assembly: process, max_line: 64kB, memory: 2MiB, timeout: 1m, invalid_utf8: base64}\n"
-		"journal: {directory: /j, max_size: 1GiB, segment_size: 2097152}\n"
+		"journal: {directory: /j, max_size: 1GiB, segment_size: 2097152, when_full: drop_oldest, "
+		"replay: interleaved, disk: {directory: /d, max_size: 1GiB, max_age: 24h, fsync: none}}\n"
 		"sink: kafka\n"
 		"kafka:\n"
 		"  brokers: ['b1:9092', 'SSL://b2', '[::1]:9093']\n"
@@ -229,6 +236,12 @@ static void every_value_is_taken(void **state)
 	assert_string_equal(config->journal.directory, "/j");
 	assert_int_equal(config->journal.max_size, 1024 * MIB);
 	assert_int_equal(config->journal.segment_size, 2 * MIB);
+	assert_int_equal(config->journal.when_full, WHEN_FULL_DROP_OLDEST);
+	assert_int_equal(config->journal.replay, REPLAY_INTERLEAVED);
+	assert_string_equal(config->journal.disk.directory, "/d");
+	assert_int_equal(config->journal.disk.max_size, 1024 * MIB);
+	assert_int_equal(config->journal.disk.max_age_ms, 24 * 3600 * 1000);
+	assert_int_equal(config->journal.disk.fsync, DISK_FSYNC_NONE);
 	assert_int_equal(config->sink, SINK_KAFKA);
 	assert_int_equal(config->kafka.brokers_count, 3);
 	assert_string_equal(config->kafka.brokers[2], "[::1]:9093");
@@ -349,6 +362,28 @@ static void a_journal_holds_two_segments_a_shard(void **state)
 	refuse("capture: {shards: 3}\njournal:\n  max_size: 47MiB\n",
 	       "c.yaml:3: journal.max_size: 47MiB is too small; use at least 48MiB: two segments "
 	       "(journal.segment_size) for each of 3 shards\n");
+	config__free(accept("capture: {shards: 3}\njournal: {max_size: 96MiB, disk: {directory: /d}}\n"));
+	refuse("capture: {shards: 3}\njournal:\n  max_size: 95MiB\n  disk: {directory: /d}\n",
+	       "c.yaml:3: journal.max_size: 95MiB is too small; use at least 96MiB: four segments "
+	       "(journal.segment_size) for each of 3 shards, as with journal.disk two of them are for what "
+	       "comes back\n");
+}
+
+static void a_disk_is_another_absolute_directory_with_room(void **state)
+{
+	(void)state;
+	refuse("journal:\n  disk:\n    directory: d\n",
+	       "c.yaml:3: journal.disk.directory: \"d\" must be an absolute path: begin it with /\n");
+	refuse("journal:\n  directory: /d\n  disk:\n    directory: /d\n",
+	       "c.yaml:4: journal.disk.directory: must be another directory than journal.directory, on a "
+	       "disk\n");
+	refuse("capture: {shards: 2}\njournal:\n  disk:\n    directory: /d\n    max_size: 31MiB\n",
+	       "c.yaml:5: journal.disk.max_size: 31MiB is too small; use at least 32MiB: two segments "
+	       "(journal.segment_size) for each of 2 shards\n");
+	refuse("journal:\n  when_full: drop\n  disk: {fsync: yes, max_age: 3}\n",
+	       "c.yaml:2: journal.when_full: \"drop\" is not allowed; use wait, drop_oldest or drop_newest\n"
+	       "c.yaml:3: journal.disk.fsync: \"yes\" is not allowed; use none or segment\n"
+	       "c.yaml:3: journal.disk.max_age: \"3\" is not a duration such as 500ms, 5s, 1m or 1h\n");
 }
 
 static void there_must_be_something_to_capture(void **state)
@@ -514,7 +549,7 @@ static void memory_adds_up(void **state)
 {
 	struct config *config = accept("capture: {shards: 2, ring_size: 1MiB, max_streams: 100}\n"
 				       "lines: {max_line: 1KiB, memory: 3MiB}\njournal: {max_size: 64MiB}\n");
-	struct config_memory small, kafka;
+	struct config_memory small, disk, kafka;
 
 	(void)state;
 	config__memory(config, &small);
@@ -525,6 +560,15 @@ static void memory_adds_up(void **state)
 	assert_int_equal(small.lines, 3 * MIB);
 	assert_int_equal(small.total,
 			 small.rings + small.maps + small.journal + small.lines + small.sink);
+	assert_int_equal(small.disk, 0);
+	config__free(config);
+	config = accept("capture: {shards: 2}\njournal: {segment_size: 2MiB, disk: {directory: /d, "
+			"max_size: 1GiB}}\n");
+	config__memory(config, &disk);
+	assert_int_equal(disk.spill, 4 * MIB);
+	assert_int_equal(disk.disk, 1024 * MIB);
+	assert_int_equal(disk.total, disk.rings + disk.maps + disk.journal + disk.spill + disk.lines +
+					     disk.sink);
 	config__free(config);
 
 	config = accept("sink: kafka\nkafka: {brokers: [b], rdkafka: "
@@ -548,6 +592,7 @@ int main(void)
 		cmocka_unit_test(numbers_out_of_range_are_refused),
 		cmocka_unit_test(a_segment_holds_the_largest_record),
 		cmocka_unit_test(a_journal_holds_two_segments_a_shard),
+		cmocka_unit_test(a_disk_is_another_absolute_directory_with_room),
 		cmocka_unit_test(there_must_be_something_to_capture),
 		cmocka_unit_test(kafka_needs_brokers),
 		cmocka_unit_test(librdkafka_has_the_word_on_its_properties),

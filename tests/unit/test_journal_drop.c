@@ -1,0 +1,322 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <poll.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+
+#include "../../user/clock.h"
+#include "../../user/counters.h"
+#include "../../user/journal_internal.h"
+#include "../../user/log.h"
+#include "journal_records.h"
+
+#define STREAMS 7
+#define RECORDS 40000u
+#define HEAD_LEN 20
+
+/* Per stream: what was appended, delivered, and told as lost. Bytes and lines of its own. */
+struct tally {
+	uint64_t bytes;
+	uint64_t lines;
+};
+
+struct fixture {
+	char directory[64];
+	char disk[64];
+	struct journal_options options;
+	struct counters counters;
+	struct journal *journal;
+	struct tally appended[STREAMS];
+	struct tally delivered[STREAMS];
+	struct tally told[STREAMS];
+	uint64_t last[STREAMS]; /* number of the stream's last record or gap, + 1 */
+	unsigned int gaps;
+	void *held[RECORDS];
+	unsigned int held_count;
+};
+
+static int setup(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	strcpy(fixture->directory, "/dev/shm/logtap-drop-XXXXXX");
+	strcpy(fixture->disk, "/var/tmp/logtap-drop-XXXXXX");
+	if (!mkdtemp(fixture->directory) || !mkdtemp(fixture->disk))
+		return -1;
+	fixture->options = (struct journal_options){
+		.directory = fixture->directory,
+		.max_size = 5 * SEGMENT,
+		.segment_size = SEGMENT,
+		.data_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+		.space_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+		.when_full = WHEN_FULL_DROP_OLDEST,
+		.counters = &fixture->counters,
+	};
+	*state = fixture;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fixture = *state;
+
+	journal__close(fixture->journal);
+	remove_files(fixture->directory);
+	remove_files(fixture->disk);
+	rmdir(fixture->directory);
+	rmdir(fixture->disk);
+	close(fixture->options.data_fd);
+	close(fixture->options.space_fd);
+	free(fixture);
+	return 0;
+}
+
+static void open_journal(struct fixture *fixture)
+{
+	assert_int_equal(journal__open(&fixture->options, NULL, &fixture->journal), 0);
+}
+
+static void await(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	uint64_t count;
+
+	assert_int_equal(poll(&poll_fd, 1, 20000), 1);
+	assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+}
+
+/* Each 50th record is a gap of the kernel's: it stands for bytes, but for no line. */
+static void append_one(struct fixture *fixture, uint64_t number)
+{
+	struct journal_meta meta = {
+		.key_len = 4,
+		.value_len = 200 + number % 300,
+		.head_len = HEAD_LEN,
+		.flags = number % 50 ? 0 : JOURNAL_GAP,
+		.raw_len = 1 + number % 97,
+		.lines = number % 50 ? 1 : 0,
+		.stream = number * 31 % STREAMS,
+	};
+	char *out;
+
+	while (!(out = journal__reserve(fixture->journal, 4 + meta.value_len))) {
+		journal__publish(fixture->journal);
+		await(fixture->options.space_fd);
+	}
+	memset(out, 'x', 4 + meta.value_len);
+	snprintf(out + 4, HEAD_LEN + 1, "%0*lu", HEAD_LEN, (unsigned long)number);
+	journal__append(fixture->journal, &meta);
+	journal__publish(fixture->journal);
+	fixture->appended[meta.stream].bytes += meta.raw_len;
+	fixture->appended[meta.stream].lines += meta.lines;
+}
+
+static void take(struct fixture *fixture, const struct journal_record *record)
+{
+	const struct journal_meta *meta = &record->meta;
+	bool made = memmem(record->value, meta->value_len, "\"lost\"", 6);
+	struct tally *tally = made ? &fixture->told[meta->stream] : &fixture->delivered[meta->stream];
+	uint64_t number;
+
+	assert_in_range(meta->stream, 0, STREAMS - 1);
+	/* Order within the stream, and a gap stands where its first record stood. */
+	assert_int_equal(sscanf(record->value, "%20lu", &number), 1);
+	if (number < fixture->last[meta->stream])
+		fail_msg("stream %lu: %lu came after %lu", meta->stream, number,
+			 fixture->last[meta->stream] - 1);
+	fixture->last[meta->stream] = number + 1;
+	tally->bytes += meta->raw_len;
+	tally->lines += meta->lines;
+	fixture->gaps += made;
+}
+
+/* Reads all there is. */
+static void drain(struct fixture *fixture)
+{
+	struct journal_record record;
+
+	while (journal__pending(fixture->journal)) {
+		if (!journal__next(fixture->journal, &record)) {
+			await(fixture->options.data_fd);
+			continue;
+		}
+		take(fixture, &record);
+		journal__ack(fixture->journal, record.handle);
+	}
+	assert_int_equal(journal__next(fixture->journal, &record), 0);
+}
+
+/* To the byte: what was appended is delivered or told as lost, once. */
+static void assert_exact(const struct fixture *fixture)
+{
+	uint64_t bytes = 0, lines = 0;
+
+	for (int i = 0; i < STREAMS; i++) {
+		assert_int_equal(fixture->appended[i].bytes,
+				 fixture->delivered[i].bytes + fixture->told[i].bytes);
+		assert_int_equal(fixture->appended[i].lines,
+				 fixture->delivered[i].lines + fixture->told[i].lines);
+		bytes += fixture->told[i].bytes;
+		lines += fixture->told[i].lines;
+	}
+	assert_true(bytes > 0);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_journal_dropped_bytes), bytes);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_journal_dropped_lines), lines);
+}
+
+static void the_oldest_goes_and_is_told_to_the_byte(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_journal(fixture);
+	for (uint64_t number = 0; number < RECORDS; number++)
+		append_one(fixture, number);
+	drain(fixture);
+	assert_exact(fixture);
+	/* Dropped one after the other: one gap a stream. */
+	assert_int_equal(fixture->gaps, STREAMS);
+}
+
+static void what_the_sink_has_taken_is_never_dropped(void **state)
+{
+	struct fixture *fixture = *state;
+	struct journal_record record;
+	uint64_t number = 0;
+
+	open_journal(fixture);
+	for (int round = 0; round < 20; round++) {
+		for (int i = 0; i < 1500; i++)
+			append_one(fixture, number++);
+		/* Some are read and acknowledged late, all over the round. */
+		for (int i = 0; i < 200 && journal__next(fixture->journal, &record); i++) {
+			take(fixture, &record);
+			fixture->held[fixture->held_count++] = record.handle;
+		}
+		if (round % 3 == 2)
+			while (fixture->held_count)
+				journal__ack(fixture->journal, fixture->held[--fixture->held_count]);
+	}
+	while (fixture->held_count)
+		journal__ack(fixture->journal, fixture->held[--fixture->held_count]);
+	drain(fixture);
+	assert_exact(fixture);
+	assert_true(fixture->gaps > STREAMS);
+}
+
+/* It is not known whether the first follower delivered it. */
+static void nor_after_a_crash_what_it_had_taken(void **state)
+{
+	struct fixture *fixture = *state;
+	struct journal_record record;
+	uint64_t number = 0;
+
+	open_journal(fixture);
+	while (number < 300)
+		append_one(fixture, number++);
+	assert_int_equal(journal__next(fixture->journal, &record), 1);
+	journal__free(fixture->journal);
+	open_journal(fixture);
+	while (number < RECORDS)
+		append_one(fixture, number++);
+	assert_int_equal(journal__next(fixture->journal, &record), 1);
+	assert_memory_equal(record.value, "00000000000000000000", HEAD_LEN);
+	take(fixture, &record);
+	journal__ack(fixture->journal, record.handle);
+	drain(fixture);
+	assert_exact(fixture);
+}
+
+static void gaps_outlive_crashes_and_grow_on(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t number = 0;
+
+	open_journal(fixture);
+	for (int round = 0; round < 10; round++) {
+		for (int i = 0; i < 1000; i++)
+			append_one(fixture, number++);
+		journal__free(fixture->journal);
+		open_journal(fixture);
+	}
+	drain(fixture);
+	assert_exact(fixture);
+	assert_int_equal(fixture->gaps, STREAMS);
+}
+
+/* A crash after the gaps took the first one's name, before the file behind them was removed. */
+static void a_place_that_gaps_have_taken_is_not_read_again(void **state)
+{
+	struct fixture *fixture = *state;
+	char victim[128], saved[128];
+	uint64_t number = 0;
+
+	open_journal(fixture);
+	/* Until the first two are gone, and gaps have their places: the next is the third. */
+	while (!counters__get(&fixture->counters, COUNTER_journal_dropped_bytes))
+		append_one(fixture, number++);
+	snprintf(victim, sizeof(victim), "%s/seg-%016x", fixture->directory, 2);
+	snprintf(saved, sizeof(saved), "%s/saved", fixture->directory);
+	assert_int_equal(link(victim, saved), 0);
+	while (!access(victim, F_OK))
+		append_one(fixture, number++);
+	journal__free(fixture->journal);
+	assert_int_equal(rename(saved, victim), 0);
+	open_journal(fixture);
+	assert_int_equal(access(victim, F_OK), -1);
+	drain(fixture);
+	assert_exact(fixture);
+}
+
+static void with_a_full_disk_too_the_oldest_goes(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->options.disk.directory = fixture->disk;
+	fixture->options.disk.max_size = 6 * SEGMENT;
+	open_journal(fixture);
+	for (uint64_t number = 0; number < RECORDS; number++)
+		append_one(fixture, number);
+	assert_true(counters__get(&fixture->counters, COUNTER_journal_spilled_segments) > 0);
+	drain(fixture);
+	assert_exact(fixture);
+}
+
+static void what_is_too_old_on_disk_is_told_as_expired(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t number = 0;
+
+	fixture->options.disk.directory = fixture->disk;
+	fixture->options.disk.max_size = 1 << 30;
+	fixture->options.disk.max_age_ms = 1;
+	open_journal(fixture);
+	while (!counters__get(&fixture->counters, COUNTER_journal_dropped_lines) && number < RECORDS)
+		append_one(fixture, number++);
+	for (int i = 0; i < 5000; i++)
+		append_one(fixture, number++);
+	drain(fixture);
+	assert_exact(fixture);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_oldest_goes_and_is_told_to_the_byte),
+		TEST(what_the_sink_has_taken_is_never_dropped),
+		TEST(nor_after_a_crash_what_it_had_taken),
+		TEST(gaps_outlive_crashes_and_grow_on),
+		TEST(a_place_that_gaps_have_taken_is_not_read_again),
+		TEST(with_a_full_disk_too_the_oldest_goes),
+		TEST(what_is_too_old_on_disk_is_told_as_expired),
+	};
+
+	log_set_level(LOG_LEVEL_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,296 @@
+#include "journal_internal.h"
+
+#include "journal_disk.h"
+#include "log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * A segment of gaps stands for one or more segments that were dropped: one record a stream, that
+ * says how much of it is missing at this place. One right behind another of the same reason becomes
+ * one with it. It is whole before it takes the first one's name, and its header says whose place
+ * it takes: so a crash at any moment finds either all of them, or the gaps.
+ */
+
+#define BUCKETS 1024
+
+struct loss {
+	size_t next;             /* in its bucket: index + 1, or 0 */
+	uint64_t stream;
+	uint64_t bytes;
+	uint64_t lines;
+	const struct segment_entry *first; /* whose head and key the gap gets */
+};
+
+struct losses {
+	struct loss *list;
+	size_t count;
+	size_t capacity;
+	size_t buckets[BUCKETS];
+	uint64_t records; /* not acknowledged */
+	uint64_t lines;
+	uint64_t bytes;
+};
+
+static struct loss *find_loss(struct losses *losses, const struct segment_entry *entry)
+{
+	uint64_t stream = entry->meta.stream;
+	size_t *bucket = &losses->buckets[(stream * 0x9e3779b97f4a7c15ull) >> 54];
+	struct loss *list = losses->list;
+
+	for (size_t i = *bucket; i; i = list[i - 1].next)
+		if (list[i - 1].stream == stream)
+			return &list[i - 1];
+	if (losses->count == losses->capacity) {
+		losses->capacity = 2 * losses->capacity + 64;
+		list = realloc(list, losses->capacity * sizeof(*list));
+		if (!list)
+			return NULL;
+		losses->list = list;
+	}
+	list[losses->count] = (struct loss){ .next = *bucket, .stream = stream, .first = entry };
+	*bucket = losses->count + 1;
+	return &list[losses->count++];
+}
+
+static int add_losses(struct losses *losses, const struct segment *segment, const char *bytes,
+		      uint64_t size, bool checksums)
+{
+	const struct segment_entry *entry;
+	struct segment_reader reader;
+
+	segment_reader__init(&reader, bytes, size, segment->number, checksums, segment->limit);
+	while ((entry = segment_reader__next(&reader))) {
+		struct loss *loss;
+
+		if (atomic_load(&entry->state) != SEGMENT_COMMITTED)
+			continue;
+		loss = find_loss(losses, entry);
+		if (!loss)
+			return -ENOMEM;
+		loss->bytes += entry->meta.raw_len;
+		loss->lines += entry->meta.lines;
+		losses->records++;
+		losses->lines += entry->meta.lines;
+		losses->bytes += entry->meta.raw_len;
+	}
+	return 0;
+}
+
+static uint64_t gap_size(const struct loss *loss)
+{
+	return segment__entry_size((uint64_t)loss->first->meta.key_len +
+				   loss->first->meta.head_len + JOURNAL_GAP_TAIL);
+}
+
+static uint64_t gaps_size(const struct losses *losses)
+{
+	uint64_t page = sysconf(_SC_PAGESIZE);
+	uint64_t size = sizeof(struct segment_header) + 2 * sizeof(struct segment_entry);
+
+	for (size_t i = 0; i < losses->count; i++)
+		size += gap_size(&losses->list[i]);
+	return (size + page - 1) / page * page;
+}
+
+/* Returns how many gaps there are. */
+static uint64_t write_gaps(const struct losses *losses, const struct segment *segment, char *address)
+{
+	struct segment_header *header = (struct segment_header *)address;
+	struct segment_entry *entry = (struct segment_entry *)(header + 1);
+	uint64_t records = 0;
+
+	for (size_t i = 0; i < losses->count; i++) {
+		const struct loss *loss = &losses->list[i];
+		const struct journal_meta *meta = &loss->first->meta;
+
+		if (journal_gap__make(meta, loss->first->bytes + meta->key_len, loss->bytes,
+				      loss->lines, segment->gaps - 1, entry->bytes + meta->key_len,
+				      &entry->meta))
+			continue;
+		memcpy(entry->bytes, loss->first->bytes, meta->key_len);
+		entry->size = segment__entry_size((uint64_t)meta->key_len + entry->meta.value_len);
+		entry->tag = segment__tag(segment->number);
+		atomic_store(&entry->state, SEGMENT_COMMITTED);
+		entry = (struct segment_entry *)((char *)entry + entry->size);
+		records++;
+	}
+	segment__seal(entry, segment->number);
+	header->through = segment->through;
+	header->gaps = segment->gaps;
+	segment__sign_header(header);
+	return records;
+}
+
+struct drop {
+	struct segment *victim;
+	struct segment *before; /* gaps that become one with it, or NULL */
+	struct segment *gaps;   /* what takes their place */
+	char *copy;             /* of the victim, when it is on disk */
+	struct losses losses;
+};
+
+static int read_victim(struct journal *journal, struct drop *drop)
+{
+	struct segment *victim = drop->victim;
+	int err;
+
+	if (victim->memory)
+		return add_losses(&drop->losses, victim, segment_address(journal, victim),
+				  victim->memory, false);
+	drop->copy = malloc(victim->disk);
+	if (!drop->copy)
+		return -ENOMEM;
+	err = journal_disk__read(journal->disk, victim->number, drop->copy, victim->disk);
+	return err ? err : add_losses(&drop->losses, victim, drop->copy, victim->disk, true);
+}
+
+/* Without the lock: its segments are busy. */
+static int make_gaps(struct journal *journal, struct drop *drop)
+{
+	const struct segment *before = drop->before;
+	struct segment *gaps = drop->gaps;
+	char *address = segment_address(journal, gaps);
+	int err = 0;
+
+	if (before)
+		err = add_losses(&drop->losses, before, segment_address(journal, before),
+				 before->memory, false);
+	/* That was counted when it was dropped. */
+	drop->losses.lines = drop->losses.bytes = 0;
+	err = err ? err : read_victim(journal, drop);
+	if (err)
+		return err;
+	gaps->memory = gaps_size(&drop->losses);
+	if (gaps->memory > journal->stride)
+		return -EFBIG;
+	err = segment__create_new(journal->dir_fd, gaps->number, address, gaps->memory);
+	if (err)
+		return err;
+	gaps->records = write_gaps(&drop->losses, gaps, address);
+	/* The crash that comes before it finds the victims, the one that comes after finds gaps. */
+	err = segment__publish(journal->dir_fd, gaps->number);
+	if (err)
+		segment__unlink(journal->dir_fd, SEGMENT_NEW_PREFIX, gaps->number);
+	return err;
+}
+
+/* The file in memory has gone or has another's name now. */
+static void forget_memory(struct journal *journal, struct segment *segment, bool renamed_over)
+{
+	if (!segment->memory)
+		return;
+	if (!renamed_over)
+		segment__unlink(journal->dir_fd, SEGMENT_PREFIX, segment->number);
+	journal_memory__give_slot(journal, segment);
+	journal->memory_used -= segment->memory;
+}
+
+static void replace(struct journal *journal, struct drop *drop)
+{
+	struct segment *victim = drop->victim;
+	struct segment *before = drop->before;
+
+	TAILQ_INSERT_BEFORE(before ? before : victim, drop->gaps, link);
+	journal->memory_used += drop->gaps->memory;
+	if (before) {
+		forget_memory(journal, before, true);
+		TAILQ_REMOVE(&journal->segments, before, link);
+		free(before);
+	}
+	forget_memory(journal, victim, !before);
+	victim->memory = 0;
+	if (victim->disk) {
+		/* Its file on disk goes when the thread gets to it. */
+		victim->entered = true;
+		victim->done = true;
+		victim->busy = false;
+		return;
+	}
+	TAILQ_REMOVE(&journal->segments, victim, link);
+	free(victim);
+}
+
+static void count_drop(struct journal *journal, const struct losses *losses, enum journal_loss why)
+{
+	journal__count(journal, COUNTER_journal_dropped_lines, losses->lines);
+	journal__count(journal, COUNTER_journal_dropped_bytes, losses->bytes);
+	if (journal->drop_told & 1u << why)
+		return;
+	journal->drop_told |= 1u << why;
+	log_warn("journal: %s: %s: the oldest lines are dropped, told in their streams, and counted in "
+		 "journal_dropped_lines",
+		 journal->options.directory,
+		 why == JOURNAL_LOSS_EXPIRED ? "older than journal.disk.max_age" : "full");
+}
+
+static struct segment *gaps_before(const struct segment *victim, uint32_t gaps)
+{
+	struct segment *before = TAILQ_PREV(victim, segment_list, link);
+
+	while (before && before->done)
+		before = TAILQ_PREV(before, segment_list, link);
+	return before && before->gaps == gaps && !before->reached && !before->busy &&
+			       before->memory && !before->disk && !before->loaded
+		       ? before
+		       : NULL;
+}
+
+bool journal__drop_segment(struct journal *journal, struct segment *victim, enum journal_loss why)
+{
+	struct drop drop = {
+		.victim = victim,
+		.before = gaps_before(victim, why + 1),
+		.gaps = calloc(1, sizeof(*drop.gaps)),
+	};
+	int err;
+
+	if (!drop.gaps || !journal_memory__take_slot(journal, drop.gaps)) {
+		free(drop.gaps);
+		return false;
+	}
+	drop.gaps->number = drop.before ? drop.before->number : victim->number;
+	drop.gaps->through = victim->through;
+	drop.gaps->limit = UINT64_MAX;
+	drop.gaps->gaps = why + 1;
+	drop.gaps->sealed = true;
+	victim->busy = true;
+	if (drop.before)
+		drop.before->busy = true;
+	pthread_mutex_unlock(&journal->lock);
+	err = make_gaps(journal, &drop);
+	pthread_mutex_lock(&journal->lock);
+	if (err) {
+		journal_memory__give_slot(journal, drop.gaps);
+		free(drop.gaps);
+		victim->busy = false;
+		if (drop.before)
+			drop.before->busy = false;
+	} else {
+		atomic_fetch_add(&journal->gone, drop.losses.records - drop.gaps->records);
+		count_drop(journal, &drop.losses, why);
+		replace(journal, &drop);
+		journal_memory__wake_appender(journal);
+	}
+	journal__wake(&journal->sleeping, journal->options.data_fd);
+	free(drop.copy);
+	free(drop.losses.list);
+	return !err;
+}
+
+bool journal__drop_oldest(struct journal *journal, bool from_disk)
+{
+	struct segment *segment;
+
+	TAILQ_FOREACH(segment, &journal->segments, link) {
+		if (!segment->sealed || segment->reached || segment->busy || segment->gaps ||
+		    segment->done || segment->loaded || (!segment->memory && !from_disk) ||
+		    journal_position(segment->number + 1, 0) > atomic_load(&journal->published))
+			continue;
+		return journal__drop_segment(journal, segment, JOURNAL_LOSS_FULL);
+	}
+	return false;
+}
