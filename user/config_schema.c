@@ -178,7 +178,7 @@ static const struct config_rule rules[] = {
 	{ .key = "kafka.topic", .preset = "logs" },
 	{ .key = "kafka.key", .preset = "stream" },
 	{ .key = "kafka.compression", .preset = "lz4" },
-	{ "kafka.aside_size", "64MiB", 0, 64 * GIB, QUANTITY_SIZE, false },
+	{ "kafka.aside_size", "32MiB", 0, 64 * GIB, QUANTITY_SIZE, false },
 };
 
 const struct config_rule *config_schema__rule(const char *key)

@@ -211,11 +211,14 @@ static uint64_t waiting_bytes(const struct kafka_intake *intake, int32_t partiti
 	return bytes;
 }
 
-bool kafka_intake__begin_lane(struct kafka_intake *intake, const char *topic, uint64_t now_ms)
+bool kafka_intake__begin_lane(struct kafka_intake *intake, const char *topic, bool outage,
+			      uint64_t now_ms)
 {
 	int32_t partition;
 
-	if (now_ms - intake->checked_ms < CHECK_MS)
+	if (outage)
+		kafka_partitions__outage(&intake->partitions, now_ms);
+	if (outage || now_ms - intake->checked_ms < CHECK_MS)
 		return false;
 	intake->checked_ms = now_ms;
 	partition = kafka_partitions__stuck(&intake->partitions, now_ms, is_probed, &intake->aside);

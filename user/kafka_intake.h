@@ -40,8 +40,12 @@ void kafka_intake__finish(struct kafka_intake *intake, struct kafka_record *reco
 void kafka_intake__delivered(struct kafka_intake *intake, int32_t partition, uint64_t now_ms);
 /* Reports are missing of partitions that are not known to stand still. */
 bool kafka_intake__expecting(const struct kafka_intake *intake, uint64_t in_flight);
-/* True when a lane was begun for a partition: a new client is needed, then park(). */
-bool kafka_intake__begin_lane(struct kafka_intake *intake, const char *topic, uint64_t now_ms);
+/*
+ * True when a lane was begun for a partition: a new client is needed, then park(). `outage`: no
+ * broker is there. To be called at least every second.
+ */
+bool kafka_intake__begin_lane(struct kafka_intake *intake, const char *topic, bool outage,
+			      uint64_t now_ms);
 /* Without a client: what waits for partitions with lanes moves there. */
 void kafka_intake__park(struct kafka_intake *intake);
 /* Records that are not acknowledged, wherever they are. */

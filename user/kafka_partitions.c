@@ -67,13 +67,29 @@ void kafka_partitions__restart(struct kafka_partitions *partitions, uint64_t now
 		partitions->list[i].since_ms = now_ms;
 }
 
-int32_t kafka_partitions__stuck(const struct kafka_partitions *partitions, uint64_t now_ms,
+void kafka_partitions__outage(struct kafka_partitions *partitions, uint64_t now_ms)
+{
+	partitions->outage_ms = now_ms;
+}
+
+/* How long the partition has stood still; after an outage each gets its time to come back. */
+static uint64_t still_ms(const struct kafka_partitions *partitions,
+			 const struct kafka_partition *partition, uint64_t now_ms)
+{
+	uint64_t since_ms = partition->since_ms > partitions->outage_ms ? partition->since_ms :
+									    partitions->outage_ms;
+
+	return now_ms - since_ms;
+}
+
+int32_t kafka_partitions__stuck(struct kafka_partitions *partitions, uint64_t now_ms,
 				bool (*excused)(const void *opaque, int32_t partition),
 				const void *opaque)
 {
 	bool flowing = now_ms - partitions->delivered_ms < FLOWING_MS;
 	int32_t stuck = KAFKA_PARTITION_ANY;
 	unsigned int waiting = 0;
+	unsigned int still = 0;
 
 	for (int32_t i = 0; i < partitions->count; i++) {
 		const struct kafka_partition *partition = &partitions->list[i];
@@ -81,10 +97,13 @@ int32_t kafka_partitions__stuck(const struct kafka_partitions *partitions, uint6
 		if (!partition->waiting || excused(opaque, i))
 			continue;
 		waiting++;
-		if (now_ms - partition->since_ms >= STUCK_MS &&
+		still += now_ms - partition->since_ms >= FLOWING_MS;
+		if (still_ms(partitions, partition, now_ms) >= STUCK_MS &&
 		    partitions->delivered_ms > partition->since_ms)
 			stuck = i;
 	}
+	if (!flowing && still > 1)
+		kafka_partitions__outage(partitions, now_ms);
 	/* The others may have nothing left to deliver, for the stuck one takes all the room. */
 	return flowing || waiting == 1 ? stuck : KAFKA_PARTITION_ANY;
 }

@@ -21,6 +21,7 @@ struct kafka_partitions {
 	struct kafka_partition *list;
 	int32_t count;           /* up to the highest that was seen */
 	uint64_t delivered_ms;   /* to any of them */
+	uint64_t outage_ms;      /* when none of those that waited took records, as far as was seen */
 };
 
 void kafka_partitions__free(struct kafka_partitions *partitions);
@@ -32,11 +33,13 @@ void kafka_partitions__delivered(struct kafka_partitions *partitions, int32_t pa
 size_t kafka_partitions__waiting(const struct kafka_partitions *partitions, int32_t partition);
 /* A new client: what waits has waited for nothing so far. */
 void kafka_partitions__restart(struct kafka_partitions *partitions, uint64_t now_ms);
+/* No broker is there: what waits waits for that. */
+void kafka_partitions__outage(struct kafka_partitions *partitions, uint64_t now_ms);
 /*
  * One that nothing was delivered to for some seconds though records wait, while others had what
- * waited for them delivered; or KAFKA_PARTITION_ANY. `excused` says which ones are known already.
+ * waited for them delivered; or KAFKA_PARTITION_ANY. To be called at least every second. `excused` says which ones are known already.
  */
-int32_t kafka_partitions__stuck(const struct kafka_partitions *partitions, uint64_t now_ms,
+int32_t kafka_partitions__stuck(struct kafka_partitions *partitions, uint64_t now_ms,
 				bool (*excused)(const void *opaque, int32_t partition),
 				const void *opaque);
 

@@ -430,9 +430,9 @@ static void kafka__start_backing_off(struct kafka *kafka)
 
 static bool kafka__wants_new_client(struct kafka *kafka, uint64_t now)
 {
-	if (!kafka->parking && !kafka->trouble.brokers_down)
-		kafka->parking = kafka_intake__begin_lane(
-			&kafka->intake, kafka->context.config->kafka.topic, now);
+	kafka->parking |= kafka_intake__begin_lane(&kafka->intake,
+						   kafka->context.config->kafka.topic,
+						   kafka->trouble.brokers_down, now);
 	return kafka->failed || kafka->parking || kafka_careful__over(&kafka->careful) ||
 	       (kafka->distrusted_ms && now - kafka->distrusted_ms >= TRUST_MS);
 }
