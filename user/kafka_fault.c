@@ -30,6 +30,7 @@ static const struct kafka_fault faults[] = {
 	{ RD_KAFKA_RESP_ERR__PURGE_QUEUE, KAFKA_BLAME_NOBODY, "%s" },
 	{ RD_KAFKA_RESP_ERR__PURGE_INFLIGHT, KAFKA_BLAME_NOBODY, "%s" },
 	{ RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE, KAFKA_BLAME_NOBODY, "%s" },
+	{ RD_KAFKA_RESP_ERR__DESTROY, KAFKA_BLAME_NOBODY, "%s" },
 	/*
 	 * A compacted topic and no key, a broker's validation. Brokers answer old protocol versions,
 	 * such as librdkafka 2.0 speaks, "corrupt message" instead.
