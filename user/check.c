@@ -23,7 +23,7 @@ static void print_memory(const struct config *config)
 	printf("memory, with all of it in use:\n");
 	print_size("rings", memory.rings, "kernel: capture.ring_size for each shard");
 	print_size("maps", memory.maps, "kernel: by capture.max_streams");
-	print_size("journal", memory.journal, "tmpfs: journal.max_size");
+	print_size("journal", memory.journal, "tmpfs: journal.max_size, kafka.aside_size");
 	if (memory.spill)
 		print_size("spill", memory.spill, "heap: a segment on its way to disk, for each shard");
 	print_size("lines", memory.lines, "heap: lines.memory");

@@ -69,6 +69,7 @@ struct kafka_config {
 	char *compression;       /* librdkafka's compression.codec */
 	struct name_value *headers; /* static headers of every message */
 	unsigned int headers_count;
+	uint64_t aside_size;     /* bytes, for each partition that takes none while others do; 0: off */
 	struct name_value *rdkafka; /* passed through to librdkafka as they are */
 	unsigned int rdkafka_count;
 };

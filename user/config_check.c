@@ -201,8 +201,8 @@ static const struct owned {
 	{ "queuing.strategy", { "fifo" }, "must be fifo: anything else reorders lines" },
 	{ "transactional.id", {}, "cannot be set: logtap makes no transactions" },
 	{ "enable.gapless.guarantee",
-	  { "false" },
-	  "must be false: logtap sends failed records again by itself" },
+	  { "true" },
+	  "must be true: else what follows a failed batch would overtake it" },
 	{ "log.queue", { "false" }, "must be false: logtap tells librdkafka's messages itself" },
 };
 

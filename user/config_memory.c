@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "kafka_aside.h"
 #include "kafka_conf.h"
 #include "record.h"
 
@@ -29,12 +30,13 @@ uint64_t config__max_record(const struct config *config)
 
 static uint64_t queued_messages(const struct config *config)
 {
+	const struct kafka_limits no_limits = { 0 };
 	rd_kafka_conf_t *conf;
 	char value[32] = "0";
 	size_t size = sizeof(value);
 	char why[256];
 
-	if (kafka_conf__new(config, 0, &conf, why, sizeof(why)))
+	if (kafka_conf__new(config, &no_limits, &conf, why, sizeof(why)))
 		return 0;
 	rd_kafka_conf_get(conf, "queue.buffering.max.messages", value, &size);
 	rd_kafka_conf_destroy(conf);
@@ -55,6 +57,8 @@ void config__memory(const struct config *config, struct config_memory *out)
 		.sink = MIB,
 	};
 
+	if (config->sink == SINK_KAFKA && config->kafka.aside_size)
+		memory.journal += KAFKA_LANES_MAX * kafka_aside__room(config);
 	/* Each shard has one segment on its way at a time. */
 	if (*config->journal.disk.directory) {
 		memory.spill = config->journal.segment_size * capture->shards;

@@ -123,6 +123,7 @@ static const cyaml_schema_field_t kafka_fields[] = {
 	CYAML_FIELD_STRING_PTR("compression", CYAML_FLAG_POINTER, struct kafka_config, compression,
 			       1, 32),
 	FIELD_LIST("headers", struct kafka_config, headers, &name_value_schema, LIST_MAX),
+	CYAML_FIELD_UINT("aside_size", CYAML_FLAG_DEFAULT, struct kafka_config, aside_size),
 	FIELD_LIST("rdkafka", struct kafka_config, rdkafka, &name_value_schema, LIST_MAX),
 	CYAML_FIELD_END
 };
@@ -179,6 +180,7 @@ static const struct config_rule rules[] = {
 	{ .key = "kafka.topic", .preset = "logs" },
 	{ .key = "kafka.key", .preset = "stream" },
 	{ .key = "kafka.compression", .preset = "lz4" },
+	{ "kafka.aside_size", "32MiB", 0, 64 * GIB, QUANTITY_SIZE, false },
 };
 
 const struct config_rule *config_schema__rule(const char *key)

@@ -19,6 +19,22 @@
 /* A record header's two lengths, at most. */
 #define HEADER_OVERHEAD 10
 
+typedef int32_t partitioner_fn(const rd_kafka_topic_t *topic, const void *key, size_t key_len,
+			       int32_t count, void *topic_opaque, void *message_opaque);
+
+/* The property `partitioner`, as librdkafka names them; the first is its default. */
+static const struct {
+	const char *name;
+	partitioner_fn *function;
+} partitioners[] = {
+	{ "consistent_random", rd_kafka_msg_partitioner_consistent_random },
+	{ "consistent", rd_kafka_msg_partitioner_consistent },
+	{ "murmur2", rd_kafka_msg_partitioner_murmur2 },
+	{ "murmur2_random", rd_kafka_msg_partitioner_murmur2_random },
+	{ "fnv1a", rd_kafka_msg_partitioner_fnv1a },
+	{ "fnv1a_random", rd_kafka_msg_partitioner_fnv1a_random },
+};
+
 struct kafka_client {
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *topic;
@@ -32,6 +48,8 @@ struct kafka_client {
 	struct kafka_stall stall;
 	/* Why the last certificate was not trusted, or NULL; set on librdkafka's threads. */
 	const char *_Atomic certificate_fault;
+	partitioner_fn *partitioner;
+	_Atomic int32_t partitions; /* of the topic, as librdkafka said last; 0: not yet */
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
@@ -130,6 +148,36 @@ static size_t property(const struct kafka_client *client, const char *name)
 	return strtoul(value, NULL, 10);
 }
 
+/* On any thread. librdkafka's own functions decide; on the way we learn how many there are. */
+static int32_t on_partition(const rd_kafka_topic_t *topic, const void *key, size_t key_len,
+			    int32_t count, void *opaque, void *message_opaque)
+{
+	struct kafka_client *client = opaque;
+
+	client->partitions = count;
+	return client->partitioner(topic, key, key_len, count, opaque, message_opaque);
+}
+
+/* Not `random`: it keeps no key in one place, so there is nothing to know. */
+static void watch_partitions(struct kafka_client *client, rd_kafka_conf_t *conf)
+{
+	rd_kafka_topic_conf_t *topic_conf = rd_kafka_conf_get_default_topic_conf(conf);
+	char name[64] = "";
+	size_t size = sizeof(name);
+
+	if (!topic_conf)
+		return;
+	if (rd_kafka_topic_conf_get(topic_conf, "partitioner", name, &size) != RD_KAFKA_CONF_OK)
+		snprintf(name, sizeof(name), "%s", partitioners[0].name);
+	for (size_t i = 0; i < sizeof(partitioners) / sizeof(partitioners[0]); i++)
+		if (!strcmp(name, partitioners[i].name))
+			client->partitioner = partitioners[i].function;
+	if (!client->partitioner)
+		return;
+	rd_kafka_topic_conf_set_opaque(topic_conf, client);
+	rd_kafka_topic_conf_set_partitioner_cb(topic_conf, on_partition);
+}
+
 static int make_producer(struct kafka_client *client, const struct config *config,
 			 const struct kafka_limits *limits, char *why, size_t why_size)
 {
@@ -146,6 +194,7 @@ static int make_producer(struct kafka_client *client, const struct config *confi
 	rd_kafka_conf_set_log_cb(conf, on_log);
 	/* Fails where librdkafka was built without TLS. */
 	(void)rd_kafka_conf_set_ssl_cert_verify_cb(conf, on_certificate);
+	watch_partitions(client, conf);
 	client->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, errstr, sizeof(errstr));
 	if (!client->rk) {
 		rd_kafka_conf_destroy(conf);
@@ -247,14 +296,14 @@ int kafka_client__fd(const struct kafka_client *client)
 	return client->fd;
 }
 
-void kafka_client__serve(struct kafka_client *client, uint64_t now_ms)
+void kafka_client__serve(struct kafka_client *client, bool expecting, uint64_t now_ms)
 {
 	eventfd_t count;
 
 	/* Emptied first: what becomes due from here on makes it readable again. */
 	eventfd_read(client->fd, &count);
 	rd_kafka_poll(client->rk, 0);
-	kafka_stall__check(&client->stall, rd_kafka_outq_len(client->rk) > 0, now_ms);
+	kafka_stall__check(&client->stall, expecting && rd_kafka_outq_len(client->rk) > 0, now_ms);
 }
 
 void kafka_client__flush(struct kafka_client *client, int timeout_ms)
@@ -266,6 +315,25 @@ void kafka_client__purge(struct kafka_client *client)
 {
 	/* Not waiting for its threads: one may be waiting for a name server. */
 	rd_kafka_purge(client->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+}
+
+int32_t kafka_client__partition(const struct kafka_client *client, const void *key, size_t key_len)
+{
+	int32_t count = client->partitions;
+
+	if (!key_len || !count || !client->partitioner)
+		return -1;
+	return client->partitioner(client->topic, key, key_len, count, NULL, NULL);
+}
+
+bool kafka_client__knows_partitions(const struct kafka_client *client)
+{
+	return client->partitions > 0 || !client->partitioner;
+}
+
+void kafka_client__stir(struct kafka_client *client)
+{
+	kafka_stall__stir(&client->stall);
 }
 
 size_t kafka_client__capacity(const struct kafka_client *client)

@@ -7,6 +7,7 @@
 #define LOGTAP_KAFKA_CLIENT_H
 
 #include <librdkafka/rdkafka.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,12 +42,22 @@ void kafka_client__send(struct kafka_client *client, rd_kafka_message_t *message
 
 /* Readable when serve() has something to do. */
 int kafka_client__fd(const struct kafka_client *client);
-/* Calls the events that are due. To be called at least every second. */
-void kafka_client__serve(struct kafka_client *client, uint64_t now_ms);
+/*
+ * Calls the events that are due. To be called at least every second. `expecting`: reports should
+ * come.
+ */
+void kafka_client__serve(struct kafka_client *client, bool expecting, uint64_t now_ms);
 /* Sends without lingering, calling events, until all is reported or timeout_ms have passed. */
 void kafka_client__flush(struct kafka_client *client, int timeout_ms);
 /* Has messages that are not on their way yet reported as failed. */
 void kafka_client__purge(struct kafka_client *client);
+
+/* Where a message with the key goes; -1 when the key is empty or the partitions are not known yet. */
+int32_t kafka_client__partition(const struct kafka_client *client, const void *key, size_t key_len);
+/* False until the brokers have told the topic's partitions. */
+bool kafka_client__knows_partitions(const struct kafka_client *client);
+/* The topic has another partition to be waited for: it is not the old ones that are silent. */
+void kafka_client__stir(struct kafka_client *client);
 
 /* Messages that its queue holds. */
 size_t kafka_client__capacity(const struct kafka_client *client);

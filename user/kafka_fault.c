@@ -30,6 +30,7 @@ static const struct kafka_fault faults[] = {
 	{ RD_KAFKA_RESP_ERR__PURGE_QUEUE, KAFKA_BLAME_NOBODY, "%s" },
 	{ RD_KAFKA_RESP_ERR__PURGE_INFLIGHT, KAFKA_BLAME_NOBODY, "%s" },
 	{ RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE, KAFKA_BLAME_NOBODY, "%s" },
+	{ RD_KAFKA_RESP_ERR__DESTROY, KAFKA_BLAME_NOBODY, "%s" },
 	/*
 	 * A compacted topic and no key, a broker's validation. Brokers answer old protocol versions,
 	 * such as librdkafka 2.0 speaks, "corrupt message" instead.
@@ -54,6 +55,9 @@ static const struct kafka_fault faults[] = {
 	{ RD_KAFKA_RESP_ERR__SSL, KAFKA_BLAME_TRUST, distrust },
 	{ RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED, KAFKA_BLAME_TRUST, distrust },
 	{ RD_KAFKA_RESP_ERR__FATAL, KAFKA_BLAME_CLUSTER, gave_up },
+	{ RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, KAFKA_BLAME_CLUSTER, gave_up },
+	{ RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID, KAFKA_BLAME_CLUSTER, gave_up },
+	{ RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, KAFKA_BLAME_CLUSTER, gave_up },
 	{ RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, KAFKA_BLAME_CLUSTER, out_of_reach },
 };
 

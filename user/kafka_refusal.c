@@ -1,11 +1,10 @@
 #include "kafka_refusal.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "journal_gap.h"
 #include "kafka_window.h"
 
 /* The head ends with the id's text, which has no quotes. */
@@ -23,22 +22,21 @@ static void use_id_as_key(struct journal_record *record)
 int kafka_refusal__replace(struct kafka_record *record)
 {
 	struct journal_meta *meta = &record->record.meta;
-	char *gap = NULL;
-	int len;
+	struct journal_meta gap;
+	char *value;
 
 	if (meta->flags & JOURNAL_GAP || !meta->head_len)
 		return -EINVAL;
-	len = asprintf(&gap,
-		       "%.*s.lost\",\"lost\":{\"bytes\":%" PRIu64 ",\"lines\":%" PRIu64
-		       ",\"reason\":\"refused\"}}",
-		       (int)meta->head_len, record->record.value, meta->raw_len, meta->lines);
-	if (len < 0)
+	value = malloc(meta->head_len + JOURNAL_GAP_TAIL);
+	if (!value)
 		return -ENOMEM;
+	journal_gap__make(meta, record->record.value, meta->raw_len, meta->lines,
+			  JOURNAL_LOSS_REFUSED, value, &gap);
 	use_id_as_key(&record->record);
-	meta->flags |= JOURNAL_GAP;
+	meta->flags = gap.flags;
 	meta->message_off = 0;
 	free(record->own);
-	record->own = gap;
-	record->own_len = len;
+	record->own = value;
+	record->own_len = gap.value_len;
 	return 0;
 }

@@ -28,6 +28,11 @@ void kafka_stall__error(struct kafka_stall *stall)
 	stall->stirred = true;
 }
 
+void kafka_stall__stir(struct kafka_stall *stall)
+{
+	stall->stirred = true;
+}
+
 static void set_paused(struct kafka_stall *stall, bool paused)
 {
 	rd_kafka_topic_partition_list_t *list =

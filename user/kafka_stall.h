@@ -28,6 +28,8 @@ void kafka_stall__init(struct kafka_stall *stall, rd_kafka_t *rk, rd_kafka_topic
 		       uint64_t linger_ms);
 void kafka_stall__delivered(struct kafka_stall *stall, int partition);
 void kafka_stall__error(struct kafka_stall *stall);
+/* Something new is to be sent that the silence so far says nothing of. */
+void kafka_stall__stir(struct kafka_stall *stall);
 /* To be called at least every second. `waiting`: messages are not reported yet. */
 void kafka_stall__check(struct kafka_stall *stall, bool waiting, uint64_t now_ms);
 

@@ -60,12 +60,11 @@ static struct kafka_record *take_spare(struct kafka_window *window)
 	return spare;
 }
 
-void kafka_window__add(struct kafka_window *window, struct journal *journal,
-		       const struct journal_record *record)
+void kafka_window__add(struct kafka_window *window, const struct kafka_record *record)
 {
 	struct kafka_record *added = take_spare(window);
 
-	*added = (struct kafka_record){ .journal = journal, .record = *record };
+	*added = *record;
 	TAILQ_INSERT_TAIL(&window->records, added, link);
 	if (!window->unsent)
 		window->unsent = added;

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/queue.h>
 
 #include "journal.h"
@@ -16,6 +17,7 @@ struct kafka_record {
 	TAILQ_ENTRY(kafka_record) link;
 	struct journal *journal;
 	struct journal_record record;
+	int32_t partition;       /* that its key leads to, or KAFKA_PARTITION_ANY */
 	char *own;               /* owned; sent instead of the record's value, unless NULL */
 	size_t own_len;
 	bool suspect;            /* was in a batch that was refused for one record's sake */
@@ -29,9 +31,8 @@ int kafka_window__new(size_t capacity, struct kafka_window **out);
 void kafka_window__free(struct kafka_window *window);
 
 bool kafka_window__full(const struct kafka_window *window);
-/* The journal's record becomes the last one, to be sent. The window must not be full. */
-void kafka_window__add(struct kafka_window *window, struct journal *journal,
-		       const struct journal_record *record);
+/* A copy of the record becomes the last one, to be sent. The window must not be full. */
+void kafka_window__add(struct kafka_window *window, const struct kafka_record *record);
 /* Takes the record out and frees its own value. */
 void kafka_window__remove(struct kafka_window *window, struct kafka_record *record);
 

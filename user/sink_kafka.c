@@ -17,13 +17,12 @@
 #include "kafka_client.h"
 #include "kafka_conf.h"
 #include "kafka_fault.h"
+#include "kafka_intake.h"
 #include "kafka_refusal.h"
 #include "kafka_trouble.h"
 #include "kafka_window.h"
 #include "log.h"
 
-/* Records taken from one journal before the next one's turn. */
-#define TURN_RECORDS 256
 /* Records in the window at most, whatever the client's queue takes. */
 #define WINDOW_MAX 1000000
 /*
@@ -59,6 +58,7 @@ struct kafka {
 	struct sink_context context;
 	struct kafka_client *client; /* NULL while backing off */
 	struct kafka_window *window;
+	struct kafka_intake intake;
 	struct kafka_trouble trouble;
 	struct kafka_careful careful;
 	enum kafka_phase phase;
@@ -70,19 +70,18 @@ struct kafka {
 	size_t limit;            /* of an encoded record in bytes; 0: what the client takes */
 	bool failed;             /* in a way that needs a new client */
 	bool waits;              /* before it: for what only time can cure */
+	bool parking;            /* because a partition's records are to be set aside */
 	bool oversized;          /* because a batch was over the broker's limit */
 	bool delivered;          /* once at least: the way is known to work */
 	bool drop_told;
 	bool rested;             /* since records were read last */
-	unsigned int turn;       /* the journal to be read first */
 };
 
 /* The record leaves the window, delivered or not. */
 static void kafka__acknowledge(struct kafka *kafka, struct kafka_record *record, bool delivered)
 {
 	kafka_careful__forget(&kafka->careful, record, delivered);
-	journal__ack(record->journal, record->record.handle);
-	kafka_window__remove(kafka->window, record);
+	kafka_intake__finish(&kafka->intake, record);
 }
 
 /* What `record` failed with; NULL: no one record did. */
@@ -120,6 +119,7 @@ static void kafka__on_delivered(void *opaque, void *delivered, rd_kafka_resp_err
 	kafka->delivered = true;
 	kafka->distrusted_ms = 0;
 	kafka_trouble__over(&kafka->trouble);
+	kafka_intake__delivered(&kafka->intake, record->partition, clock__ms());
 	counters__add(kafka->context.counters, COUNTER_sink_records_delivered, 1);
 	counters__add(kafka->context.counters, COUNTER_sink_bytes_delivered,
 		      kafka_record__value_len(record));
@@ -169,6 +169,7 @@ static void kafka__close(void *state)
 		return;
 	/* The client first: it refers to the window's records. */
 	kafka_client__free(kafka->client);
+	kafka_intake__close(&kafka->intake);
 	kafka_window__free(kafka->window);
 	free(kafka);
 }
@@ -201,6 +202,8 @@ static int kafka__open(const struct sink_context *context, void **state)
 	capacity = kafka_client__capacity(kafka->client);
 	err = kafka_window__new(capacity && capacity < WINDOW_MAX ? capacity : WINDOW_MAX,
 				&kafka->window);
+	if (!err)
+		err = kafka_intake__init(&kafka->intake, &kafka->context, kafka->window);
 	if (err)
 		goto fail;
 	*state = kafka;
@@ -292,29 +295,18 @@ static bool kafka__send(struct kafka *kafka)
 	return true;
 }
 
-/* Reads a batch from each journal. False when they had nothing. */
 static bool kafka__read(struct kafka *kafka)
 {
-	unsigned int journals_count = kafka->context.journals_count;
-	bool any = false;
+	if (!kafka_intake__read(&kafka->intake, kafka->client, clock__ms()))
+		return false;
+	kafka->rested = false;
+	return true;
+}
 
-	for (unsigned int i = 0; i < journals_count; i++) {
-		struct journal *journal =
-			kafka->context.journals[(kafka->turn + i) % journals_count];
-		struct journal_record record;
-
-		for (unsigned int n = 0; n < TURN_RECORDS && !kafka_window__full(kafka->window);
-		     n++) {
-			if (journal__next(journal, &record) != 1)
-				break;
-			kafka_window__add(kafka->window, journal, &record);
-			any = true;
-		}
-	}
-	kafka->turn = (kafka->turn + 1) % journals_count;
-	if (any)
-		kafka->rested = false;
-	return any;
+static void kafka__serve(struct kafka *kafka)
+{
+	kafka_client__serve(kafka->client,
+			    kafka_intake__expecting(&kafka->intake, kafka->in_flight), clock__ms());
 }
 
 static void kafka__start_settling(struct kafka *kafka)
@@ -370,7 +362,8 @@ static void kafka__start_sending(struct kafka *kafka)
 		kafka->phase_end_ms = clock__ms() + BACKOFF_MAX_MS;
 		return;
 	}
-	kafka->failed = kafka->waits = kafka->oversized = false;
+	kafka->failed = kafka->waits = kafka->oversized = kafka->parking = false;
+	kafka_partitions__restart(&kafka->intake.partitions, clock__ms());
 	kafka->distrusted_ms = 0;
 	kafka->in_flight = 0;
 	counters__add(kafka->context.counters, COUNTER_sink_records_retried,
@@ -414,6 +407,9 @@ static uint64_t kafka__judge(struct kafka *kafka)
 		kafka__lower_limit(kafka);
 	kafka__give_up_found(kafka);
 	kafka_careful__next(&kafka->careful);
+	/* Suspects stay in the window until they are cleared. */
+	if (!kafka->careful.batch)
+		kafka_intake__park(&kafka->intake);
 	if (doubts)
 		return BACKOFF_MAX_MS;
 	return kafka->waits ? kafka__next_backoff(kafka) : 0;
@@ -424,7 +420,7 @@ static void kafka__start_backing_off(struct kafka *kafka)
 	uint64_t wait_ms;
 
 	/* Reports that came meanwhile: what is acknowledged need not be sent again. */
-	kafka_client__serve(kafka->client, clock__ms());
+	kafka__serve(kafka);
 	wait_ms = kafka__judge(kafka);
 	kafka_client__free(kafka->client);
 	kafka->client = NULL;
@@ -432,9 +428,12 @@ static void kafka__start_backing_off(struct kafka *kafka)
 	kafka->phase_end_ms = clock__ms() + wait_ms;
 }
 
-static bool kafka__wants_new_client(const struct kafka *kafka, uint64_t now)
+static bool kafka__wants_new_client(struct kafka *kafka, uint64_t now)
 {
-	return kafka->failed || kafka_careful__over(&kafka->careful) ||
+	kafka->parking |= kafka_intake__begin_lane(&kafka->intake,
+						   kafka->context.config->kafka.topic,
+						   kafka->trouble.brokers_down, now);
+	return kafka->failed || kafka->parking || kafka_careful__over(&kafka->careful) ||
 	       (kafka->distrusted_ms && now - kafka->distrusted_ms >= TRUST_MS);
 }
 
@@ -458,7 +457,7 @@ static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
 
 	switch (kafka->phase) {
 	case SENDING:
-		kafka_client__serve(kafka->client, now);
+		kafka__serve(kafka);
 		if (kafka__wants_new_client(kafka, now))
 			kafka__start_settling(kafka);
 		else if (!kafka__send(kafka) || kafka_window__full(kafka->window))
@@ -467,7 +466,7 @@ static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
 			kafka__idle(kafka, draining, most_ms);
 		break;
 	case SETTLING:
-		kafka_client__serve(kafka->client, now);
+		kafka__serve(kafka);
 		if (!kafka->in_flight || !phase_ms)
 			kafka__start_backing_off(kafka);
 		else
@@ -482,15 +481,6 @@ static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
 	}
 }
 
-static uint64_t kafka__pending(const struct kafka *kafka)
-{
-	uint64_t pending = 0;
-
-	for (unsigned int i = 0; i < kafka->context.journals_count; i++)
-		pending += journal__pending(kafka->context.journals[i]);
-	return pending;
-}
-
 static int kafka__run(void *state, const bool *stop, const unsigned int *deadline_ms)
 {
 	struct kafka *kafka = state;
@@ -501,11 +491,11 @@ static int kafka__run(void *state, const bool *stop, const unsigned int *deadlin
 	while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE))
 		kafka__turn(kafka, false, IDLE_MS);
 	end = clock__ms() + *deadline_ms;
-	while (kafka__pending(kafka) && (now = clock__ms()) < end)
+	while (kafka_intake__pending(&kafka->intake) && (now = clock__ms()) < end)
 		kafka__turn(kafka, true, end - now < IDLE_MS ? end - now : IDLE_MS);
-	if (kafka__pending(kafka))
+	if (kafka_intake__pending(&kafka->intake))
 		log_warn("%" PRIu64 " records are left undelivered in the journal",
-			 kafka__pending(kafka));
+			 kafka_intake__pending(&kafka->intake));
 	return 0;
 }
 

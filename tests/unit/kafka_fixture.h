@@ -131,13 +131,14 @@ static inline struct fixture *fixture__new(void)
 	return f;
 }
 
-static inline int setup(void **state)
+/* Mock brokers, and a topic that is on all of them. */
+static inline int setup_brokers(void **state, int count)
 {
 	struct fixture *f = fixture__new();
 
 	f->owner = client__new(RD_KAFKA_PRODUCER, NULL);
-	f->cluster = rd_kafka_mock_cluster_new(f->owner, 1);
-	rd_kafka_mock_topic_create(f->cluster, TOPIC, PARTITIONS, 1);
+	f->cluster = rd_kafka_mock_cluster_new(f->owner, count);
+	rd_kafka_mock_topic_create(f->cluster, TOPIC, PARTITIONS, count);
 	f->brokers[0] = (char *)rd_kafka_mock_cluster_bootstraps(f->cluster);
 	f->config.kafka = (struct kafka_config){
 		.brokers = f->brokers,
@@ -149,6 +150,11 @@ static inline int setup(void **state)
 	set_property(f, "linger.ms", "5");
 	*state = f;
 	return 0;
+}
+
+static inline int setup(void **state)
+{
+	return setup_brokers(state, 1);
 }
 
 static inline void *run_sink(void *opaque)

@@ -94,6 +94,7 @@ static void no_file_gives_the_defaults(void **state)
 	assert_string_equal(config->kafka.topic, "logs");
 	assert_int_equal(config->kafka.key, KAFKA_KEY_STREAM);
 	assert_string_equal(config->kafka.compression, "lz4");
+	assert_int_equal(config->kafka.aside_size, 32 * MIB);
 	assert_int_equal(config->kafka.headers_count, 0);
 	assert_int_equal(config->kafka.rdkafka_count, 0);
 	config__free(config);
