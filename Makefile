@@ -2,6 +2,7 @@
 # make run        shows it: a container logs, its lines come out as JSON
 # make test       unit tests, then end-to-end tests in a guest; CASE="lines gaps": only those of the latter
 # make test-fresh does both on a fresh Debian machine, in a directory
+# make test-faults   faults at random under load: SEED=n, MINUTES=10
 # make fuzz       fuzzes the parsers of untrusted bytes, SECONDS=60 each
 # make bench      instructions a write (guest) and lines a second (here)
 # make clean      removes what was built; distclean also what was downloaded
@@ -106,6 +107,13 @@ test-unit: unit-tests
 test-e2e: all
 	@tests/e2e/run $(CASE)
 
+# The long run of faults; make test has a short one.
+MINUTES ?= 10
+test-faults:
+	@docker/packages.sh build run test
+	@$(MAKE) --no-print-directory all
+	@SEED=$(SEED) tests/e2e/run -t $$(($(MINUTES) * 120 + 600)) -e MINUTES=$(MINUTES) faults
+
 test-fresh:
 	@tests/fresh/run $(CASE)
 
@@ -145,4 +153,4 @@ distclean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps run bench fuzz test test-unit test-e2e test-fresh unit-tests clean distclean
+.PHONY: all deps run bench fuzz test test-unit test-e2e test-faults test-fresh unit-tests clean distclean

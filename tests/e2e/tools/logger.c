@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "follow.h"
+
 #define NS 1000000000ULL
 #define LINES_PER_LOOK 16
 
@@ -52,9 +54,7 @@ static int open_log(const char *path, FILE *report)
 /* The descriptor to go on with. */
 static int follow(const char *path, int fd, FILE *report)
 {
-	struct stat named, open_one;
-
-	if (!stat(path, &named) && !fstat(fd, &open_one) && named.st_ino == open_one.st_ino)
+	if (!follow__moved(path, fd))
 		return fd;
 	close(fd);
 	return open_log(path, report);

@@ -1,12 +1,15 @@
 /*
  * loglines --writer NAME --seed S --lines N [--rate R] [--sizes mix|short|plain] [--binary]
- *          [--fd 1|2]... [--file PATH] [--block BYTES] [--omit SEQ] [--until PATH] [--report PATH]
+ *          [--fd 1|2]... [--file PATH [--follow]] [--block BYTES] [--omit SEQ] [--halve EVERY]
+ *          [--flood PATH] [--until PATH] [--report PATH]
  *
  * Writes the numbered lines of line.h, R a second at most (0: as fast as it goes; who was held up
  * does not catch up), each in one write, or, with --block, in writes of exactly BYTES as a full
- * buffer is flushed. With --fd 1 --fd 2 each line goes to both. --omit leaves one line out: so a
- * checker is seen to fail. It ends early when the file --until exists. At the end one line goes to
- * the report (default: stderr, when it does not write there):
+ * buffer is flushed; each EVERYth is written in two halves, with a pause between. With --fd 1 --fd 2
+ * each line goes to both; --follow opens PATH again when it was rotated. --omit leaves one line out:
+ * so a checker is seen to fail. While the file --flood exists there is no rate; it ends early when
+ * --until exists. At the end one line goes to the report (default: stderr, when it does not write
+ * there):
  *     lines=N bytes=WRITTEN
  */
 #include <errno.h>
@@ -20,11 +23,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "follow.h"
 #include "line.h"
 
 #define OUTPUTS_MAX 2
 #define NS 1000000000ull
-#define UNTIL_LINES 64           /* between looks for the file that ends it */
+#define LOOK_LINES 16            /* between looks for the files that tell it what to do */
+#define HALF_PAUSE_NS 300000000
 #define LATE_MAX_NS 50000000     /* what is made up for */
 #define SLEEP_MIN_NS 1000000     /* less is not worth a system call */
 
@@ -34,6 +39,11 @@ struct job {
 	uint64_t rate;           /* lines a second; 0: no limit */
 	uint64_t omit;           /* UINT64_MAX: none */
 	size_t block;            /* 0: a write for each line */
+	uint64_t halve;          /* 0: no line */
+	const char *file;        /* outputs[0]; NULL: a descriptor */
+	bool follow;
+	const char *flood;       /* NULL: never */
+	bool flooding;
 	const char *until;       /* NULL: all lines */
 	const char *report;
 	int outputs[OUTPUTS_MAX];
@@ -94,9 +104,41 @@ static void keep_rate(const struct job *job, uint64_t *due)
 	*due += lines_at_once(job) * NS / job->rate;
 }
 
-static bool shall_end(const struct job *job, uint64_t seq)
+static bool exists(const char *path)
 {
-	return job->until && seq % UNTIL_LINES == 0 && !access(job->until, F_OK);
+	return path && !access(path, F_OK);
+}
+
+static int open_file(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		die("%s: %s", path, strerror(errno));
+	return fd;
+}
+
+/* Looks for what it is told by files. */
+static void look(struct job *job, uint64_t seq)
+{
+	if (seq % LOOK_LINES)
+		return;
+	if (exists(job->until))
+		job->lines = seq;
+	job->flooding = exists(job->flood);
+	if (job->follow && follow__moved(job->file, job->outputs[0])) {
+		close(job->outputs[0]);
+		job->outputs[0] = open_file(job->file);
+	}
+}
+
+static void write_halves(struct job *job, const char *line, size_t length)
+{
+	struct timespec pause = { .tv_nsec = HALF_PAUSE_NS };
+
+	write_all(job, line, length / 2);
+	nanosleep(&pause, NULL);
+	write_all(job, line + length / 2, length - length / 2);
 }
 
 static void write_lines(struct job *job)
@@ -110,14 +152,18 @@ static void write_lines(struct job *job)
 	for (uint64_t seq = 0; seq < job->lines; seq++) {
 		size_t at = 0, unit;
 
-		if (job->rate && seq % lines_at_once(job) == 0)
+		if (job->rate && !job->flooding && seq % lines_at_once(job) == 0)
 			keep_rate(job, &due);
-		if (shall_end(job, seq))
-			job->lines = seq;
+		look(job, seq);
 		if (seq == job->omit || seq == job->lines)
 			continue;
 		length += line__make(&job->source, seq, buffer + length);
 		buffer[length++] = '\n';
+		if (job->halve && seq % job->halve == job->halve - 1) {
+			write_halves(job, buffer, length);
+			length = 0;
+			continue;
+		}
 		unit = job->block ? job->block : length;
 		for (; length - at >= unit && at < length; at += unit)
 			write_all(job, buffer + at, unit);
@@ -160,8 +206,6 @@ static void add_output(struct job *job, int fd)
 
 static void set_option(struct job *job, const char *name, const char *value)
 {
-	int fd;
-
 	if (!strcmp(name, "writer") ? line__set_writer(&job->source, value)
 				    : !strcmp(name, "sizes") && line__set_sizes(&job->source,
 										value))
@@ -180,15 +224,19 @@ static void set_option(struct job *job, const char *name, const char *value)
 		job->block = number(name, value);
 	else if (!strcmp(name, "omit"))
 		job->omit = number(name, value);
+	else if (!strcmp(name, "halve"))
+		job->halve = number(name, value);
+	else if (!strcmp(name, "flood"))
+		job->flood = value;
+	else if (!strcmp(name, "follow"))
+		job->follow = true;
 	else if (!strcmp(name, "until"))
 		job->until = value;
 	else if (!strcmp(name, "report"))
 		job->report = value;
 	else if (!strcmp(name, "file")) {
-		fd = open(value, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-		if (fd < 0)
-			die("%s: %s", value, strerror(errno));
-		add_output(job, fd);
+		job->file = value;
+		add_output(job, open_file(value));
 	}
 }
 
@@ -200,7 +248,9 @@ int main(int argc, char **argv)
 		{ "sizes", required_argument, NULL, 1 },  { "binary", no_argument, NULL, 1 },
 		{ "fd", required_argument, NULL, 1 },     { "file", required_argument, NULL, 1 },
 		{ "block", required_argument, NULL, 1 },  { "omit", required_argument, NULL, 1 },
-		{ "until", required_argument, NULL, 1 },  { "report", required_argument, NULL, 1 },
+		{ "halve", required_argument, NULL, 1 },  { "flood", required_argument, NULL, 1 },
+		{ "follow", no_argument, NULL, 1 },       { "until", required_argument, NULL, 1 },
+		{ "report", required_argument, NULL, 1 },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct job job = { .omit = UINT64_MAX };
@@ -215,6 +265,10 @@ int main(int argc, char **argv)
 		die("it takes --writer NAME, and nothing but options");
 	if (!job.outputs_count)
 		add_output(&job, STDOUT_FILENO);
+	if ((job.follow || job.halve) && (job.block || job.outputs_count != 1))
+		die("--follow and --halve are for one output and whole lines");
+	if (job.follow && !job.file)
+		die("--follow is for --file");
 	write_lines(&job);
 	report(&job);
 	return 0;
