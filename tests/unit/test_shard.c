@@ -40,7 +40,7 @@
 #define SEGMENT (1u << 20)
 #define WRITERS 5u
 
-enum ending { RUNS, LEAVES, FLUSHES };
+enum ending { RUNS, LEAVES, PAUSES, FLUSHES };
 
 /* What the kernel would keep: it outlives every agent. */
 struct kernel {
@@ -341,7 +341,7 @@ static void run_agent(struct fixture *fixture)
 	while (*ending == RUNS)
 		if (!deliver(&agent))
 			wait_for_data(&agent);
-	shard__finish(agent.shard, *ending == FLUSHES);
+	shard__finish(agent.shard, *ending == FLUSHES, *ending == PAUSES);
 	/* The sink goes on beside it, as in the agent. */
 	for (int i = 0; i < 200; i++)
 		while (deliver(&agent) || i++ < 100)
