@@ -100,22 +100,6 @@ static const char *carry__text(const struct carry *carry)
 	return (const char *)heap__at(carry->heap, carry->saved.block) + carry->saved.start;
 }
 
-static void emit_carry(struct assembly *assembly, const struct carry *carry, enum partial partial)
-{
-	const struct saved_carry *saved = &carry->saved;
-	struct line line = {
-		.text = carry__text(carry),
-		.length = saved->length,
-		.partial = partial,
-		.position = saved->position,
-		.offset = saved->offset,
-		.time = saved->time,
-		.writer = saved->writer,
-	};
-
-	emit(assembly, &line);
-}
-
 /* The longest prefix of at most `max` bytes that does not end inside a UTF-8 character. */
 static size_t cut_length(const char *text, size_t max)
 {
@@ -144,6 +128,24 @@ static void emit_excess(struct assembly *assembly, struct line *line)
 		line->length -= cut.length;
 		line->offset += cut.length;
 	}
+}
+
+/* It may be too long: restored of a time when longer lines were allowed. */
+static void emit_carry(struct assembly *assembly, const struct carry *carry, enum partial partial)
+{
+	const struct saved_carry *saved = &carry->saved;
+	struct line line = {
+		.text = carry__text(carry),
+		.length = saved->length,
+		.position = saved->position,
+		.offset = saved->offset,
+		.time = saved->time,
+		.writer = saved->writer,
+	};
+
+	emit_excess(assembly, &line);
+	line.partial = partial;
+	emit(assembly, &line);
 }
 
 static struct line line_of_piece(const struct piece *piece, size_t at, size_t length)

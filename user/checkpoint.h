@@ -29,6 +29,13 @@ struct saved_processes {
 	struct process way[SLOT_WRITERS][WAY_DEPTH];
 };
 
+/* Whether a stream's lines come out. */
+enum wanted {
+	WANTED_NEVER,
+	WANTED_NOW,
+	WANTED_BEFORE, /* until the configuration changed: what was written by then comes out */
+};
+
 /* Fields, key and file path one behind the other, without NULs between. Never changed once made. */
 struct saved_text {
 	uint64_t block;          /* HEAP_NONE: not made yet */
@@ -43,7 +50,7 @@ struct saved_stream {
 	uint32_t generation;
 	uint32_t half;           /* which of the two buffers this is */
 	uint8_t kind;
-	uint8_t wanted;
+	uint8_t wanted;          /* enum wanted */
 	uint8_t mid_line;
 	uint8_t finished;        /* all of it is told: only the slot may not be given back yet */
 	uint32_t process_half;   /* which of the processes' two buffers is valid */

@@ -103,7 +103,7 @@ int checkpoint_check__entry(const struct checkpoint_entry *entry, int half, stru
 	const struct saved_stream *state = &entry->states[half];
 	int err;
 
-	if (state->half != (uint32_t)half || state->process_half > 1 || state->wanted > 1 ||
+	if (state->half != (uint32_t)half || state->process_half > 1 || state->wanted > WANTED_BEFORE ||
 	    state->mid_line > 1 || state->finished > 1 ||
 	    state->kind < STREAM_STDOUT || state->kind > STREAM_FILE)
 		return -EINVAL;

@@ -43,8 +43,15 @@ struct pipeline {
 	struct shard *shards[SHARDS_MAX];
 };
 
+static void close_checkpoint(struct pipeline *pipeline, unsigned int index)
+{
+	checkpoint__free(pipeline->checkpoints[index]);
+	pipeline->checkpoints[index] = NULL;
+}
+
 static int open_checkpoint(struct pipeline *pipeline, unsigned int index, const char *directory)
 {
+	char *id_prefix = pipeline->id_prefixes[index];
 	struct capture *capture = pipeline->options.capture;
 	uint32_t streams = capture__max_streams(capture);
 	struct checkpoint_options options = {
@@ -53,10 +60,15 @@ static int open_checkpoint(struct pipeline *pipeline, unsigned int index, const 
 		.heap_limit = pipeline->options.config->lines.memory / pipeline->shards_count +
 			      streams * CHECKPOINT_TEXT,
 		.epoch = capture__epoch(capture),
-		.id_prefix = pipeline->id_prefixes[index],
+		.id_prefix = id_prefix,
 	};
-	int err = checkpoint__open(&options, &pipeline->checkpoints[index]);
+	int err;
 
+	line_id__prefix(id_prefix, pipeline->options.config->node, index, options.epoch);
+	err = checkpoint__open(&options, &pipeline->checkpoints[index]);
+	/* A record that is made again has the id that it had, also when the node has got another name. */
+	if (!err && checkpoint__same_epoch(pipeline->checkpoints[index]))
+		strcpy(id_prefix, checkpoint__id_prefix(pipeline->checkpoints[index]));
 	if (err == -EWOULDBLOCK)
 		log_error("%s/checkpoint is in use: is another logtap running? Give each its own journal.directory",
 			  directory);
@@ -66,8 +78,7 @@ static int open_checkpoint(struct pipeline *pipeline, unsigned int index, const 
 }
 
 /*
- * As far as the checkpoint says that it is written. Where there is no shard, a run that had more of
- * them may have left records: they are delivered, too.
+ * As far as the checkpoint says that it is written. Without a checkpoint there is no shard, and what is found is read.
  */
 static int open_journal(struct pipeline *pipeline, unsigned int index, const char *directory)
 {
@@ -110,21 +121,71 @@ static int open_journal(struct pipeline *pipeline, unsigned int index, const cha
 	return err;
 }
 
+static struct shard_options shard_options(const struct pipeline *pipeline, unsigned int index, struct journal *journal)
+{
+	return (struct shard_options){
+		.config = pipeline->options.config,
+		.capture = pipeline->options.capture,
+		.counters = pipeline->options.counters,
+		.journal = journal,
+		.checkpoint = pipeline->checkpoints[index],
+		.space_fd = pipeline->space_fds[index],
+		.index = index,
+		.root = pipeline->options.root,
+		.id_prefix = pipeline->id_prefixes[index],
+	};
+}
+
+/* The half lines in the checkpoint go behind what is in the journal. */
+static int wind_up(struct pipeline *pipeline, unsigned int index)
+{
+	unsigned int number = --pipeline->journals_count;
+	struct shard_options options = shard_options(pipeline, index, pipeline->journals[number]);
+	int err = shard__wind_up(&options);
+
+	journal__close(pipeline->journals[number]);
+	pipeline->journals[number] = NULL;
+	if (err && err != -EAGAIN)
+		return err;
+	if (!err) {
+		checkpoint__remove(pipeline->checkpoints[index]);
+		pipeline->checkpoints[index] = NULL;
+	}
+	return 0;
+}
+
+/* Of a shard that was: a run that had more of them may have left records and half lines, which are delivered, too. */
+static int open_orphan(struct pipeline *pipeline, unsigned int index, const char *directory)
+{
+	char path[4096 + 16];
+	int err;
+
+	snprintf(path, sizeof(path), "%s/checkpoint", directory);
+	if (!access(path, F_OK)) {
+		err = open_checkpoint(pipeline, index, directory);
+		err = err ? err : open_journal(pipeline, index, directory);
+		err = err ? err : wind_up(pipeline, index);
+		if (err)
+			log_error("%s: what shard %u has left cannot be delivered: %s", directory, index, strerror(-err));
+		if (err)
+			return err;
+	}
+	close_checkpoint(pipeline, index);
+	return open_journal(pipeline, index, directory);
+}
+
 /* What a shard leaves for the next agent. */
 static int open_files(struct pipeline *pipeline, unsigned int index)
 {
-	const struct config *config = pipeline->options.config;
 	char directory[4096];
-	int err = 0;
+	int err;
 
-	snprintf(directory, sizeof(directory), "%s/shard-%u", config->journal.directory, index);
-	line_id__prefix(pipeline->id_prefixes[index], config->node, index,
-			capture__epoch(pipeline->options.capture));
-	if (index < pipeline->shards_count) {
-		pipeline->space_fds[index] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		err = pipeline->space_fds[index] < 0 ? -errno : 0;
-		err = err ? err : open_checkpoint(pipeline, index, directory);
-	}
+	snprintf(directory, sizeof(directory), "%s/shard-%u", pipeline->options.config->journal.directory, index);
+	if (index >= pipeline->shards_count)
+		return open_orphan(pipeline, index, directory);
+	pipeline->space_fds[index] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = pipeline->space_fds[index] < 0 ? -errno : 0;
+	err = err ? err : open_checkpoint(pipeline, index, directory);
 	return err ? err : open_journal(pipeline, index, directory);
 }
 
@@ -156,17 +217,7 @@ static int start_sink(struct pipeline *pipeline)
 
 static int start_shard(struct pipeline *pipeline, unsigned int index)
 {
-	struct shard_options options = {
-		.config = pipeline->options.config,
-		.capture = pipeline->options.capture,
-		.counters = pipeline->options.counters,
-		.journal = pipeline->journals[index],
-		.checkpoint = pipeline->checkpoints[index],
-		.space_fd = pipeline->space_fds[index],
-		.index = index,
-		.root = pipeline->options.root,
-		.id_prefix = pipeline->id_prefixes[index],
-	};
+	struct shard_options options = shard_options(pipeline, index, pipeline->journals[index]);
 	int err = shard__start(&options, &pipeline->shards[index]);
 
 	if (err)
@@ -223,7 +274,7 @@ bool pipeline__failed(const struct pipeline *pipeline)
 	return sink__failed(pipeline->sink);
 }
 
-static void stop_shards(struct pipeline *pipeline, bool flush, unsigned int deadline_ms)
+static void stop_shards(struct pipeline *pipeline, enum pipeline_end how, unsigned int deadline_ms)
 {
 	struct timespec deadline;
 
@@ -231,7 +282,7 @@ static void stop_shards(struct pipeline *pipeline, bool flush, unsigned int dead
 	deadline.tv_sec += deadline_ms / 1000;
 	for (int i = 0; i < SHARDS_MAX; i++)
 		if (pipeline->shards[i])
-			shard__finish(pipeline->shards[i], flush);
+			shard__finish(pipeline->shards[i], how == PIPELINE_FLUSH, how == PIPELINE_PAUSE);
 	for (int i = 0; i < SHARDS_MAX; i++)
 		if (pipeline->shards[i])
 			shard__stop(pipeline->shards[i], &deadline);
@@ -256,7 +307,7 @@ int pipeline__stop(struct pipeline *pipeline, enum pipeline_end how)
 
 	if (!pipeline)
 		return 0;
-	stop_shards(pipeline, how == PIPELINE_FLUSH, takes ? SHARDS_MS : 0);
+	stop_shards(pipeline, how, takes ? SHARDS_MS : 0);
 	if (pipeline->sink)
 		err = sink__stop(pipeline->sink, how == PIPELINE_PAUSE ? PAUSE_MS : SINK_MS);
 	if (how != PIPELINE_PAUSE)

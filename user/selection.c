@@ -62,7 +62,7 @@ bool selection__admits_pipe(const struct selection *selection, const struct stre
 	const struct cgroup_names names = { .name = { slot->cgroup[0], slot->cgroup[1], slot->cgroup[2] } };
 	uint64_t pipes[2];
 
-	if (!identity || !selection->config->capture.containers)
+	if (!identity || !selection__takes_pipes(selection))
 		return false;
 	*kind = slot->kind;
 	/* Seen from the first exec on: nothing else can have been there before it. */
@@ -74,6 +74,11 @@ bool selection__admits_pipe(const struct selection *selection, const struct stre
 		return false;
 	*kind = slot->ino == pipes[0] ? STREAM_STDOUT : STREAM_STDERR;
 	return true;
+}
+
+bool selection__takes_pipes(const struct selection *selection)
+{
+	return selection->config->capture.containers;
 }
 
 static bool any_matches(char *const *globs, unsigned int count, const char *path)
@@ -122,13 +127,13 @@ static const char *host_path(struct selection *selection, const struct stream_sl
 	return selection->host_path;
 }
 
-const char *selection__file(struct selection *selection, const struct stream_slot *slot)
+const char *selection__file(struct selection *selection, const struct stream_slot *slot, const char *known)
 {
 	const struct capture_config *capture = &selection->config->capture;
-	const char *paths[] = { slot->path, host_path(selection, slot) };
+	const char *paths[] = { known ? known : "", slot->path, host_path(selection, slot) };
 	const char *wanted = NULL;
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		if (any_matches(copies, sizeof(copies) / sizeof(copies[0]), paths[i]) ||
 		    any_matches(capture->exclude_files, capture->exclude_files_count, paths[i]))
 			return NULL;

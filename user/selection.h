@@ -29,11 +29,14 @@ void selection__free(struct selection *selection);
 bool selection__admits_pipe(const struct selection *selection, const struct stream_slot *slot,
 			    const struct identity *identity, enum stream_kind *kind);
 
+/* False: no container's, whoever's it is. */
+bool selection__takes_pipes(const struct selection *selection);
+
 /*
- * The path by which a file is wanted: its writer's or the host's, whichever a glob matches first.
- * NULL when none does or it is excluded, as the copies that runtimes make of containers' output
- * always are. Valid until the next call.
+ * The path by which a file is wanted: the one it is known by already (NULL: none), its writer's or
+ * the host's, whichever a glob matches first. NULL when none does or it is excluded, as the copies
+ * that runtimes make of containers' output always are. Valid until the next call.
  */
-const char *selection__file(struct selection *selection, const struct stream_slot *slot);
+const char *selection__file(struct selection *selection, const struct stream_slot *slot, const char *known);
 
 #endif

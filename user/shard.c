@@ -1,6 +1,7 @@
 #include "shard.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@
 #define BATCH_SHARE 8          /* ...or this part of the ring, which must not fill up while many are read */
 #define DRAIN_MAX 65536        /* records between looks at the timers */
 #define SCAN_TICKS 5           /* hints get lost only when a ring is full */
-#define REJECTED_GRACE (50 * NS_PER_MS) /* a write that looked the stream up before it was withdrawn is over by then */
+#define WITHDRAWN_GRACE (50 * NS_PER_MS) /* a write that looked the stream up before it was withdrawn is over by then */
 #define IDENTITIES 1024
 
 /* What was read no longer counts in its streams' shares of the ring. */
@@ -60,7 +61,8 @@ void shard__commit(void *owner)
 	stream__save_changed(&shard->context);
 	checkpoint__commit(checkpoint, &position);
 	journal__publish(shard->options.journal);
-	ring__release(shard->ring, position.ring);
+	if (shard->ring)
+		ring__release(shard->ring, position.ring);
 	/* Not before: streams could fill the room that is left again and again. */
 	give_shares_back(shard);
 	heap__reclaim(checkpoint__heap(checkpoint));
@@ -73,12 +75,17 @@ void shard__settle(struct shard *shard, uint32_t slot, struct stream *stream)
 
 	*tenancy = (struct tenancy){ .stream = stream, .held = tenancy->held };
 	shard->live[shard->live_count++] = slot;
+	if (!stream__unwanted_now(stream))
+		return;
+	/* Saved first: once it is withdrawn nobody may take it for one of which more will come. */
 	if (stream__wanted(stream))
+		shard__commit(shard);
+	if (shard->context.cancelled)
 		return;
 	capture__withdraw(shard->options.capture, slot);
 	tenancy->closing = true;
-	tenancy->close_position = ring__produced(shard->ring);
-	tenancy->close_time = clock__ns(CLOCK_BOOTTIME) + REJECTED_GRACE;
+	tenancy->close_position = POSITION_UNKNOWN;
+	tenancy->close_time = clock__ns(CLOCK_BOOTTIME) + WITHDRAWN_GRACE;
 	shard->closing_count++;
 }
 
@@ -144,6 +151,15 @@ static void close_slot(struct shard *shard, unsigned int live_index, uint64_t no
 	shard->closing_count--;
 }
 
+static bool is_read(const struct shard *shard, struct tenancy *tenancy, uint64_t now)
+{
+	if (!tenancy->closing || now < tenancy->close_time)
+		return false;
+	if (tenancy->close_position == POSITION_UNKNOWN)
+		tenancy->close_position = ring__produced(shard->ring);
+	return shard->consumed >= tenancy->close_position;
+}
+
 static void close_streams(struct shard *shard)
 {
 	uint64_t now;
@@ -151,13 +167,9 @@ static void close_streams(struct shard *shard)
 	if (!shard->closing_count)
 		return;
 	now = clock__ns(CLOCK_BOOTTIME);
-	for (unsigned int i = shard->live_count; i-- > 0;) {
-		const struct tenancy *tenancy = &shard->tenancies[shard->live[i]];
-
-		if (tenancy->closing && shard->consumed >= tenancy->close_position &&
-		    now >= tenancy->close_time)
+	for (unsigned int i = shard->live_count; i-- > 0;)
+		if (is_read(shard, &shard->tenancies[shard->live[i]], now))
 			close_slot(shard, i, now);
-	}
 }
 
 /*
@@ -227,6 +239,12 @@ static void handle_record(struct shard *shard, const struct record *record, uint
 		follow_state(shard, record->slot, true);
 }
 
+/* The next agent reads on. */
+static bool is_leaving(const struct shard *shard)
+{
+	return __atomic_load_n(&shard->stop, __ATOMIC_ACQUIRE) && !shard->flush;
+}
+
 /* Reads what is there, in batches that are transactions. Returns the number of records. */
 static unsigned int drain(struct shard *shard)
 {
@@ -245,6 +263,8 @@ static unsigned int drain(struct shard *shard)
 			continue;
 		shard__commit(shard);
 		batch = 0;
+		if (is_leaving(shard))
+			break;
 	}
 	/* What was discarded in the ring is no record. */
 	shard->consumed = ring__consumed(shard->ring);
@@ -374,7 +394,7 @@ static int open_waiting(struct shard *shard)
 	return err ? err : watch(shard, shard->wake, EPOLLIN);
 }
 
-static int open_pipeline(struct shard *shard)
+int shard__open_context(struct shard *shard)
 {
 	const struct shard_options *options = &shard->options;
 	const struct config *config = options->config;
@@ -411,8 +431,10 @@ static int open_pipeline(struct shard *shard)
 	return err ? err : identity_cache__new(options->root, IDENTITIES, &context->identities);
 }
 
-static void free_shard(struct shard *shard)
+void shard__free(struct shard *shard)
 {
+	if (!shard)
+		return;
 	for (unsigned int i = 0; i < shard->live_count; i++)
 		stream__free(shard->tenancies[shard->live[i]].stream);
 	identity_cache__free(shard->context.identities);
@@ -451,14 +473,14 @@ int shard__start(const struct shard_options *options, struct shard **out)
 	err = ring__open(capture__ring_fd(options->capture, options->index), ring_size,
 			 &shard->ring);
 	err = err ? err : open_waiting(shard);
-	err = err ? err : open_pipeline(shard);
+	err = err ? err : shard__open_context(shard);
 	err = err ? err : -pthread_create(&shard->thread, NULL, run, shard);
 	if (err)
 		goto fail;
 	*out = shard;
 	return 0;
 fail:
-	free_shard(shard);
+	shard__free(shard);
 	return err;
 }
 
@@ -470,12 +492,12 @@ static void wake(struct shard *shard)
 		log_debug("shard %u is not woken: its tick will see the stop", shard->options.index);
 }
 
-void shard__finish(struct shard *shard, bool flush)
+void shard__finish(struct shard *shard, bool flush, bool whole)
 {
 	shard->flush = flush;
 	shard->context.may_resume = !flush;
 	__atomic_store_n(&shard->stop, true, __ATOMIC_RELEASE);
-	__atomic_store_n(&shard->abandon, !flush, __ATOMIC_RELEASE);
+	__atomic_store_n(&shard->abandon, !flush && !whole, __ATOMIC_RELEASE);
 	wake(shard);
 }
 
@@ -487,11 +509,12 @@ bool shard__failed(const struct shard *shard)
 void shard__stop(struct shard *shard, const struct timespec *deadline)
 {
 	if (pthread_clockjoin_np(shard->thread, NULL, CLOCK_MONOTONIC, deadline)) {
-		log_error("shard %u: the journal is full and nothing takes from it: what the ring still holds is abandoned, and counted",
-			  shard->options.index);
 		__atomic_store_n(&shard->abandon, true, __ATOMIC_RELEASE);
 		wake(shard);
 		pthread_join(shard->thread, NULL);
 	}
-	free_shard(shard);
+	if (shard->context.abandoned)
+		log_error("shard %u: the journal is full and nothing takes from it: %" PRIu64 " bytes of lines are abandoned, and counted",
+			  shard->options.index, shard->context.abandoned);
+	shard__free(shard);
 }

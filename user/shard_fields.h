@@ -14,11 +14,13 @@
 
 #define BATCH_RECORDS 256      /* of a transaction, at most: the ring must not fill up while many are read */
 
+#define POSITION_UNKNOWN UINT64_MAX
+
 /* A slot's stream in this shard and when it ends. */
 struct tenancy {
 	struct stream *stream;
 	bool closing;
-	uint64_t close_position;     /* ring position behind which no record of it can be */
+	uint64_t close_position;     /* ring position behind which no record of it can be; POSITION_UNKNOWN before close_time */
 	uint64_t close_time;         /* boot time, ns: not before */
 	uint64_t held;               /* bytes of its records that were read and not yet released */
 };
@@ -64,6 +66,11 @@ static inline struct stream_slot *shard__slot(const struct shard *shard, uint32_
  * that it gives back.
  */
 void shard__commit(void *shard);
+/* All but the ring and the thread. */
+int shard__open_context(struct shard *shard);
+void shard__free(struct shard *shard);
+/* Has half lines of rings that are no more told, and the checkpoint started afresh. 0 or -errno. */
+int shard__leave_epoch(struct shard *shard);
 /* The slot's stream lives here from now on. */
 void shard__settle(struct shard *shard, uint32_t slot, struct stream *stream);
 /* Finds the streams whose hints a full ring swallowed, or came while no agent ran. */

@@ -1,5 +1,6 @@
 #include "shard_fields.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,7 +56,7 @@ static int restore_stream(struct shard *shard, uint32_t slot)
  * The file is of rings that are no more, or knows nothing: what it has of half lines comes out under
  * its own ids, and it starts afresh.
  */
-static int leave_epoch(struct shard *shard)
+int shard__leave_epoch(struct shard *shard)
 {
 	struct checkpoint *checkpoint = shard->options.checkpoint;
 	struct encoder_options options = shard->encoder;
@@ -100,7 +101,7 @@ static int resume(struct shard *shard)
 			log_warn("shard %u: the checkpoint is of another place than its ring: losses may be told late or not at all",
 				 shard->options.index);
 		known = false;
-		err = leave_epoch(shard);
+		err = shard__leave_epoch(shard);
 	}
 	shard->context.unknown_past = !known && was_read;
 	if (!known || err || shard->context.cancelled)
@@ -124,6 +125,7 @@ int shard__take_up(struct shard *shard)
 
 	if (err || shard->context.cancelled)
 		return err;
+	shard->context.replayed = ring__produced(shard->ring);
 	checkpoint__set_clock(shard->options.checkpoint, encoder__clock(shard->context.encoder));
 	restored = shard->live_count;
 	shard__scan_slots(shard);
@@ -135,4 +137,24 @@ int shard__take_up(struct shard *shard)
 	shard->context.unknown_past = false;
 	shard__commit(shard);
 	return 0;
+}
+
+int shard__wind_up(const struct shard_options *options)
+{
+	struct shard *shard = calloc(1, sizeof(*shard));
+	int err;
+
+	if (!shard)
+		return -ENOMEM;
+	shard->options = *options;
+	shard->epoll = shard->wake = -1;
+	/* Nothing takes from the journal yet. */
+	shard->abandon = true;
+	shard->context.may_resume = true;
+	err = shard__open_context(shard);
+	err = err ? err : shard__leave_epoch(shard);
+	if (!err && shard->context.cancelled)
+		err = -EAGAIN;
+	shard__free(shard);
+	return err;
 }

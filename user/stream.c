@@ -60,10 +60,11 @@ static void warn_of_file_system(const char *file, uint64_t magic)
 	}
 }
 
-bool stream__admit_file(struct stream *stream)
+/* A file's path out of its slot. False when it is not wanted, or there is no memory. */
+static bool admit_file(struct stream *stream)
 {
 	const struct stream_context *context = stream->context;
-	const char *file = selection__file(context->selection, stream->slot);
+	const char *file = selection__file(context->selection, stream->slot, NULL);
 
 	if (!file)
 		return false;
@@ -79,7 +80,7 @@ static bool admit(struct stream *stream)
 {
 	stream->kind = stream->slot->kind;
 	if (stream->kind == STREAM_FILE)
-		return stream__admit_file(stream);
+		return admit_file(stream);
 	return selection__admits_pipe(stream->context->selection, stream->slot, stream_identity(stream),
 				      &stream->kind);
 }
@@ -107,7 +108,7 @@ int stream__open(struct stream_context *context, uint32_t slot, struct stream **
 	stream->generation = s->generation;
 	if (context->unknown_past)
 		assume_told(stream);
-	stream->wanted = admit(stream);
+	stream->wanted = admit(stream) ? WANTED_NOW : WANTED_NEVER;
 	counters__add(context->counters,
 		      stream->wanted ? COUNTER_streams_opened : COUNTER_streams_rejected, 1);
 	stream__mark_changed(stream);
@@ -133,34 +134,87 @@ uint32_t stream__generation(const struct stream *stream)
 
 bool stream__wanted(const struct stream *stream)
 {
-	return stream->wanted;
+	return stream->wanted != WANTED_NEVER;
 }
 
-/*
- * Finds out who the stream is: before its first line, in a transaction of its own, as the runtime's
- * files may be others when the line is made again. NULL without memory: the caller's record cannot
- * be made then, which the caller counts.
- */
-static const struct stream_text *stream_text(struct stream *stream)
+bool stream__unwanted_now(const struct stream *stream)
+{
+	return stream->wanted != WANTED_NOW;
+}
+
+static int make_text(const struct stream *stream, const struct identity *identity, struct stream_text **out)
 {
 	struct stream_source source = {
 		.kind = stream->kind,
 		.file = stream->file,
+		.identity = identity,
 		.key = stream->context->key,
 		.stream = (uint64_t)stream->index << 32 | stream->generation,
 	};
 
-	if (stream->text || !stream->slot)
-		return stream->text;
-	source.identity = stream_identity(stream);
-	if (stream_text__new(stream->context->encoder, &source, &stream->text)) {
-		log_error("out of memory: a record of stream slot %u is lost", stream->index);
-		return NULL;
-	}
+	return stream_text__new(stream->context->encoder, &source, out);
+}
+
+/* In a transaction of its own, as the runtime's files may be others when the next line is made again. */
+static void keep_text(struct stream *stream)
+{
 	stream__save_text(stream);
 	stream__mark_changed(stream);
 	commit(stream);
+}
+
+/*
+ * Finds out who the stream is, before its first line. NULL without memory: the caller's record
+ * cannot be made then, which the caller counts.
+ */
+static const struct stream_text *stream_text(struct stream *stream)
+{
+	if (stream->text || !stream->slot)
+		return stream->text;
+	if (make_text(stream, stream_identity(stream), &stream->text)) {
+		log_error("out of memory: a record of stream slot %u is lost", stream->index);
+		return NULL;
+	}
+	keep_text(stream);
 	return stream->text;
+}
+
+static bool same_text(const struct stream_text *one, const struct stream_text *other)
+{
+	struct text_parts a, b;
+
+	stream_text__parts(one, &a);
+	stream_text__parts(other, &b);
+	return a.fields_length == b.fields_length && a.key_length == b.key_length &&
+	       !memcmp(a.fields, b.fields, a.fields_length) && !memcmp(a.key, b.key, a.key_length);
+}
+
+/*
+ * The configuration may have changed what the stream is called (node, kafka.key). A record that the agent before may have
+ * published keeps the text it had then; with the first that certainly none has seen the text is made anew: if who the
+ * stream is can be had, for a container may have ended whose last lines these are.
+ */
+static void renew_text(struct stream *stream, uint64_t position)
+{
+	const struct identity *identity;
+	struct stream_text *text;
+
+	if (!stream->text_restored || position < stream->context->replayed)
+		return;
+	stream->text_restored = false;
+	identity = stream_identity(stream);
+	if (identity ? !identity->complete : stream->kind != STREAM_FILE)
+		return;
+	if (make_text(stream, identity, &text))
+		return;
+	if (same_text(text, stream->text)) {
+		stream_text__free(text);
+		return;
+	}
+	stream_text__free(stream->text);
+	stream->text = text;
+	heap__give(stream__heap(stream), stream->saved_text.block);
+	keep_text(stream);
 }
 
 static const struct process *find_process(const struct stream *stream, const struct writer *writer)
@@ -208,10 +262,12 @@ static void drop(struct stream *stream, const struct line *line)
 /* No record could be made: there is no memory, or the end came before there was space. */
 static void give_up(struct stream *stream, int err, uint64_t bytes)
 {
-	if (err == -ECANCELED && stream->context->may_resume)
+	if (err == -ECANCELED && stream->context->may_resume) {
 		stream->context->cancelled = true;
-	else
-		counters__add(stream->context->counters, COUNTER_bytes_abandoned, bytes);
+		return;
+	}
+	counters__add(stream->context->counters, COUNTER_bytes_abandoned, bytes);
+	stream->context->abandoned += err == -ECANCELED ? bytes : 0;
 }
 
 void stream__emit(void *context, const struct line *line)
@@ -380,6 +436,7 @@ static void add_data(struct stream *stream, const struct record *record, uint64_
 		counters__add(counters, COUNTER_bytes_discarded, piece.length);
 		return;
 	}
+	renew_text(stream, position);
 	stream_text(stream);
 	check_losses(stream, record->lost_bytes, record->lost_writes, record->time);
 	allow_half_lines(stream);

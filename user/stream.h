@@ -33,6 +33,8 @@ struct stream_context {
 	struct stream *changed;      /* to be saved by stream__save_changed */
 	bool may_resume;             /* the next agent goes on here: what finds no space at the end is left to it... */
 	bool cancelled;              /* ... so nothing may be committed any more */
+	uint64_t replayed;           /* ring position: records before it may have been read by the agent before, too */
+	uint64_t abandoned;          /* bytes of lines that found no space in the journal at the end */
 	bool unknown_past;           /* a stream that is opened now may have had an agent whose memory is lost */
 	struct capture *capture;
 	struct selection *selection;
@@ -48,8 +50,8 @@ struct stream_context {
  */
 int stream__open(struct stream_context *context, uint32_t slot, struct stream **out);
 /*
- * The stream as it was saved. `slot_lives`: its slot has this stream still; else there is nothing
- * left to do but to tell its half lines. -ENOMEM, or 0 and the stream.
+ * The stream as it was saved. `slot_lives`: its slot has this stream still, and it is decided again whether it is wanted;
+ * else there is nothing left to do but to tell its half lines. -ENOMEM, or 0 and the stream.
  */
 int stream__restore(struct stream_context *context, uint32_t slot, bool slot_lives, const struct saved_stream *saved,
 		    const struct saved_processes *processes, struct stream **out);
@@ -59,7 +61,10 @@ void stream__save_changed(struct stream_context *context);
 void stream__free(struct stream *stream);
 
 uint32_t stream__generation(const struct stream *stream);
+/* True when its lines come out; also when it was wanted only before. */
 bool stream__wanted(const struct stream *stream);
+/* True when no more is to be captured of it. */
+bool stream__unwanted_now(const struct stream *stream);
 
 /* What the shard's assembly options must have as emit: the context is the stream. */
 void stream__emit(void *context, const struct line *line);

@@ -17,9 +17,10 @@ struct stream {
 	uint32_t generation;
 	enum stream_kind kind;
 	char *file;
-	bool wanted;
+	enum wanted wanted;
 	bool finished;
 	struct stream_text *text;    /* made with the first record: the runtime's files may come late */
+	bool text_restored;          /* made by the agent before, whose configuration may have been another */
 	struct saved_text saved_text;
 	struct assembly *assembly;
 	uint64_t spill;              /* block of the heap, for more half lines than a saved state holds */
@@ -46,7 +47,5 @@ struct heap *stream__heap(const struct stream *stream);
 void stream__save_text(struct stream *stream);
 /* All blocks but those of half lines. */
 void stream__give_blocks(struct stream *stream);
-/* A file's path out of its slot. False when it is not wanted, or there is no memory. */
-bool stream__admit_file(struct stream *stream);
 
 #endif

@@ -8,6 +8,7 @@
 #include "checkpoint_check.h"
 #include "counters.h"
 #include "log.h"
+#include "selection.h"
 
 void stream__mark_changed(struct stream *stream)
 {
@@ -95,6 +96,7 @@ static int restore_text(struct stream *stream, const struct saved_text *saved)
 			return -ENOMEM;
 	}
 	stream->saved_text = *saved;
+	stream->text_restored = true;
 	return stream_text__restore(&parts, &stream->text);
 }
 
@@ -111,6 +113,42 @@ static int restore_carries(struct stream *stream, const struct saved_stream *sav
 	if (stream->spill != HEAP_NONE)
 		assembly__allow(stream->assembly, CARRIES_MAX);
 	return assembly__restore(stream->assembly, carries, saved->carries_count);
+}
+
+static int set_file(struct stream *stream, const char *file)
+{
+	char *copy = strdup(file);
+
+	if (!copy)
+		return -ENOMEM;
+	free(stream->file);
+	stream->file = copy;
+	return 0;
+}
+
+/*
+ * The configuration may have changed. A pipe keeps what was decided of it, unless none is wanted any more: the runtime's
+ * files, by which it was decided, may be gone. The path by which a file is known tells as much as its mounts did. Its path
+ * may not have been saved, before its first record.
+ */
+static int decide_again(struct stream *stream)
+{
+	const char *file;
+
+	if (stream->wanted != WANTED_NOW)
+		return 0;
+	if (stream->kind == STREAM_FILE)
+		file = selection__file(stream->context->selection, stream->slot, stream->file);
+	else
+		file = selection__takes_pipes(stream->context->selection) ? "" : NULL;
+	if (!file) {
+		stream->wanted = WANTED_BEFORE;
+		stream__mark_changed(stream);
+		file = stream->file ? stream->file : stream->slot->path;
+	}
+	if (stream->kind != STREAM_FILE || file == stream->file)
+		return 0;
+	return set_file(stream, file);
 }
 
 int stream__restore(struct stream_context *context, uint32_t slot, bool slot_lives, const struct saved_stream *saved,
@@ -135,13 +173,11 @@ int stream__restore(struct stream_context *context, uint32_t slot, bool slot_liv
 	stream->told_writes_total = saved->told_writes_total;
 	err = restore_text(stream, &saved->text);
 	err = err ? err : restore_carries(stream, saved);
+	err = err || !slot_lives ? err : decide_again(stream);
 	if (err) {
 		stream__free(stream);
 		return err;
 	}
-	/* Killed before its first record: its path was not saved, and cannot have been needed. */
-	if (slot_lives && stream->wanted && stream->kind == STREAM_FILE && !stream->file)
-		stream->wanted = stream__admit_file(stream);
 	*out = stream;
 	return 0;
 }

@@ -285,7 +285,7 @@ static void stop(struct pipeline *pipeline)
 
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
 	deadline.tv_sec += DEADLINE_MS / 1000;
-	shard__finish(pipeline->shard, true);
+	shard__finish(pipeline->shard, true, false);
 	shard__stop(pipeline->shard, &deadline);
 	if (sink__stop(pipeline->sink, DEADLINE_MS))
 		die("the sink", EIO);

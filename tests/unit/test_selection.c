@@ -197,7 +197,7 @@ static void exclude(struct fixture *fixture, const char *glob)
 
 static const char *file(struct fixture *fixture)
 {
-	return selection__file(fixture->selection, &fixture->slot);
+	return selection__file(fixture->selection, &fixture->slot, NULL);
 }
 
 static void assert_file(struct fixture *fixture, const char *expected)

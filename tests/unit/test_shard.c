@@ -40,13 +40,14 @@
 #define SEGMENT (1u << 20)
 #define WRITERS 5u
 
-enum ending { RUNS, LEAVES, FLUSHES };
+enum ending { RUNS, LEAVES, PAUSES, FLUSHES };
 
 /* What the kernel would keep: it outlives every agent. */
 struct kernel {
 	struct stream_slot slots[SLOTS];
 	struct shard_state state;
 	uint32_t freed[SLOTS];       /* times */
+	uint32_t withdrawn[SLOTS];
 	enum ending ending;
 	bool sink_waits;             /* nothing is read of the journal */
 	bool capturing;              /* the agent's shard runs */
@@ -104,8 +105,7 @@ bool capture__covers(const struct capture *capture, uint64_t magic)
 
 void capture__withdraw(struct capture *capture, uint32_t slot)
 {
-	(void)capture;
-	(void)slot;
+	capture->kernel->withdrawn[slot]++;
 }
 
 void capture__free_slot(struct capture *capture, uint32_t slot)
@@ -169,7 +169,9 @@ void __wrap_heap__reclaim(struct heap *heap)
 struct fixture {
 	char directory[64];
 	char output[96];
+	char said[96];               /* what agents wrote to stderr */
 	char *files[1];
+	char *excluded[1];
 	struct config config;
 	struct capture capture;
 	struct kernel *kernel;
@@ -178,6 +180,7 @@ struct fixture {
 	json_t *records;             /* of the output, without copies */
 	unsigned int copies;
 	bool no_ring;
+	unsigned int patience;       /* seconds from an agent's end on */
 };
 
 static void make_config(struct fixture *fixture)
@@ -201,6 +204,8 @@ static int setup(void **state)
 	if (!mkdtemp(fixture->directory))
 		return -1;
 	sprintf(fixture->output, "%s.out", fixture->directory);
+	sprintf(fixture->said, "%s.err", fixture->directory);
+	fixture->patience = 20;
 	make_config(fixture);
 	fixture->kernel = mmap(NULL, sizeof(*fixture->kernel), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	slowed = fixture->kernel;
@@ -229,6 +234,7 @@ static int teardown(void **state)
 	closedir(dir);
 	rmdir(fixture->directory);
 	unlink(fixture->output);
+	unlink(fixture->said);
 	real_ring__close(&fixture->capture.ring);
 	munmap(fixture->kernel, sizeof(*fixture->kernel));
 	json_decref(fixture->records);
@@ -263,7 +269,7 @@ static void require(bool right, const char *what)
 	_exit(1);
 }
 
-static void start_agent(struct agent *agent, const char *id_prefix)
+static void open_files(struct agent *agent, const char *id_prefix)
 {
 	struct fixture *fixture = agent->fixture;
 	struct journal_options journal = {
@@ -280,14 +286,6 @@ static void start_agent(struct agent *agent, const char *id_prefix)
 		.epoch = fixture->capture.epoch,
 		.id_prefix = id_prefix,
 	};
-	struct shard_options shard = {
-		.config = &fixture->config,
-		.capture = &fixture->capture,
-		.counters = &agent->counters,
-		.space_fd = agent->space_fd,
-		.root = fixture->directory,
-		.id_prefix = id_prefix,
-	};
 	struct checkpoint_position position;
 	struct journal_mark end;
 	bool known;
@@ -298,10 +296,30 @@ static void start_agent(struct agent *agent, const char *id_prefix)
 	if (known)
 		end = (struct journal_mark){ position.journal_number, position.journal_offset };
 	require(!journal__open(&journal, known ? &end : NULL, &agent->journal), "journal");
-	shard.journal = agent->journal;
-	shard.checkpoint = agent->checkpoint;
+}
+
+static struct shard_options shard_options(struct agent *agent, const char *id_prefix)
+{
+	return (struct shard_options){
+		.config = &agent->fixture->config,
+		.capture = &agent->fixture->capture,
+		.counters = &agent->counters,
+		.journal = agent->journal,
+		.checkpoint = agent->checkpoint,
+		.space_fd = agent->space_fd,
+		.root = agent->fixture->directory,
+		.id_prefix = id_prefix,
+	};
+}
+
+static void start_agent(struct agent *agent, const char *id_prefix)
+{
+	struct shard_options shard;
+
+	open_files(agent, id_prefix);
+	shard = shard_options(agent, id_prefix);
 	require(!shard__start(&shard, &agent->shard), "shard");
-	fixture->kernel->capturing = true;
+	agent->fixture->kernel->capturing = true;
 }
 
 /* One write a record: a kill tears none. */
@@ -336,18 +354,19 @@ static void run_agent(struct fixture *fixture)
 	struct timespec deadline;
 	char id_prefix[32];
 
+	require(freopen(fixture->said, "a", stderr), "stderr");
 	sprintf(id_prefix, "a.b.0.%lx.", (unsigned long)fixture->capture.epoch);
 	start_agent(&agent, id_prefix);
 	while (*ending == RUNS)
 		if (!deliver(&agent))
 			wait_for_data(&agent);
-	shard__finish(agent.shard, *ending == FLUSHES);
+	shard__finish(agent.shard, *ending == FLUSHES, *ending == PAUSES);
 	/* The sink goes on beside it, as in the agent. */
 	for (int i = 0; i < 200; i++)
 		while (deliver(&agent) || i++ < 100)
 			wait_for_data(&agent);
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
-	deadline.tv_sec += 20;
+	deadline.tv_sec += fixture->patience;
 	shard__stop(agent.shard, &deadline);
 	while (deliver(&agent))
 		;
@@ -617,6 +636,172 @@ static void another_epochs_half_lines_are_lost_under_its_ids(void **state)
 	assert_int_equal(strncmp(text_of(json_array_get(fixture->records, 2), "id"), "a.b.0.2.", 8), 0);
 }
 
+/* Half lines of a shard that is no more: nothing runs, and its journal has them. */
+static void a_shard_that_is_no_more_leaves_its_half_lines(void **state)
+{
+	struct fixture *fixture = *state;
+	struct agent agent = { .fixture = fixture };
+	struct shard_options options;
+
+	need_ring(fixture);
+	open_slot(fixture, 1);
+	open_slot(fixture, 2);
+	agent_starts(fixture);
+	send_text(fixture, 1, 7, "whole\nhalf");
+	send_text(fixture, 2, 8, "another whole\nanother half");
+	await_records(fixture, 2);
+	agent_is_killed(fixture);
+	fixture->capture.epoch = 2;
+	open_files(&agent, "a.b.0.2.");
+	options = shard_options(&agent, "a.b.0.2.");
+	assert_int_equal(shard__wind_up(&options), 0);
+	while (deliver(&agent))
+		;
+	journal__close(agent.journal);
+	checkpoint__remove(agent.checkpoint);
+	close(agent.data_fd);
+	close(agent.space_fd);
+	close(agent.output);
+	read_output(fixture);
+	assert_int_equal(json_array_size(fixture->records), 4);
+	expect_record(fixture, 2, "half", "lost");
+	expect_record(fixture, 3, "another half", "lost");
+	assert_int_equal(strncmp(text_of(json_array_get(fixture->records, 3), "id"), "a.b.0.1.", 8), 0);
+}
+
+static void exclude(struct fixture *fixture, const char *glob)
+{
+	fixture->excluded[0] = (char *)glob;
+	fixture->config.capture.exclude_files = fixture->excluded;
+	fixture->config.capture.exclude_files_count = glob != NULL;
+}
+
+static void await_count(const uint32_t *count, uint32_t wanted)
+{
+	for (int i = 0; *(const volatile uint32_t *)count < wanted; i++) {
+		assert_true(i < 30000);
+		usleep(1000);
+	}
+}
+
+static void what_is_no_longer_selected_comes_out_to_its_end_and_goes(void **state)
+{
+	struct fixture *fixture = *state;
+
+	need_ring(fixture);
+	open_slot(fixture, 1);
+	open_slot(fixture, 2);
+	/* Never read before the change: its path is not saved. */
+	open_slot(fixture, 3);
+	agent_starts(fixture);
+	send_text(fixture, 1, 7, "one\nhalf ");
+	send_text(fixture, 2, 8, "two\nhalf ");
+	await_records(fixture, 2);
+	agent_ends(fixture, PAUSES);
+	send_text(fixture, 1, 7, "a line\nlast half");
+	send_text(fixture, 3, 9, "three\n");
+	exclude(fixture, "/app/[13]-*");
+	agent_starts(fixture);
+	await_count(&fixture->kernel->withdrawn[1], 1);
+	await_count(&fixture->kernel->withdrawn[3], 1);
+	await_count(&fixture->kernel->freed[1], 1);
+	await_count(&fixture->kernel->freed[3], 1);
+	send_text(fixture, 2, 8, "a line\n");
+	await_records(fixture, 6);
+	agent_ends(fixture, FLUSHES);
+	read_output(fixture);
+	assert_int_equal(json_array_size(fixture->records), 6);
+	expect_record(fixture, 2, "half a line", "");
+	expect_record(fixture, 3, "three", "");
+	expect_record(fixture, 4, "last half", "eof");
+	expect_record(fixture, 5, "half a line", "");
+	assert_string_equal(text_of(json_array_get(fixture->records, 3), "file"), "/app/3-1.log");
+	assert_int_equal(fixture->kernel->withdrawn[2], 0);
+}
+
+/* The kernel half has forgotten it: a file that is selected again is another stream. */
+static void what_was_withdrawn_goes_even_when_it_is_selected_again(void **state)
+{
+	struct fixture *fixture = *state;
+
+	need_ring(fixture);
+	open_slot(fixture, 1);
+	agent_starts(fixture);
+	send_text(fixture, 1, 7, "one\nhalf");
+	await_records(fixture, 1);
+	agent_ends(fixture, PAUSES);
+	exclude(fixture, "/app/*");
+	agent_starts(fixture);
+	await_count(&fixture->kernel->withdrawn[1], 1);
+	agent_is_killed(fixture);
+	exclude(fixture, NULL);
+	agent_starts(fixture);
+	await_count(&fixture->kernel->freed[1], 1);
+	agent_ends(fixture, FLUSHES);
+	read_output(fixture);
+	assert_int_equal(json_array_size(fixture->records), 2);
+	expect_record(fixture, 1, "half", "eof");
+}
+
+static void expect_host(const struct fixture *fixture, size_t index, const char *host)
+{
+	assert_string_equal(text_of(json_array_get(fixture->records, index), "host"), host);
+}
+
+static void a_new_name_is_that_of_records_that_no_agent_before_has_read(void **state)
+{
+	struct fixture *fixture = *state;
+
+	need_ring(fixture);
+	open_slot(fixture, 1);
+	agent_starts(fixture);
+	send_text(fixture, 1, 7, "one\n");
+	await_records(fixture, 1);
+	agent_ends(fixture, PAUSES);
+	/* Another agent may have read this one, and published it: who knows. */
+	send_text(fixture, 1, 7, "two\n");
+	fixture->config.node = (char *)"m";
+	agent_starts(fixture);
+	send_text(fixture, 1, 7, "three\n");
+	await_records(fixture, 3);
+	agent_is_killed(fixture);
+	agent_starts(fixture);
+	send_text(fixture, 1, 7, "four\n");
+	await_records(fixture, 4);
+	agent_ends(fixture, FLUSHES);
+	expect_host(fixture, 0, "n");
+	expect_host(fixture, 1, "n");
+	expect_host(fixture, 2, "m");
+	expect_host(fixture, 3, "m");
+}
+
+static void a_half_line_over_a_new_limit_comes_in_pieces(void **state)
+{
+	struct fixture *fixture = *state;
+	char half[1001];
+	size_t length = 0;
+
+	need_ring(fixture);
+	memset(half, 'h', 1000);
+	half[1000] = 0;
+	open_slot(fixture, 1);
+	agent_starts(fixture);
+	send_text(fixture, 1, 7, "one\n");
+	send_text(fixture, 1, 7, half);
+	await_records(fixture, 1);
+	agent_ends(fixture, PAUSES);
+	fixture->config.lines.max_line = 300;
+	agent_starts(fixture);
+	agent_ends(fixture, FLUSHES);
+	read_output(fixture);
+	assert_int_equal(json_array_size(fixture->records), 5);
+	for (size_t i = 1; i < 5; i++) {
+		assert_string_equal(text_of(json_array_get(fixture->records, i), "partial"), i < 4 ? "max_size" : "timeout");
+		length += strlen(text_of(json_array_get(fixture->records, i), "message"));
+	}
+	assert_int_equal(length, 1000);
+}
+
 static void without_its_memory_an_agent_says_what_it_does_not_know(void **state)
 {
 	struct fixture *fixture = *state;
@@ -642,19 +827,17 @@ static void without_its_memory_an_agent_says_what_it_does_not_know(void **state)
 	expect_record(fixture, 3, "next", "");
 }
 
-static void a_full_journal_does_not_keep_an_agent_from_leaving(void **state)
+/* Numbered lines: both segments full, and then some of the ring. Returns their number. */
+static unsigned int fill_journal(struct fixture *fixture)
 {
-	struct fixture *fixture = *state;
-	char text[1100];
 	unsigned int sent = 0;
+	char text[1100];
 
-	need_ring(fixture);
 	memset(text, 'x', sizeof(text));
 	strcpy(text + sizeof(text) - 2, "\n");
 	open_slot(fixture, 1);
 	fixture->kernel->sink_waits = true;
 	agent_starts(fixture);
-	/* Both segments, and then some of the ring. */
 	for (; sent < 2 * SEGMENT / 1340 + 10; sent++) {
 		char number[16];
 
@@ -665,15 +848,103 @@ static void a_full_journal_does_not_keep_an_agent_from_leaving(void **state)
 	}
 	/* Long enough for a tick to be due when it leaves. */
 	usleep(1200000);
+	return sent;
+}
+
+static void expect_numbers(struct fixture *fixture, unsigned int count)
+{
+	read_output(fixture);
+	assert_int_equal(json_array_size(fixture->records), count);
+	for (unsigned int i = 0; i < count; i++)
+		assert_int_equal(strtoul(text_of(json_array_get(fixture->records, i), "message"), NULL, 10), i);
+}
+
+static void a_full_journal_does_not_keep_an_agent_from_leaving(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned int sent;
+
+	need_ring(fixture);
+	sent = fill_journal(fixture);
 	agent_ends(fixture, LEAVES);
 	fixture->kernel->sink_waits = false;
 	agent_starts(fixture);
 	await_records(fixture, sent);
 	agent_ends(fixture, FLUSHES);
+	expect_numbers(fixture, sent);
+}
+
+/* Else some of its lines would come again, under the same ids, but cut in another way. */
+static void a_pause_lets_a_batch_end(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned int sent;
+
+	need_ring(fixture);
+	sent = fill_journal(fixture);
+	fixture->kernel->ending = PAUSES;
+	usleep(300000);
+	fixture->kernel->sink_waits = false;
+	agent_ends(fixture, PAUSES);
 	read_output(fixture);
-	assert_int_equal(json_array_size(fixture->records), sent);
-	for (unsigned int i = 0; i < sent; i++)
-		assert_int_equal(strtoul(text_of(json_array_get(fixture->records, i), "message"), NULL, 10), i);
+	/* All that was read; the rest comes with the new limit. */
+	assert_int_equal(fixture->copies, 0);
+	fixture->config.lines.max_line = 600;
+	agent_starts(fixture);
+	agent_ends(fixture, FLUSHES);
+	read_output(fixture);
+	assert_true(json_array_size(fixture->records) >= sent);
+	assert_int_equal(fixture->copies, 0);
+}
+
+static bool was_said(const struct fixture *fixture, const char *text)
+{
+	FILE *file = fopen(fixture->said, "re");
+	char line[1024];
+	bool found = false;
+
+	while (file && fgets(line, sizeof(line), file))
+		found |= strstr(line, text) != NULL;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static void only_what_found_no_space_is_said_to_be_abandoned(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned int sent = 0;
+	char text[32];
+
+	need_ring(fixture);
+	fixture->patience = 0;
+	fixture->kernel->nap = 100000;
+	fixture->kernel->sink_waits = true;
+	open_slot(fixture, 1);
+	agent_starts(fixture);
+	for (; sent < 200; sent++) {
+		sprintf(text, "%06u\n", sent);
+		send_text(fixture, 1, 7, text);
+	}
+	agent_ends(fixture, FLUSHES);
+	fixture->kernel->nap = 0;
+	assert_false(was_said(fixture, "abandoned"));
+	fixture->kernel->sink_waits = false;
+	agent_starts(fixture);
+	await_records(fixture, sent);
+	agent_ends(fixture, LEAVES);
+	expect_numbers(fixture, sent);
+}
+
+static void what_found_no_space_is_said_to_be_abandoned(void **state)
+{
+	struct fixture *fixture = *state;
+
+	need_ring(fixture);
+	fixture->patience = 0;
+	fill_journal(fixture);
+	agent_ends(fixture, FLUSHES);
+	assert_true(was_said(fixture, "bytes of lines are abandoned"));
 }
 
 /* --- killed at any time */
@@ -835,8 +1106,16 @@ int main(void)
 		TEST(streams_open_and_close_while_no_agent_runs),
 		TEST(what_is_finished_is_only_given_back),
 		TEST(another_epochs_half_lines_are_lost_under_its_ids),
+		TEST(a_shard_that_is_no_more_leaves_its_half_lines),
+		TEST(what_is_no_longer_selected_comes_out_to_its_end_and_goes),
+		TEST(what_was_withdrawn_goes_even_when_it_is_selected_again),
+		TEST(a_new_name_is_that_of_records_that_no_agent_before_has_read),
+		TEST(a_half_line_over_a_new_limit_comes_in_pieces),
 		TEST(without_its_memory_an_agent_says_what_it_does_not_know),
 		TEST(a_full_journal_does_not_keep_an_agent_from_leaving),
+		TEST(a_pause_lets_a_batch_end),
+		TEST(only_what_found_no_space_is_said_to_be_abandoned),
+		TEST(what_found_no_space_is_said_to_be_abandoned),
 		TEST(kills_lose_nothing_and_double_nothing),
 	};
 
