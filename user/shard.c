@@ -360,6 +360,9 @@ static void *run(void *argument)
 	while (!__atomic_load_n(&shard->stop, __ATOMIC_ACQUIRE)) {
 		unsigned int count = drain(shard);
 
+		/* The batch is not committed: nothing that it rests on may change, such as the clock. */
+		if (shard->context.cancelled)
+			break;
 		tick(shard);
 		wait_for_records(shard, count);
 	}

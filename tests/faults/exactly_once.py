@@ -2,7 +2,7 @@
 """exactly_once: makes each line come once, from records that logtap delivered at least once.
 
 A record's `id` names the line for good: a record that comes again, because its delivery was under way when logtap or the broker died,
-has the same id and is the same to the byte (but for its timestamp, when the clock was set meanwhile). So the first one with an id is taken, and others with it are dropped:
+has the same id and is the same to the byte. So the first one with an id is taken, and others with it are dropped:
     seen = ExactlyOnce()
     for value in messages:
         if seen.first(value): ...
@@ -29,17 +29,12 @@ class ExactlyOnce:
         """None for the first, else what it was about."""
         known = self.seen.get(id)
         if known is None:
-            self.seen[id] = (self.content(value), about)
+            self.seen[id] = (hash(value), about)
             return None
-        if known[0] != self.content(value):
+        if known[0] != hash(value):
             raise ValueError(f"id {id} stands for two different records")
         self.duplicates += 1
         return known
-
-    @staticmethod
-    def content(value):
-        """All behind the timestamp, which is the first member."""
-        return hash(value[value.index(b","):])
 
 
 if __name__ == "__main__":
