@@ -16,7 +16,8 @@
 
 #include <bpf/bpf.h>
 
-#define MODE 0700
+#include "directory.h"
+
 #define LOCK_TRIES 16 /* while others remove the directory and make it anew */
 
 struct capture_pin {
@@ -73,20 +74,6 @@ static int check_bpffs(const char *directory)
 	return fs.f_type == BPF_FS_MAGIC ? 0 : -ENOTSUP;
 }
 
-static int make_directories(const char *directory)
-{
-	char path[4096];
-
-	snprintf(path, sizeof(path), "%s", directory);
-	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = 0;
-		if (mkdir(path, MODE) && errno != EEXIST)
-			return -errno;
-		*slash = '/';
-	}
-	return mkdir(path, MODE) && errno != EEXIST ? -errno : 0;
-}
-
 /* Who removes the directory does so under the lock: what was locked may be gone from its path. */
 static bool is_at_path(int fd, const char *path)
 {
@@ -121,7 +108,7 @@ static int open_directory(const char *directory, bool make, pid_t *holder)
 	int fd = -EAGAIN;
 
 	for (int i = 0; i < LOCK_TRIES && fd == -EAGAIN; i++) {
-		int err = make ? make_directories(directory) : 0;
+		int err = make ? directory__make(directory) : 0;
 
 		if (err)
 			return err;

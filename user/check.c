@@ -12,7 +12,7 @@ static void print_size(const char *what, uint64_t bytes, const char *where)
 {
 	char text[QUANTITY_TEXT];
 
-	printf("  %-8s %10s  %s\n", what, quantity__round(QUANTITY_SIZE, bytes, text), where);
+	printf("  %-10s %10s  %s\n", what, quantity__round(QUANTITY_SIZE, bytes, text), where);
 }
 
 static void print_memory(const struct config *config)
@@ -26,7 +26,8 @@ static void print_memory(const struct config *config)
 	print_size("journal", memory.journal, "tmpfs: journal.max_size, kafka.aside_size");
 	if (memory.spill)
 		print_size("spill", memory.spill, "heap: a segment on its way to disk, for each shard");
-	print_size("lines", memory.lines, "heap: lines.memory");
+	print_size("checkpoint", memory.checkpoint, "tmpfs: by capture.max_streams, for each shard");
+	print_size("lines", memory.lines, "tmpfs: lines.memory, in the checkpoint");
 	print_size("sink", memory.sink, "heap: what is on its way to the sink");
 	print_size("total", memory.total, "");
 	if (memory.disk)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "checkpoint_file.h"
 #include "config.h"
 #include "kafka_aside.h"
 #include "kafka_conf.h"
@@ -43,6 +44,17 @@ static uint64_t queued_messages(const struct config *config)
 	return strtoull(value, NULL, 10);
 }
 
+/*
+ * Each shard has an entry for every slot that was ever its own, and over time that may be all of them; a text has only the
+ * stream that lives. Each heap grows by steps.
+ */
+static uint64_t checkpoints(const struct capture_config *capture)
+{
+	uint64_t shard = checkpoint_file__heap_offset(capture->max_streams) + HEAP_STEP;
+
+	return capture->shards * shard + capture->max_streams * CHECKPOINT_TEXT;
+}
+
 void config__memory(const struct config *config, struct config_memory *out)
 {
 	const struct capture_config *capture = &config->capture;
@@ -53,6 +65,7 @@ void config__memory(const struct config *config, struct config_memory *out)
 		.maps = capture->max_streams * (sizeof(struct stream_slot) + HASHED_STREAM) +
 			FILTER_SIZE * sizeof(__u32),
 		.journal = config->journal.max_size,
+		.checkpoint = checkpoints(capture),
 		.lines = config->lines.memory,
 		.sink = MIB,
 	};
@@ -66,7 +79,7 @@ void config__memory(const struct config *config, struct config_memory *out)
 	}
 	if (config->sink == SINK_KAFKA)
 		memory.sink = SINK_BUFFERS + queued_messages(config) * QUEUED_MESSAGE;
-	memory.total = memory.rings + memory.maps + memory.journal + memory.spill + memory.lines +
-		       memory.sink;
+	memory.total = memory.rings + memory.maps + memory.journal + memory.spill + memory.checkpoint +
+		       memory.lines + memory.sink;
 	*out = memory;
 }

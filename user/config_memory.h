@@ -15,7 +15,8 @@ struct config_memory {
 	uint64_t maps;           /* kernel: slots, filter, hash maps */
 	uint64_t journal;        /* tmpfs */
 	uint64_t spill;          /* heap: what is on its way to or from the disk */
-	uint64_t lines;          /* heap: lines that wait for their newline */
+	uint64_t checkpoint;     /* tmpfs: what is known of streams */
+	uint64_t lines;          /* tmpfs, in the checkpoint: lines that wait for their newline */
 	uint64_t sink;           /* heap: what is on its way to the sink */
 	uint64_t total;
 	uint64_t disk;           /* not memory: of journal.disk, at most */

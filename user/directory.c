@@ -17,7 +17,7 @@ int directory__make(const char *path)
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		if (mkdir(part, 0700) && errno != EEXIST && errno != EROFS)
+		if (mkdir(part, 0700) && errno != EEXIST)
 			return -errno;
 	}
 	return 0;

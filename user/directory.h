@@ -2,10 +2,7 @@
 #ifndef LOGTAP_DIRECTORY_H
 #define LOGTAP_DIRECTORY_H
 
-/*
- * Makes `path` and the directories above it, with mode 0700. 0 or -errno; also 0 where the file
- * system may only be read.
- */
+/* Makes `path` and the directories above it, with mode 0700. 0, also when they are there, or -errno. */
 int directory__make(const char *path);
 
 #endif

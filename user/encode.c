@@ -455,6 +455,20 @@ int encoder__line(struct encoder *encoder, const struct stream_text *text, const
 	return 0;
 }
 
+/* Behind the id, to the record's end. */
+static char *put_lost(char *out, uint64_t bytes, const char *unit, uint64_t count, const char *reason)
+{
+	out = PUT_LITERAL(out, "\",\"lost\":{\"bytes\":");
+	out = put_number(out, bytes);
+	out = PUT_LITERAL(out, ",\"");
+	out = put(out, unit, strlen(unit));
+	out = PUT_LITERAL(out, "\":");
+	out = put_number(out, count);
+	out = PUT_LITERAL(out, ",\"reason\":\"");
+	out = put(out, reason, strlen(reason));
+	return PUT_LITERAL(out, "\"}}");
+}
+
 int encoder__gap(struct encoder *encoder, const struct stream_text *text, const struct gap *gap)
 {
 	struct journal_meta meta = { .flags = JOURNAL_GAP, .raw_len = gap->bytes };
@@ -471,13 +485,7 @@ int encoder__gap(struct encoder *encoder, const struct stream_text *text, const 
 	*out++ = '.';
 	out = put_hex(out, gap->total);
 	meta.head_len = out - start;
-	out = PUT_LITERAL(out, "\",\"lost\":{\"bytes\":");
-	out = put_number(out, gap->bytes);
-	out = PUT_LITERAL(out, ",\"writes\":");
-	out = put_number(out, gap->writes);
-	out = PUT_LITERAL(out, ",\"reason\":\"");
-	out = put(out, loss_reason[gap->reason], strlen(loss_reason[gap->reason]));
-	out = PUT_LITERAL(out, "\"}}");
+	out = put_lost(out, gap->bytes, "writes", gap->writes, loss_reason[gap->reason]);
 	append(encoder, text, start, out, &meta);
 	counters__add(encoder->options.counters, COUNTER_gaps, 1);
 	return 0;
@@ -495,11 +503,7 @@ int encoder__dropped(struct encoder *encoder, const struct stream_text *text, co
 	out = put_line_id(encoder, out, dropped->position, dropped->offset);
 	out = PUT_LITERAL(out, ".lost");
 	meta.head_len = out - start;
-	out = PUT_LITERAL(out, "\",\"lost\":{\"bytes\":");
-	out = put_number(out, dropped->bytes);
-	out = PUT_LITERAL(out, ",\"lines\":");
-	out = put_number(out, dropped->lines);
-	out = PUT_LITERAL(out, ",\"reason\":\"journal_full\"}}");
+	out = put_lost(out, dropped->bytes, "lines", dropped->lines, "journal_full");
 	append(encoder, text, start, out, &meta);
 	counters__add(encoder->options.counters, COUNTER_gaps, 1);
 	return 0;

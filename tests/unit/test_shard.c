@@ -361,6 +361,8 @@ static void run_agent(struct fixture *fixture)
 		if (!deliver(&agent))
 			wait_for_data(&agent);
 	shard__finish(agent.shard, *ending == FLUSHES, *ending == PAUSES);
+	while (*ending == PAUSES && ((volatile struct kernel *)fixture->kernel)->sink_waits)
+		wait_for_data(&agent);
 	/* The sink goes on beside it, as in the agent. */
 	for (int i = 0; i < 200; i++)
 		while (deliver(&agent) || i++ < 100)
@@ -762,6 +764,7 @@ static void a_new_name_is_that_of_records_that_no_agent_before_has_read(void **s
 	send_text(fixture, 1, 7, "two\n");
 	fixture->config.node = (char *)"m";
 	agent_starts(fixture);
+	await_records(fixture, 2);
 	send_text(fixture, 1, 7, "three\n");
 	await_records(fixture, 3);
 	agent_is_killed(fixture);
