@@ -162,33 +162,25 @@ static bool may_follow(const struct config *now, const struct config *next)
 }
 
 /*
- * Goes over to `next`, with a new pipeline: what is captured meanwhile waits in the rings. The
- * agent's configuration is then `next`, and the one before is freed; on failure nothing has changed
- * but that there is no pipeline.
+ * Goes over to `config`, with a new pipeline: what is captured meanwhile waits in the rings. The pipeline comes first: should
+ * its sink not start, capture has not missed anything. 0 or -errno: half of it may have been done then.
  */
-static int follow_config(struct agent *agent, struct config *next)
+static int follow_config(struct agent *agent, struct config *config)
 {
-	struct config *before = agent->config;
 	int err;
 
-	err = pipeline__stop(agent->pipeline, PIPELINE_PAUSE);
+	/* Should its sink have failed, the next one may be right. */
+	pipeline__stop(agent->pipeline, PIPELINE_PAUSE);
 	agent->pipeline = NULL;
-	if (err)
-		return err;
-	agent->config = next;
-	err = capture__reload(agent->capture, next);
-	err = err ? err : start_pipeline(agent);
-	if (err) {
-		agent->config = before;
-		return err;
-	}
-	config__free(before);
-	return 0;
+	agent->config = config;
+	err = start_pipeline(agent);
+	return err ? err : capture__reload(agent->capture, config);
 }
 
 /* SIGHUP. A configuration that cannot be used changes nothing. */
 static int reload(struct agent *agent)
 {
+	struct config *before = agent->config;
 	struct config *next;
 	int err;
 
@@ -202,13 +194,14 @@ static int reload(struct agent *agent)
 	}
 	err = follow_config(agent, next);
 	if (!err) {
+		config__free(before);
 		log_info("the configuration is loaded anew");
 		return 0;
 	}
 	log_error("the new configuration cannot be used: %s; going on with the one before", strerror(-err));
+	err = follow_config(agent, before);
 	config__free(next);
-	err = capture__reload(agent->capture, agent->config);
-	return err ? err : start_pipeline(agent);
+	return err;
 }
 
 /* 0, 1 when it is time to end, or -errno. */
