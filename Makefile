@@ -4,7 +4,7 @@
 # make test-fresh does both on a fresh Debian machine, in a directory
 # make test-faults   faults at random under load: SEED=n, MINUTES=10
 # make fuzz       fuzzes the parsers of untrusted bytes, SECONDS=60 each
-# make bench      instructions a write (guest) and lines a second (here)
+# make bench      instructions a write and in an outage (guest), lines a second (here)
 # make clean      removes what was built; distclean also what was downloaded
 #
 # BUILD=DIR builds elsewhere (the end-to-end tests always take build). Run and test install what is missing (Debian, as root); see docker/packages.sh.
@@ -119,6 +119,8 @@ test-fresh:
 
 bench: all
 	@tests/bench/writes
+	@echo
+	@tests/bench/outage
 	@echo
 	@tests/bench/pipeline
 

@@ -210,7 +210,8 @@ struct capture_state {
 	__u32 capturing;    /* writes flow: a stream that is opened now is complete from its first byte */
 	__u32 reserved32;
 	__u64 missed;       /* times that the kernel skipped a hook, as far as agents have told them */
-	__u64 reserved[11];
+	__u64 missed_writes; /* of these, hooks of writes */
+	__u64 reserved[10];
 };
 
 _Static_assert(sizeof(struct capture_state) == 128, "state layout");

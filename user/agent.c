@@ -36,6 +36,7 @@ struct agent {
 	struct capture *capture;
 	bool capturing;              /* all of it has started */
 	bool detach;                 /* capture is to end with us */
+	struct capture_missed told;  /* what was said of it */
 	int output;                  /* see sink_stdout__output */
 	struct pipeline *pipeline;
 };
@@ -135,14 +136,25 @@ static int start(struct agent *agent)
 	return err ? explain(err) : 0;
 }
 
-/*
- * Brings in what the kernel half counts. A rise of what was missed is said: it cannot be told
- * in-band.
- */
+/* What the kernel skipped cannot be told in-band: whose write it was nobody knows. */
+static void tell_missed(struct agent *agent)
+{
+	struct capture_missed now = capture__missed(agent->capture);
+
+	if (now.hooks > agent->told.hooks)
+		log_warn("%" PRIu64 " times the kernel skipped a hook, as a preempted task was inside it: %" PRIu64 " writes to whatever file or pipe may not be captured, nor told as lost",
+			 now.hooks - agent->told.hooks, now.writes - agent->told.writes);
+	agent->told = now;
+}
+
+/* Brings in what the kernel half counts. */
 static void print_counters(struct agent *agent)
 {
+	struct capture_missed missed = capture__missed(agent->capture);
+
 	agent->counters.value[COUNTER_streams_unregistered] = capture__unregistered(agent->capture);
-	agent->counters.value[COUNTER_hooks_missed] = capture__missed(agent->capture);
+	agent->counters.value[COUNTER_hooks_missed] = missed.hooks;
+	agent->counters.value[COUNTER_hooks_missed_writes] = missed.writes;
 	counters__print(&agent->counters, stderr);
 }
 
@@ -162,33 +174,25 @@ static bool may_follow(const struct config *now, const struct config *next)
 }
 
 /*
- * Goes over to `next`, with a new pipeline: what is captured meanwhile waits in the rings. The
- * agent's configuration is then `next`, and the one before is freed; on failure nothing has changed
- * but that there is no pipeline.
+ * Goes over to `config`, with a new pipeline: what is captured meanwhile waits in the rings. The pipeline comes first: should
+ * its sink not start, capture has not missed anything. 0 or -errno: half of it may have been done then.
  */
-static int follow_config(struct agent *agent, struct config *next)
+static int follow_config(struct agent *agent, struct config *config)
 {
-	struct config *before = agent->config;
 	int err;
 
-	err = pipeline__stop(agent->pipeline, PIPELINE_PAUSE);
+	/* Should its sink have failed, the next one may be right. */
+	pipeline__stop(agent->pipeline, PIPELINE_PAUSE);
 	agent->pipeline = NULL;
-	if (err)
-		return err;
-	agent->config = next;
-	err = capture__reload(agent->capture, next);
-	err = err ? err : start_pipeline(agent);
-	if (err) {
-		agent->config = before;
-		return err;
-	}
-	config__free(before);
-	return 0;
+	agent->config = config;
+	err = start_pipeline(agent);
+	return err ? err : capture__reload(agent->capture, config);
 }
 
 /* SIGHUP. A configuration that cannot be used changes nothing. */
 static int reload(struct agent *agent)
 {
+	struct config *before = agent->config;
 	struct config *next;
 	int err;
 
@@ -202,13 +206,14 @@ static int reload(struct agent *agent)
 	}
 	err = follow_config(agent, next);
 	if (!err) {
+		config__free(before);
 		log_info("the configuration is loaded anew");
 		return 0;
 	}
 	log_error("the new configuration cannot be used: %s; going on with the one before", strerror(-err));
+	err = follow_config(agent, before);
 	config__free(next);
-	err = capture__reload(agent->capture, agent->config);
-	return err ? err : start_pipeline(agent);
+	return err;
 }
 
 /* 0, 1 when it is time to end, or -errno. */
@@ -244,7 +249,7 @@ static void warn_of_rise(uint64_t *told, uint64_t now, const char *what)
 static int watch(struct agent *agent)
 {
 	struct pollfd signals = { .fd = agent->signals, .events = POLLIN };
-	uint64_t unregistered = 0, missed = 0;
+	uint64_t unregistered = 0;
 
 	for (unsigned int ticks = 1;; ticks++) {
 		int end = poll(&signals, 1, TICK_MS) > 0 ? handle_signals(agent) : 0;
@@ -257,8 +262,7 @@ static int watch(struct agent *agent)
 			continue;
 		warn_of_rise(&unregistered, capture__unregistered(agent->capture),
 			     "streams found no room: raise capture.max_streams");
-		warn_of_rise(&missed, capture__missed(agent->capture),
-			     "times the kernel skipped a hook, as a preempted task was inside it: what was written then is not captured");
+		tell_missed(agent);
 		capture__retry_census(agent->capture);
 	}
 }
@@ -272,8 +276,10 @@ static int stop(struct agent *agent)
 	if (end)
 		capture__detach(agent->capture);
 	err = pipeline__stop(agent->pipeline, end ? PIPELINE_FLUSH : PIPELINE_LEAVE);
-	if (agent->capturing)
+	if (agent->capturing) {
+		tell_missed(agent);
 		print_counters(agent);
+	}
 	capture__close(agent->capture);
 	config__free(agent->config);
 	return err;

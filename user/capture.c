@@ -28,7 +28,8 @@ struct capture {
 	size_t slot_size;            /* bytes from one to the next */
 	struct shard_state *shards;
 	uint64_t unregistered;       /* at the latest census */
-	uint64_t missed_before;      /* told by agents before */
+	struct capture_missed missed_before; /* told by agents before */
+	uint64_t missed_opens;       /* at the latest census */
 };
 
 /* In the order in which they are attached; writes last. */
@@ -38,6 +39,7 @@ static const enum hook_group groups[] = {
 };
 
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
+#define WRITE_GROUPS (1 << HOOK_PIPE_WRITE | 1 << HOOK_FILE_WRITE)
 
 /*
  * libbpf's own words, the verifier's log among them, are for who debugs logtap; users get doctor's.
@@ -214,9 +216,17 @@ int capture__open(const struct config *config, struct capture **out)
 		return err;
 	}
 	set_globs(capture);
-	capture->missed_before = capture_programs__state(capture->programs)->missed;
+	capture->missed_before = (struct capture_missed){
+		.hooks = capture_programs__state(capture->programs)->missed,
+		.writes = capture_programs__state(capture->programs)->missed_writes,
+	};
 	*out = capture;
 	return 0;
+}
+
+static uint64_t missed_opens(const struct capture *capture)
+{
+	return capture_programs__missed(capture->programs, 1 << HOOK_FILE_OPEN);
 }
 
 static int take_census(struct capture *capture, bool containers)
@@ -226,6 +236,7 @@ static int take_census(struct capture *capture, bool containers)
 	capture_programs__settings(capture->programs)->census_containers = containers;
 	err = capture_programs__census_tasks(capture->programs);
 	capture->unregistered = capture__unregistered(capture);
+	capture->missed_opens = missed_opens(capture);
 	return err ? err : capture_programs__census_files(capture->programs);
 }
 
@@ -314,7 +325,8 @@ static void leave_state(struct capture *capture)
 {
 	struct capture_state *state = capture_programs__state(capture->programs);
 
-	state->missed = capture->missed_before + capture__missed(capture);
+	state->missed = capture_programs__missed(capture->programs, UINT32_MAX);
+	state->missed_writes = capture_programs__missed(capture->programs, WRITE_GROUPS);
 	__atomic_store_n(&state->agent_tgid, 0, __ATOMIC_RELEASE);
 }
 
@@ -347,17 +359,23 @@ uint64_t capture__unregistered(const struct capture *capture)
 			       __ATOMIC_RELAXED);
 }
 
-uint64_t capture__missed(const struct capture *capture)
+struct capture_missed capture__missed(const struct capture *capture)
 {
-	return capture_programs__missed(capture->programs) - capture->missed_before;
+	const struct capture_missed *before = &capture->missed_before;
+
+	return (struct capture_missed){
+		.hooks = capture_programs__missed(capture->programs, UINT32_MAX) - before->hooks,
+		.writes = capture_programs__missed(capture->programs, WRITE_GROUPS) - before->writes,
+	};
 }
 
 void capture__retry_census(struct capture *capture)
 {
-	if (capture__unregistered(capture) == capture->unregistered)
+	if (capture__unregistered(capture) == capture->unregistered &&
+	    missed_opens(capture) == capture->missed_opens)
 		return;
 	if (take_census(capture, capture->config->capture.containers))
-		log_warn("streams that found no room are still not captured: the census failed; it will be tried again");
+		log_warn("streams that found no room, or whose open was not seen, are still not captured: the census failed; it will be tried again");
 }
 
 int capture__ring_fd(const struct capture *capture, unsigned int shard)

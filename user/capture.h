@@ -43,17 +43,23 @@ void capture__detach(struct capture *capture);
 void capture__close(struct capture *capture);
 
 /*
- * Registers what was refused for want of a slot since the last census, as far as there is room now.
+ * Registers what was refused for want of a slot since the last census, as far as there is room now,
+ * and files whose opens were missed.
  */
 void capture__retry_census(struct capture *capture);
 /* Streams that found no slot since the hooks were attached. */
 uint64_t capture__unregistered(const struct capture *capture);
+struct capture_missed {
+	uint64_t hooks;      /* all; some writes may be of nobody's interest, an open is found by the census */
+	uint64_t writes;     /* of these, those of writes */
+};
+
 /*
  * Times that no agent before has told, the kernel skipped a hook, because a preempted task was inside it on that CPU: what was
  * written then is unknown. 0 where the kernel does not count it (before 5.12, 9ed9e9ba2337 "bpf:
  * Count the number of times recursion was prevented").
  */
-uint64_t capture__missed(const struct capture *capture);
+struct capture_missed capture__missed(const struct capture *capture);
 
 /*
  * Any thread; the results live as long as the capture. Those of an adopted capture are what it was

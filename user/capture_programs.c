@@ -432,7 +432,7 @@ bool capture_programs__covers(const struct capture_programs *programs, uint64_t 
 	return false;
 }
 
-uint64_t capture_programs__missed(const struct capture_programs *programs)
+uint64_t capture_programs__missed(const struct capture_programs *programs, uint32_t groups)
 {
 	uint64_t missed = 0;
 
@@ -443,6 +443,8 @@ uint64_t capture_programs__missed(const struct capture_programs *programs)
 		int fd = place->dispatcher ? bpf_program__fd(place->dispatcher) :
 					     place->dispatcher_fd;
 
+		if (!(groups >> programs->hooks[i].group & 1))
+			continue;
 		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size))
 			missed += info.recursion_misses;
 	}

@@ -46,7 +46,7 @@ int capture_programs__census_files(struct capture_programs *programs);
 
 /* True when writes to this file system are seen. */
 bool capture_programs__covers(const struct capture_programs *programs, uint64_t magic);
-/* Times that the kernel skipped a hook since the hooks were attached. */
-uint64_t capture_programs__missed(const struct capture_programs *programs);
+/* Times that the kernel skipped a hook of these groups (1 << group) since they were attached. */
+uint64_t capture_programs__missed(const struct capture_programs *programs, uint32_t groups);
 
 #endif

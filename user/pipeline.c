@@ -147,10 +147,12 @@ static int wind_up(struct pipeline *pipeline, unsigned int index)
 	pipeline->journals[number] = NULL;
 	if (err && err != -EAGAIN)
 		return err;
-	if (!err) {
-		checkpoint__remove(pipeline->checkpoints[index]);
-		pipeline->checkpoints[index] = NULL;
+	if (err) {
+		log_warn("the journal of shard %u, which is no more, is full: its half lines come out at another start", index);
+		return 0;
 	}
+	checkpoint__remove(pipeline->checkpoints[index]);
+	pipeline->checkpoints[index] = NULL;
 	return 0;
 }
 

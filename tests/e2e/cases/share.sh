@@ -96,23 +96,37 @@ guest()
 check()
 {
 	judge <<'END'
+import re
 import sys
 from records import *
 
 OUT = sys.argv[1]
 logs = load(f"{OUT}/logtap.out")
 told = counters(f"{OUT}/logtap.err")
+# Where the kernel skipped hooks, and logtap says so, as many writes may be neither here nor told, and each is of one log.
+inexact = 0
+missed = told["hooks_missed_writes"]
+said = sum(int(n) for n in re.findall(r"skipped a hook, .*: (\d+) writes", open(f"{OUT}/logtap.err").read()))
+expect("skipped writes, as logtap warned", said, missed)
 loud = ["flood1", "flood2", "pieces", "forks"]
 quiet = [f"quiet{n}" for n in range(1, 5)] + ["new"]
 expect_only(logs, [f"{name}/stdout" for name in loud + quiet])
 for name in quiet + loud:
     records = logs[f"{name}/stdout"]
-    expect_truth(name, records, open(f"{OUT}/truth/{name}", "rb").read())
+    truth = open(f"{OUT}/truth/{name}", "rb").read()
+    short = len(truth) - len(delivered(records)) - lost(records)[0]
+    if missed and short > 0:
+        print(f"{name}: {short} bytes of skipped writes")
+        inexact += 1
+    else:
+        expect_truth(name, records, truth)
     print(name, len(records), lost(records))
     if name in quiet:
-        expect(f"{name}: lost", lost(records), (0, 0))
+        expect(f"{name}: told as lost", lost(records), (0, 0))
     elif not lost(records)[0]:
         fail(f"{name}: nothing was lost: nothing is shown")
+if inexact > missed:
+    fail(f"{inexact} logs lack bytes, but only {missed} writes were skipped")
 gaps = [lost(records, "ring_full") for records in logs.values()]
 expect("counted", (told["bytes_lost_ring_full"], told["writes_lost_ring_full"]), tuple(map(sum, zip(*gaps))))
 END
