@@ -167,6 +167,9 @@ static bool may_follow(const struct config *now, const struct config *next)
 		key = "capture.pin";
 	else if (strcmp(now->journal.directory, next->journal.directory))
 		key = "journal.directory";
+	else if (*now->journal.disk.directory &&
+		 strcmp(now->journal.disk.directory, next->journal.disk.directory))
+		key = "journal.disk.directory";
 	if (key)
 		log_error("the configuration stays as it was: %s cannot change while logtap runs; restart it",
 			  key);

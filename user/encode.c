@@ -337,10 +337,10 @@ static int reserve(struct encoder *encoder, const struct stream_text *text, size
 		if (!waited)
 			counters__add(options->counters, COUNTER_journal_full, 1);
 		waited = true;
-		if (options->drop_newest)
-			return -ENOSPC;
-		/* What the follower does not see frees nothing. */
+		/* What the follower and the disk do not see frees nothing. */
 		journal__publish(options->journal);
+		if (options->drop_newest && journal__full(options->journal))
+			return -ENOSPC;
 		if (__atomic_load_n(options->abandon, __ATOMIC_ACQUIRE))
 			return -ECANCELED;
 		wait_for_space(encoder);

@@ -58,6 +58,13 @@ void ring__free(struct ring *ring)
 	free(ring);
 }
 
+/* The position behind the record at `position`, whose header's length this is. */
+static uint64_t behind(uint64_t position, uint32_t length)
+{
+	length &= ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
+	return position + (((uint64_t)length + BPF_RINGBUF_HDR_SZ + 7) & ~7ULL);
+}
+
 const struct record *ring__next(struct ring *ring, uint64_t *position)
 {
 	while (ring->next < ring__produced(ring)) {
@@ -67,7 +74,7 @@ const struct record *ring__next(struct ring *ring, uint64_t *position)
 
 		if (length & BPF_RINGBUF_BUSY_BIT)
 			return NULL;
-		ring->next += ((length & ~BPF_RINGBUF_DISCARD_BIT) + BPF_RINGBUF_HDR_SZ + 7) & ~7ULL;
+		ring->next = behind(at, length);
 		if (length & BPF_RINGBUF_DISCARD_BIT)
 			continue;
 		*position = at;
@@ -78,9 +85,18 @@ const struct record *ring__next(struct ring *ring, uint64_t *position)
 
 int ring__seek(struct ring *ring, uint64_t position)
 {
-	uint64_t consumed = __atomic_load_n(ring->consumer, __ATOMIC_RELAXED);
+	uint64_t at = __atomic_load_n(ring->consumer, __ATOMIC_RELAXED);
 
-	if (position < consumed || position > ring__produced(ring))
+	if (position > ring__produced(ring))
+		return -ERANGE;
+	/* From record to record: what is not a record's place would be read as one. */
+	while (at < position) {
+		uint32_t length = __atomic_load_n((const uint32_t *)(ring->data + (at & ring->mask)),
+						  __ATOMIC_ACQUIRE);
+
+		at = behind(at, length);
+	}
+	if (at != position)
 		return -ERANGE;
 	ring->next = position;
 	return 0;

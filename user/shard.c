@@ -139,6 +139,9 @@ static void close_slot(struct shard *shard, unsigned int live_index, uint64_t no
 	struct tenancy *tenancy = &shard->tenancies[slot];
 
 	stream__finish(tenancy->stream, PARTIAL_EOF, now);
+	/* It stays until its last gap record finds room. */
+	if (!stream__is_told(tenancy->stream) && !__atomic_load_n(&shard->stop, __ATOMIC_ACQUIRE))
+		return;
 	stream__retire(tenancy->stream);
 	shard__commit(shard);
 	if (shard->context.cancelled)

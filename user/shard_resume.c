@@ -82,6 +82,8 @@ int shard__leave_epoch(struct shard *shard)
 	err = checkpoint__restart(checkpoint);
 	if (!err)
 		shard->assembly.heap = checkpoint__heap(checkpoint);
+	/* The new file has no commit yet, wherever ring and journal stand. */
+	memset(&shard->committed, 0xff, sizeof(shard->committed));
 	return err;
 }
 
@@ -91,13 +93,15 @@ static int resume(struct shard *shard)
 	struct checkpoint *checkpoint = shard->options.checkpoint;
 	struct checkpoint_position position;
 	bool known = checkpoint__position(checkpoint, &position);
+	bool same = checkpoint__same_epoch(checkpoint);
 	bool was_read;
 	int err = 0;
 
 	shard->consumed = ring__consumed(shard->ring);
 	was_read = shard->consumed;
-	if (known && (!checkpoint__same_epoch(checkpoint) || ring__seek(shard->ring, position.ring))) {
-		if (checkpoint__same_epoch(checkpoint))
+	/* A file of another epoch is of no use even when nothing was ever committed to it. */
+	if (!same || (known && ring__seek(shard->ring, position.ring))) {
+		if (same)
 			log_warn("shard %u: the checkpoint is of another place than its ring: losses may be told late or not at all",
 				 shard->options.index);
 		known = false;

@@ -259,6 +259,16 @@ static void drop(struct stream *stream, const struct line *line)
 	stream__mark_changed(stream);
 }
 
+/* In a transaction of its own; it may find no room yet. */
+static void settle_dropped(struct stream *stream)
+{
+	if (!stream->dropped.bytes || !stream->text)
+		return;
+	commit(stream);
+	if (!tell_dropped(stream))
+		commit(stream);
+}
+
 /* No record could be made: there is no memory, or the end came before there was space. */
 static void give_up(struct stream *stream, int err, uint64_t bytes)
 {
@@ -316,18 +326,21 @@ static void count_told(struct stream *stream, const struct gap *gap)
 static bool tell_gap(struct stream *stream, struct gap *gap)
 {
 	const struct stream_text *text = stream_text(stream);
-	int err = 0;
+	int err;
 
 	commit(stream);
 	gap->total = stream->told_bytes_total + stream->told_writes_total + gap->bytes + gap->writes;
-	if (text && !stream->context->cancelled) {
-		err = tell_dropped(stream);
-		err = err ? err : encoder__gap(stream->context->encoder, text, gap);
-	}
+	if (!text || stream->context->cancelled)
+		return false;
+	err = tell_dropped(stream);
+	err = err ? err : encoder__gap(stream->context->encoder, text, gap);
 	if (err == -ENOSPC)
 		return false;
 	if (err)
 		give_up(stream, err, 0);
+	/* The next agent tells it. */
+	if (stream->context->cancelled)
+		return false;
 	count_told(stream, gap);
 	commit(stream);
 	return true;
@@ -469,6 +482,7 @@ void stream__tick(struct stream *stream, bool passed, uint64_t now)
 		stream->seen_writes = __atomic_load_n(&stream->slot->lost_writes, __ATOMIC_ACQUIRE);
 	}
 	flush(stream, assembly__overdue(stream->assembly, now), PARTIAL_TIMEOUT);
+	settle_dropped(stream);
 }
 
 void stream__finish(struct stream *stream, enum partial why, uint64_t now)
@@ -477,6 +491,12 @@ void stream__finish(struct stream *stream, enum partial why, uint64_t now)
 		return;
 	check_losses(stream, stream->slot->lost_bytes, stream->slot->lost_writes, now);
 	flush(stream, UINT64_MAX, why);
+	settle_dropped(stream);
+}
+
+bool stream__is_told(const struct stream *stream)
+{
+	return !stream->dropped.bytes;
 }
 
 void stream__abandon(struct stream *stream)

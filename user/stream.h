@@ -82,6 +82,8 @@ void stream__eof(struct stream *stream);
 void stream__tick(struct stream *stream, bool passed, uint64_t now);
 /* The last words: half lines, marked with the reason, and losses. */
 void stream__finish(struct stream *stream, enum partial why, uint64_t now);
+/* False when lines were dropped that no gap record tells yet, for the journal has no room for it. */
+bool stream__is_told(const struct stream *stream);
 /* Of a stream without a slot: half lines that nobody can finish. */
 void stream__abandon(struct stream *stream);
 /* All is told: the next commit saves that only the slot is to be given back. */
