@@ -245,10 +245,16 @@ int BPF_PROG(destroy_inode_enter, struct inode *inode)
 /* Who reads the iterator. Its pid alone may be another's when it is gone. */
 static __always_inline void learn_agent(void)
 {
+	u64 start = bpf_get_current_task_btf()->group_leader->start_boottime;
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	/* Known already: its own writes must not be seen meanwhile. */
+	if (state.agent_tgid == tgid && state.agent_start == start)
+		return;
 	state.agent_tgid = 0;
-	state.agent_start = bpf_get_current_task_btf()->group_leader->start_boottime;
+	state.agent_start = start;
 	barrier();
-	state.agent_tgid = bpf_get_current_pid_tgid() >> 32;
+	state.agent_tgid = tgid;
 }
 
 SEC("iter/task")

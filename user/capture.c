@@ -235,7 +235,9 @@ static int take_census(struct capture *capture, bool containers)
 
 	capture_programs__settings(capture->programs)->census_containers = containers;
 	err = capture_programs__census_tasks(capture->programs);
-	capture->unregistered = capture__unregistered(capture);
+	/* Only a census of all there is deals with what was refused, also while no agent ran. */
+	if (containers || !capture->config->capture.containers)
+		capture->unregistered = capture__unregistered(capture);
 	capture->missed_opens = missed_opens(capture);
 	return err ? err : capture_programs__census_files(capture->programs);
 }
