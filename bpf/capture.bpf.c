@@ -180,18 +180,12 @@ int BPF_PROG(pipe_release_exit, struct inode *inode, struct file *file, int ret)
 
 /* Log files. */
 
-static __noinline int open_file(struct file *file)
-{
-	if (is_log_file(file))
-		register_file(file, 0, bpf_get_current_task_btf());
-	return 0;
-}
-
 SEC("fexit/security_file_open")
 int BPF_PROG(security_file_open_exit, struct file *file, int ret)
 {
-	if (!ret && (file->f_mode & FMODE_WRITE))
-		HOLDING_CPU(true, open_file(file));
+	if (ret || !is_log_file(file))
+		return 0;
+	register_file(file, 0, bpf_get_current_task_btf());
 	return 0;
 }
 

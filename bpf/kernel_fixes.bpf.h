@@ -95,40 +95,4 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 	return BPF_CORE_READ((struct kernfs_node___parent *)node, parent);
 }
 
-/*
- * A trampoline skips a program on a processor on which it is begun and not ended. Where the kernel
- * preempts itself that is so for as long as a preempted task waits there, so no task is preempted in
- * the long part of a program.
- *
- * 6.11, fc7566ad0a82 ("bpf: Introduce bpf_preempt_[disable,enable] kfuncs"), and 6.14, c8e2ee1f3df0
- * ("bpf: Introduce support for bpf_local_irq_{save,restore}"): the latter is needed, for
- * bpf_preempt_enable alone would give the processor away on the spot, still inside the program, when
- * that fell due meanwhile. With interrupts off it does not, and the kernel does so a little later.
- *
- * Weak: user space sets may_hold_cpu where they are there and the verifier takes the programs with
- * them (before 6.15 it takes no call of a global function between them).
- */
-extern void bpf_preempt_disable(void) __ksym __weak;
-extern void bpf_preempt_enable(void) __ksym __weak;
-extern void bpf_local_irq_save(unsigned long *flags) __ksym __weak;
-extern void bpf_local_irq_restore(unsigned long *flags) __ksym __weak;
-
-const volatile bool may_hold_cpu = false;
-
-/* `call` is expanded twice: a call of a function that is not inlined. */
-#define HOLDING_CPU(condition, call)                                                            \
-	do {                                                                                    \
-		unsigned long flags;                                                            \
-                                                                                                \
-		if (may_hold_cpu && (condition)) {                                              \
-			bpf_preempt_disable();                                                  \
-			call;                                                                   \
-			bpf_local_irq_save(&flags);                                             \
-			bpf_preempt_enable();                                                   \
-			bpf_local_irq_restore(&flags);                                          \
-		} else {                                                                        \
-			call;                                                                   \
-		}                                                                               \
-	} while (0)
-
 #endif

@@ -313,7 +313,7 @@ static __always_inline struct stream_slot *find_stream(struct inode *inode, stru
 }
 
 /* Out of line, so that the programs stay short where nothing is selected. */
-static __noinline int capture_bytes(struct inode *inode, struct iov_iter *iter, long ret)
+static __noinline int capture_write(struct inode *inode, struct iov_iter *iter, long ret)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct stream_slot *slot;
@@ -355,15 +355,6 @@ static __noinline int capture_bytes(struct inode *inode, struct iov_iter *iter, 
 	done = emit_write(&capture, iter, ret);
 	if (done < (u64)ret)
 		count_loss(capture.slot, loss_of(capture.err), ret - done, 1);
-	return 0;
-}
-
-/* Longer ones take too long for others to wait for the processor. */
-#define HOLD_MAX 65536
-
-static __always_inline int capture_write(struct inode *inode, struct iov_iter *iter, long ret)
-{
-	HOLDING_CPU(ret <= HOLD_MAX, capture_bytes(inode, iter, ret));
 	return 0;
 }
 

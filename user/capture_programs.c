@@ -85,6 +85,7 @@ static int find_pinned(struct capture_programs *programs, unsigned int index)
 static int choose_program(struct capture_programs *programs, unsigned int index, bool *have_pipe_write)
 {
 	const struct hook *hook = &programs->hooks[index];
+	struct place *place = &programs->places[index];
 	struct bpf_program *program =
 		bpf_object__find_program_by_name(programs->bpf->obj, hook->program);
 	int present = hooks__present(hook);
@@ -96,8 +97,8 @@ static int choose_program(struct capture_programs *programs, unsigned int index,
 		*have_pipe_write |= present;
 	}
 	bpf_program__set_autoload(program, present);
-	programs->places[index].program = present ? program : NULL;
-	return 0;
+	place->program = present ? program : NULL;
+	return present && hook->kind != HOOK_ITERATOR ? find_pinned(programs, index) : 0;
 }
 
 static int choose_programs(struct capture_programs *programs)
@@ -107,16 +108,7 @@ static int choose_programs(struct capture_programs *programs)
 
 	for (unsigned int i = 0; !err && i < programs->count; i++)
 		err = choose_program(programs, i, &have_pipe_write);
-	return err;
-}
-
-static int find_dispatchers(struct capture_programs *programs)
-{
-	int err = 0;
-
-	for (unsigned int i = 0; !err && i < programs->count; i++)
-		if (programs->places[i].program && programs->hooks[i].kind != HOOK_ITERATOR)
-			err = find_pinned(programs, i);
+	hooks__release();
 	return err;
 }
 
@@ -200,31 +192,6 @@ static int use_maps(struct capture_programs *programs)
 						    CGROUPS_PER_STREAM * maps->about.max_streams);
 }
 
-static int load_programs(struct capture_programs *programs, bool hold_cpu)
-{
-	int err;
-
-	programs->bpf = capture_bpf__open();
-	err = programs->bpf ? choose_programs(programs) : -errno;
-	err = err ? err : use_maps(programs);
-	if (!err)
-		programs->bpf->rodata->may_hold_cpu = hold_cpu;
-	err = err ? err : capture_bpf__load(programs->bpf);
-	if (err) {
-		capture_bpf__destroy(programs->bpf);
-		programs->bpf = NULL;
-	}
-	return err;
-}
-
-/* Whether the verifier takes the programs so that they hold the processor only it can tell. */
-static int load_best(struct capture_programs *programs)
-{
-	if (hooks__can_hold_cpu() && !load_programs(programs, true))
-		return 0;
-	return load_programs(programs, false);
-}
-
 static int new_programs(struct capture_programs **out)
 {
 	struct capture_programs *programs = calloc(1, sizeof(*programs));
@@ -255,10 +222,11 @@ int capture_programs__load(const struct capture_maps *maps, const struct capture
 		return err;
 	programs->maps = maps;
 	programs->pin = pin;
-	err = load_best(programs);
-	err = err ? err : find_dispatchers(programs);
+	programs->bpf = capture_bpf__open();
+	err = programs->bpf ? choose_programs(programs) : -errno;
 	err = err ? err : load_dispatchers(programs);
-	hooks__release();
+	err = err ? err : use_maps(programs);
+	err = err ? err : capture_bpf__load(programs->bpf);
 	if (err) {
 		capture_programs__free(programs);
 		return err;

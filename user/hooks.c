@@ -153,12 +153,6 @@ int hooks__has_helper(const char *name)
 	return 0;
 }
 
-bool hooks__can_hold_cpu(void)
-{
-	return hooks__function_id("bpf_preempt_disable") > 0 &&
-	       hooks__function_id("bpf_local_irq_save") > 0;
-}
-
 void hooks__release(void)
 {
 	btf__free(vmlinux);

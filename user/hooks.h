@@ -50,11 +50,6 @@ int hooks__present(const struct hook *hook);
 int hooks__function_id(const char *function);
 /* 1 or 0: the kernel has this BPF helper, named as in enum bpf_func_id; -errno as above. */
 int hooks__has_helper(const char *name);
-/*
- * True when the kernel has what programs need to hold their processor while it matters; see
- * HOLDING_CPU of bpf/kernel_fixes.bpf.h.
- */
-bool hooks__can_hold_cpu(void);
 /* Gives back the BTF that hooks__present keeps, some MB. */
 void hooks__release(void);
 
