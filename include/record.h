@@ -249,7 +249,9 @@ struct capture_about {
 	__u32 ring_ids[SHARDS_MAX];   /* the kernel's id of the map that this is said of */
 	__u32 shards_served; /* new streams go to as many; more rings are there only to be drained */
 	__u32 slots_id;      /* the kernel's id of the map of slots that is in charge */
-	__u64 reserved[11];
+	__u32 generation_base; /* slots that are added begin here: others of their numbers were there before */
+	__u32 reserved32;
+	__u64 reserved[10];
 };
 
 #define CAPTURE_MAGIC 0x706174676f6c0a00ULL

@@ -290,6 +290,18 @@ int capture_maps__pin_next(const struct capture_maps *next, const struct capture
 	return err;
 }
 
+int capture_maps__unpin_next(const struct capture_pin *pin)
+{
+	char name[32];
+	int err = 0;
+
+	for (size_t i = MOVING; !err && i-- > 0;) {
+		next_name(moving[i], name);
+		err = capture_pin__remove(pin, name);
+	}
+	return err;
+}
+
 static int settle_map(const struct capture_pin *pin, enum capture_map map)
 {
 	char name[32];

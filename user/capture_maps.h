@@ -55,6 +55,8 @@ int capture_maps__adopt_next(const struct capture_maps *now, const struct captur
 			     struct capture_maps *next);
 /* From here on they are found by capture_maps__adopt_next. 0 or -errno. */
 int capture_maps__pin_next(const struct capture_maps *next, const struct capture_pin *pin);
+/* They are not, any more. 0 or -errno. */
+int capture_maps__unpin_next(const struct capture_pin *pin);
 /* They are in charge. 0 or -errno. */
 int capture_maps__settle_next(struct capture_maps *next, const struct capture_pin *pin);
 /* Pins them, `about` as unfinished. 0 or -errno. */

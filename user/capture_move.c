@@ -80,14 +80,29 @@ static int hand_slots(struct move *move, uint32_t limit)
 }
 
 /*
+ * Slots that go may come again, in other maps: no stream in them may look like one that was, for the
+ * checkpoints still know those.
+ */
+static void note_generations(struct move *move)
+{
+	uint32_t *base = &move->to.about.generation_base;
+
+	for (uint32_t i = 0; i < move->from->about.max_streams; i++)
+		if (from_slot(move, i)->generation > *base)
+			*base = from_slot(move, i)->generation;
+}
+
+/*
  * Slots that only the new maps have. Whatever of them a kill leaves out of the queue is found by
  * capture_slots__repair.
  */
 static int add_slots(struct move *move)
 {
-	for (uint32_t i = move->from->about.max_streams; i < move->to.about.max_streams; i++)
+	for (uint32_t i = move->from->about.max_streams; i < move->to.about.max_streams; i++) {
+		to_slot(move, i)->generation = move->to.about.generation_base;
 		if (bpf_map_update_elem(move->to.fds[MAP_FREE_SLOTS], NULL, &i, BPF_ANY))
 			return -errno;
+	}
 	return 0;
 }
 
@@ -147,33 +162,65 @@ static int choose_streams(const struct move *move, uint32_t *streams)
 	return err == -EBUSY ? 0 : err;
 }
 
-/* 1 when there is something to move, else 0 or -errno. */
-static int begin(struct move *move)
+static bool fits(const struct move *move, uint32_t streams)
 {
-	uint32_t streams;
+	return move->from->about.slot_size >= sizeof(struct stream_slot) &&
+	       move->from->about.max_streams == streams;
+}
+
+/* Goes on with what a killed logtap has begun. 1, -ENOENT when there is nothing, or -errno. */
+static int resume(struct move *move)
+{
 	int err = capture_maps__adopt_next(move->from, move->pin, &move->to);
 
-	if (!err) {
-		move->resumed = true;
-		err = move->to.about.slot_size < sizeof(struct stream_slot) ? -EPROTO : view(&move->to, &move->to_slots);
-		return err ? err : 1;
-	}
-	capture_maps__close(&move->to);
-	if (err != -ENOENT)
+	if (err)
 		return err;
-	if (move->from->about.slot_size >= sizeof(struct stream_slot) &&
-	    move->from->about.max_streams == move->config->capture.max_streams)
-		return 0;
-	err = choose_streams(move, &streams);
-	if (err || (move->from->about.slot_size >= sizeof(struct stream_slot) &&
-		    move->from->about.max_streams == streams))
-		return err;
-	err = capture_maps__make_next(move->from, streams, &move->to);
+	if (move->to.about.slot_size < sizeof(struct stream_slot))
+		return -EPROTO;
+	move->resumed = true;
+	note_generations(move);
+	err = view(&move->to, &move->to_slots);
+	return err ? err : 1;
+}
+
+static int make_next(struct move *move, uint32_t streams)
+{
+	int err = capture_maps__make_next(move->from, streams, &move->to);
+
 	err = err ? err : view(&move->to, &move->to_slots);
-	err = err ? err : add_slots(move);
+	if (err)
+		return err;
+	note_generations(move);
+	err = add_slots(move);
 	err = err ? err : capture_programs__pin_served(move->pin);
 	err = err ? err : capture_maps__pin_next(&move->to, move->pin);
 	return err ? err : 1;
+}
+
+/* What a move leaves when it is killed before it begins, or behind its end. */
+static int clean(const struct move *move)
+{
+	int err = capture_maps__unpin_next(move->pin);
+
+	return err ? err : capture_programs__unpin_served(move->pin);
+}
+
+/* 1 when there is something to move, else 0 or -errno. */
+static int begin(struct move *move)
+{
+	uint32_t streams = move->config->capture.max_streams;
+	int err = resume(move);
+
+	if (err != -ENOENT)
+		return err;
+	capture_maps__close(&move->to);
+	err = clean(move);
+	if (err || fits(move, streams))
+		return err;
+	err = choose_streams(move, &streams);
+	if (err || fits(move, streams))
+		return err;
+	return make_next(move, streams);
 }
 
 /* 0 also where the slot was copied before a kill. */
@@ -348,13 +395,35 @@ static void free_move(struct move *move)
 	free(move->copied);
 }
 
+static void say_failure(const struct move *move, int err)
+{
+	if (err == -EPROTO)
+		log_error("an earlier version of logtap was killed while it moved streams into other maps, which this version cannot end: start that version once more, or `logtap detach` gives up what is pinned");
+	else
+		log_error("streams cannot move into maps with room for %u: %s; try again, or `logtap detach` gives up what is pinned",
+			  move->config->capture.max_streams, strerror(-err));
+}
+
+/* Nothing has happened yet, and we can do with what is there. */
+static bool may_stay(const struct move *move, int err)
+{
+	return err == -EPERM && !move->bridge && !move->resumed &&
+	       move->from->about.slot_size >= sizeof(struct stream_slot);
+}
+
 int capture_move__follow(struct capture_maps *maps, const struct capture_pin *pin, const struct config *config)
 {
 	struct move move = { .pin = pin, .config = config, .from = maps };
+	bool moved;
 	int err;
 
 	capture_maps__clear(&move.to);
 	err = load_bridge(&move);
+	if (may_stay(&move, err)) {
+		log_warn("streams cannot move into maps with room for %u: it takes CAP_SYS_ADMIN",
+			 config->capture.max_streams);
+		err = 0;
+	}
 	if (!err && move.bridge) {
 		err = cross(&move);
 		err = err ? err : capture_maps__settle_next(&move.to, pin);
@@ -365,12 +434,12 @@ int capture_move__follow(struct capture_maps *maps, const struct capture_pin *pi
 				 maps->about.slot_size, move.resumed ? ": a killed logtap had begun it" : "");
 	}
 	if (err)
-		log_error("streams cannot move into maps with room for %u: %s; `logtap detach` gives up what is pinned",
-			  config->capture.max_streams, strerror(-err));
+		say_failure(&move, err);
+	moved = !err && move.bridge;
 	free_move(&move);
-	if (err || !move.bridge) {
+	if (!moved) {
 		capture_maps__close(&move.to);
-		return err;
+		return err ? -EALREADY : 0;
 	}
 	capture_maps__close(maps);
 	*maps = move.to;

@@ -140,7 +140,7 @@ static int adopt_ring(struct capture_maps *maps, const struct capture_pin *pin, 
 		settled = false;
 	}
 	if (*fd < 0)
-		return *fd;
+		return *fd == -ENOENT ? -EIO : *fd;
 	*old = get_pinned(pin, shard, OLD);
 	if (has_id(*old, id)) {
 		close_fd(old);

@@ -91,6 +91,37 @@ kill_behind()
 	wait "${LOGTAP_PIDS[$1]}" || true
 }
 
+# Killed at any point, what they have begun is ended by those that follow.
+kill_movers()
+{
+	local pid n
+
+	RANDOM=$(cat "$OUT/seed")
+	for n in {1..6}; do
+		cat >/run/mover.yaml <<-END
+			capture: {shards: $((n % 3 + 1)), ring_size: $((1 << n % 3))MiB, max_streams: $((100 + 30 * n)), files: [$LOGS/*.log]}
+		END
+		"$OTHER/logtap" attach -c /run/mover.yaml 2>>"$OUT/movers.told" &
+		pid=$!
+		sleep "$((RANDOM % 3)).$((RANDOM % 1000 + 1000))"
+		kill -KILL "$pid" 2>/dev/null || true
+		wait "$pid" && echo "mover $n ended by itself" || echo "mover $n was killed"
+		find /sys/fs/bpf/logtap -name '*-next' -o -name '*-new' -o -name 'ring-*-old' | sort | xargs echo
+	done
+}
+
+# What a build does not know it leaves alone, and says why.
+refuse_layout()
+{
+	local about=/sys/fs/bpf/logtap/about value
+
+	value=$(bpftool -j map dump pinned "$about" | jq -r '.[0].value | map(ltrimstr("0x")) | join(" ")')
+	read -ra value <<<"$value"
+	bpftool map update pinned "$about" key hex 0 0 0 0 value hex "${value[@]:0:8}" 63 "${value[@]:9}"
+	expect "another layout: exit status" "$("$LOGTAP" run -c /run/agent1.yaml 2>"$OUT/layout.told" || echo $?)" 1
+	bpftool map update pinned "$about" key hex 0 0 0 0 value hex "${value[@]}"
+}
+
 guest()
 {
 	local name
@@ -115,10 +146,12 @@ guest()
 	agent 5 "$REPO/build" 1 2MiB 96
 	prints_lines late
 	kill_behind agent5
+	kill_movers
 	"$OTHER/logtap" attach -c /run/agent2.yaml 2>"$OUT/attach.told" || fail "attach: $(cat "$OUT/attach.told")"
 	sleep 1
 	agent 6 "$OTHER" 3 4MiB 160
 	kill_behind agent6
+	refuse_layout
 	agent 7 "$REPO/build" 1 1MiB 96
 	: >"$SHARED/stop"
 	for name in one two three late halves; do
@@ -134,6 +167,8 @@ guest()
 
 check()
 {
+	grep -q "layout 99.* known: 1.* or let it drain and then" "$OUT/layout.told" || fail "layout: $(cat "$OUT/layout.told")"
+	grep -q "streams have moved into maps with room for 160" "$OUT/agent2.err" || fail "agent2 has moved no streams"
 	judge <<'END'
 import sys
 from records import *
