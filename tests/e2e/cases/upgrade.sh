@@ -103,7 +103,7 @@ kill_movers()
 		END
 		"$OTHER/logtap" attach -c /run/mover.yaml 2>>"$OUT/movers.told" &
 		pid=$!
-		sleep "$((RANDOM % 3)).$((RANDOM % 1000 + 1000))"
+		sleep "$((RANDOM % 6)).$((RANDOM % 1000 + 1000))"
 		kill -KILL "$pid" 2>/dev/null || true
 		wait "$pid" && echo "mover $n ended by itself" || echo "mover $n was killed"
 		find /sys/fs/bpf/logtap -name '*-next' -o -name '*-new' -o -name 'ring-*-old' | sort | xargs echo
