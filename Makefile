@@ -27,7 +27,7 @@ CFLAGS_ALL = -std=gnu11 $(WARNINGS) -pthread $(CFLAGS)
 LDLIBS = $(shell pkg-config --libs $(PACKAGES)) -pthread
 # __sync and __atomic without a result, so that 5.10 takes it: v3 has fetching atomics, which come with 5.12.
 BPF_CFLAGS = -O2 -g -mcpu=v2 -target bpf -D__TARGET_ARCH_$(ARCH) -Ivmlinux -Iinclude $(WARNINGS) \
-	-Wno-unused-parameter
+	-Wno-unused-parameter $(BPF_CPPFLAGS)
 
 SOURCES := $(wildcard user/*.c)
 OBJECTS := $(SOURCES:user/%.c=$(BUILD)/user/%.o)

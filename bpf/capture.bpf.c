@@ -23,10 +23,13 @@ char LICENSE[] SEC("license") = "GPL";
 /* Writes. One body: all write_iter functions share one signature. */
 
 #define WRITE_HOOK(function)                                                                    \
+	BEFORE(function##_exit);                                                                \
 	SEC("fexit/" #function)                                                                 \
 	int BPF_PROG(function##_exit, struct kiocb *iocb, struct iov_iter *iter, long ret)      \
 	{                                                                                       \
-		return capture_write(iocb->ki_filp->f_inode, iter, ret);                                               \
+		if (!capture_write(iocb->ki_filp->f_inode, iter, ret) && moving)                \
+			bpf_tail_call(ctx, &before_##function##_exit, 0);                       \
+		return 0;                                                                       \
 	}
 
 WRITE_HOOK(pipe_write)
@@ -39,6 +42,8 @@ WRITE_HOOK(f2fs_file_write_iter)
 WRITE_HOOK(fuse_file_write_iter)
 WRITE_HOOK(ovl_write_iter)
 
+BEFORE(generic_file_write_iter_exit);
+
 /*
  * FUSE with a write-back cache comes through here too, with the same inode, after its own function
  * was hooked.
@@ -50,7 +55,9 @@ int BPF_PROG(generic_file_write_iter_exit, struct kiocb *iocb, struct iov_iter *
 
 	if (inode->i_sb->s_magic == FUSE_SUPER_MAGIC)
 		return 0;
-	return capture_write(inode, iter, ret);
+	if (!capture_write(inode, iter, ret) && moving)
+		bpf_tail_call(ctx, &before_generic_file_write_iter_exit, 0);
+	return 0;
 }
 
 /* Containers' pipes. */
@@ -107,6 +114,8 @@ int BPF_PROG(sched_process_exec, struct task_struct *task, pid_t old_pid, struct
 
 	if (!BPF_CORE_READ(cgroup, level) || in_init_mount_namespace(task))
 		return 0;
+	if (moving && bpf_map_lookup_elem(&entered_before, &id))
+		return 0;
 	err = bpf_map_update_elem(&entered_cgroups, &id, &entered, BPF_NOEXIST);
 	if (err && err != -EEXIST)
 		__sync_fetch_and_add(&state.unregistered, 1);
@@ -159,22 +168,29 @@ int BPF_PROG(cgroup_rmdir, struct cgroup *cgroup, const char *path)
 	u64 id = BPF_CORE_READ(cgroup, kn, id);
 
 	bpf_map_delete_elem(&entered_cgroups, &id);
+	if (moving)
+		bpf_map_delete_elem(&entered_before, &id);
 	bpf_map_delete_elem(&oldest_tasks, &id);
 	return 0;
 }
+
+BEFORE(pipe_release_exit);
 
 SEC("fexit/pipe_release")
 int BPF_PROG(pipe_release_exit, struct inode *inode, struct file *file, int ret)
 {
 	struct pipe_inode_info *pipe = inode->i_pipe;
+	bool known = true;
 
 	if (!filter[filter_index(inode->i_ino)])
 		return 0;
 	/* The last file of a pipe takes the pipe from its inode. */
 	if (!pipe)
-		close_stream(inode);
+		known = close_stream(inode);
 	else if ((file->f_mode & FMODE_WRITE) && !BPF_CORE_READ(pipe, writers))
-		end_stream(inode);
+		known = end_stream(inode);
+	if (!known && moving)
+		bpf_tail_call(ctx, &before_pipe_release_exit, 0);
 	return 0;
 }
 
@@ -188,6 +204,8 @@ int BPF_PROG(security_file_open_exit, struct file *file, int ret)
 	register_file(file, 0, bpf_get_current_task_btf());
 	return 0;
 }
+
+BEFORE(security_file_free_enter);
 
 /*
  * The last writer of a file has gone: it is no longer counted when the file is freed. A new one may
@@ -208,6 +226,8 @@ int BPF_PROG(security_file_free_enter, struct file *file)
 		return 0;
 	key = inode_key(inode);
 	found = bpf_map_lookup_elem(&streams, &key);
+	if (!found && moving)
+		bpf_tail_call(ctx, &before_security_file_free_enter, 0);
 	if (!found)
 		return 0;
 	value = *found;
@@ -222,6 +242,8 @@ int BPF_PROG(security_file_free_enter, struct file *file)
 	return 0;
 }
 
+BEFORE(destroy_inode_enter);
+
 /*
  * Whatever else was missed: an inode that goes takes its stream along, so that the number's next
  * owner starts afresh.
@@ -229,8 +251,8 @@ int BPF_PROG(security_file_free_enter, struct file *file)
 SEC("fentry/__destroy_inode")
 int BPF_PROG(destroy_inode_enter, struct inode *inode)
 {
-	if (filter[filter_index(inode->i_ino)])
-		close_stream(inode);
+	if (filter[filter_index(inode->i_ino)] && !close_stream(inode) && moving)
+		bpf_tail_call(ctx, &before_destroy_inode_enter, 0);
 	return 0;
 }
 

@@ -92,7 +92,36 @@ struct {
 	__type(value, struct name_scratch);
 } name_scratch SEC(".maps");
 
+/*
+ * While streams move over from maps of another size or layout, these are the maps that they come
+ * from; otherwise nobody uses them.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct stream_key);
+	__type(value, struct stream_value);
+} streams_before SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, u64);
+	__type(value, u8);
+} entered_before SEC(".maps");
+
+/* The program of those maps, which serves what has not moved yet. One a program: see dispatch.bpf.c. */
+#define BEFORE(program)                                                                         \
+	struct {                                                                                \
+		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);                                          \
+		__uint(max_entries, 1);                                                         \
+		__type(key, u32);                                                               \
+		__type(value, u32);                                                             \
+	} before_##program SEC(".maps")
+
 /* Set before loading. */
+/* Streams move: what is not found here is left to the program before. */
+const volatile __u32 moving;
 const volatile __u32 shard_count = 1;
 /* Bytes of the smallest ring that a stream may always hold. */
 const volatile __u32 share_floor;

@@ -88,7 +88,8 @@ static __always_inline struct stream_slot *take_slot(const struct stream_key *ke
 {
 	struct stream_slot *slot;
 
-	if (bpf_map_lookup_elem(&streams, key))
+	if (bpf_map_lookup_elem(&streams, key) ||
+	    (moving && bpf_map_lookup_elem(&streams_before, key)))
 		return 0;
 	if (bpf_map_pop_elem(&free_slots, index)) {
 		__sync_fetch_and_add(&state.unregistered, 1);
@@ -243,6 +244,9 @@ static __always_inline bool unpublish_stream(const struct stream_key *key, u64 i
 	 * the writers.
 	 */
 	filter_add(ino, -1);
+	/* Between the two steps of its move it is in both maps, and counted for each. */
+	if (moving && !bpf_map_delete_elem(&streams_before, key))
+		filter_add(ino, -1);
 	return true;
 }
 
@@ -256,8 +260,11 @@ static __always_inline void close_slot(u32 index, u32 generation)
 	send_hint(RECORD_CLOSED, index, slot);
 }
 
-/* Nobody holds the pipe for writing now; somebody may again, who has it open for reading. */
-static __always_inline void end_stream(struct inode *inode)
+/*
+ * Nobody holds the pipe for writing now; somebody may again, who has it open for reading. False when
+ * the stream is not known here; so with close_stream.
+ */
+static __always_inline bool end_stream(struct inode *inode)
 {
 	struct stream_key key = inode_key(inode);
 	struct stream_value *value = bpf_map_lookup_elem(&streams, &key);
@@ -265,26 +272,28 @@ static __always_inline void end_stream(struct inode *inode)
 	u32 index;
 
 	if (!value)
-		return;
+		return false;
 	index = value->slot;
 	slot = bpf_map_lookup_elem(&slots, &index);
 	if (!slot || slot->inode != key.inode)
-		return;
+		return true;
 	slot->eof = 1;
 	send_hint(RECORD_CLOSED, index, slot);
+	return true;
 }
 
-static __always_inline void close_stream(struct inode *inode)
+static __always_inline bool close_stream(struct inode *inode)
 {
 	struct stream_key key = inode_key(inode);
 	struct stream_value *found = bpf_map_lookup_elem(&streams, &key);
 	struct stream_value value;
 
 	if (!found)
-		return;
+		return false;
 	value = *found;
 	if (unpublish_stream(&key, inode->i_ino))
 		close_slot(value.slot, value.generation);
+	return true;
 }
 
 #endif

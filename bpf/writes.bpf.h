@@ -312,7 +312,10 @@ static __always_inline struct stream_slot *find_stream(struct inode *inode, stru
 	return slot;
 }
 
-/* Out of line, so that the programs stay short where nothing is selected. */
+/*
+ * Out of line, so that the programs stay short where nothing is selected. 0 when the stream is not
+ * known here.
+ */
 static __noinline int capture_write(struct inode *inode, struct iov_iter *iter, long ret)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -322,17 +325,17 @@ static __noinline int capture_write(struct inode *inode, struct iov_iter *iter, 
 	u64 done;
 
 	if (ret <= 0 && ret != -EIOCBQUEUED)
-		return 0;
+		return 1;
 	if (pid_tgid >> 32 == state.agent_tgid &&
 	    bpf_get_current_task_btf()->group_leader->start_boottime == state.agent_start)
-		return 0;
+		return 1;
 	slot = find_stream(inode, &value);
 	if (!slot)
 		return 0;
 	if (ret <= 0) {
 		/* Direct asynchronous I/O: how much will have been written is not known here. */
 		count_loss(slot, LOSS_UNSUPPORTED, 0, 1);
-		return 0;
+		return 1;
 	}
 	capture = (struct capture){
 		.head = {
@@ -355,7 +358,7 @@ static __noinline int capture_write(struct inode *inode, struct iov_iter *iter, 
 	done = emit_write(&capture, iter, ret);
 	if (done < (u64)ret)
 		count_loss(capture.slot, loss_of(capture.err), ret - done, 1);
-	return 0;
+	return 1;
 }
 
 #endif

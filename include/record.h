@@ -12,6 +12,13 @@
 #endif
 
 #define RECORD_VERSION 1
+/* What every version's header has. Fields behind it are there when header_length says so. */
+#define RECORD_HEADER_MIN 64
+
+/* Bytes that another version has appended to records and slots: the tests build such a one. */
+#ifndef RECORD_EXTRA
+#define RECORD_EXTRA 0
+#endif
 
 /* Counters by inode hash: not zero where some selected inode has that hash. A power of two. */
 #define FILTER_SIZE 65536
@@ -44,9 +51,10 @@ struct record {
 	__u64 start_time;   /* of the process: with tgid it names the process for good */
 	__u32 write_length; /* bytes of the whole write... */
 	__u32 write_offset; /* ...and where in it this piece starts */
+	__u8 extra[RECORD_EXTRA];
 };
 
-_Static_assert(sizeof(struct record) == 64, "record layout");
+_Static_assert(sizeof(struct record) == RECORD_HEADER_MIN + RECORD_EXTRA, "record layout");
 _Static_assert(__builtin_offsetof(struct record, time) == 16, "record layout");
 _Static_assert(__builtin_offsetof(struct record, start_time) == 48, "record layout");
 
@@ -58,7 +66,7 @@ static inline const void *record_payload(const struct record *record)
 /* Bytes; 0 when the header claims more than there is, or less than every version has. */
 static inline __u32 record_payload_length(const struct record *record)
 {
-	if (record->header_length < sizeof(*record) || record->length < record->header_length)
+	if (record->header_length < RECORD_HEADER_MIN || record->length < record->header_length)
 		return 0;
 	return record->length - record->header_length;
 }
@@ -99,6 +107,8 @@ enum loss { LOSS_RING_FULL, LOSS_UNSUPPORTED, LOSS_FAULT, LOSS_COUNT };
 
 #define SLOT_WRITERS 8
 #define SLOT_PATH_SIZE 1024
+/* What every version's slots have. */
+#define SLOT_SIZE_MIN 2736
 
 /*
  * One selected stream: an inode that is written. Filled by the kernel half, given back by user
@@ -131,6 +141,7 @@ struct stream_slot {
 	 */
 	__u64 sent;
 	__u64 consumed;
+	__u8 extra[RECORD_EXTRA];
 };
 
 /*
@@ -224,14 +235,24 @@ struct capture_about {
 	__u64 magic;        /* written last: before it the pins are of an attach that did not end */
 	__u32 layout;       /* CAPTURE_LAYOUT of who made it */
 	__u32 shards;
-	__u64 epoch;        /* when the rings were made: CLOCK_BOOTTIME, ns */
+	__u64 epoch;        /* when the first rings were made: CLOCK_BOOTTIME, ns */
 	__u64 ring_sizes[SHARDS_MAX];
 	__u32 max_streams;
 	__u32 slot_size;
 	__u32 filter_size;  /* bytes */
 	__u32 state_size;
 	char version[64];   /* of the logtap that took it last */
-	__u64 reserved[36];
+	/*
+	 * A ring may follow another in its shard: its positions go on where those of the one before
+	 * ended, so that a place in a shard never repeats.
+	 */
+	__u64 ring_bases[SHARDS_MAX]; /* position of the ring's first byte */
+	__u32 ring_ids[SHARDS_MAX];   /* the kernel's id of the map that this is said of */
+	__u32 shards_served; /* new streams go to as many; more rings are there only to be drained */
+	__u32 slots_id;      /* the kernel's id of the map of slots that is in charge */
+	__u32 generation_base; /* slots that are added begin here: others of their numbers were there before */
+	__u32 reserved32;
+	__u64 reserved[10];
 };
 
 #define CAPTURE_MAGIC 0x706174676f6c0a00ULL

@@ -261,6 +261,7 @@ static int watch(struct agent *agent)
 			return end < 0 ? end : 0;
 		if (pipeline__failed(agent->pipeline))
 			return -EIO;
+		capture__forget_drained(agent->capture);
 		if (ticks % CENSUS_TICKS)
 			continue;
 		warn_of_rise(&unregistered, capture__unregistered(agent->capture),

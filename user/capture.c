@@ -10,12 +10,13 @@
 #include <bpf/libbpf.h>
 
 #include "capture_maps.h"
+#include "capture_move.h"
 #include "capture_pin.h"
 #include "capture_programs.h"
+#include "capture_rings.h"
 #include "capture_slots.h"
 #include "config.h"
 #include "log.h"
-#include "path_glob.h"
 
 struct capture {
 	const struct config *config;
@@ -121,13 +122,14 @@ static void say_kept(const struct capture *capture)
 	const struct capture_config *config = &capture->config->capture;
 
 	if (about->shards != config->shards)
-		log_warn("capture goes on with %u rings, not capture.shards %u: `logtap detach` first to change it",
+		log_warn("capture has %u rings, not yet capture.shards %u: when the streams on the others have ended, a restart of logtap changes it",
 			 about->shards, config->shards);
-	if (about->ring_sizes[0] != config->ring_size)
-		log_warn("capture goes on with rings of %" PRIu64 " bytes, not capture.ring_size %" PRIu64 ": `logtap detach` first to change it",
-			 (uint64_t)about->ring_sizes[0], config->ring_size);
+	for (unsigned int i = 0; i < about->shards; i++)
+		if (about->ring_sizes[i] != config->ring_size)
+			log_warn("ring %u has %" PRIu64 " bytes, not yet capture.ring_size %" PRIu64 ": a restart of logtap changes it",
+				 i, (uint64_t)about->ring_sizes[i], config->ring_size);
 	if (about->max_streams != config->max_streams)
-		log_warn("capture goes on with room for %u streams, not capture.max_streams %u: `logtap detach` first to change it",
+		log_warn("capture has room for %u streams, not yet capture.max_streams %u: a restart of logtap changes it, unless streams are in the slots that would go",
 			 about->max_streams, config->max_streams);
 }
 
@@ -151,8 +153,7 @@ static int open_maps(struct capture *capture)
 		return say_foreign(capture);
 	if (!err) {
 		capture->adopted = true;
-		say_kept(capture);
-		return 0;
+		return capture_move__follow(&capture->maps, capture->pin, capture->config);
 	}
 	if (err != -ENOENT)
 		return err;
@@ -182,18 +183,16 @@ static int repair_slots(struct capture *capture)
 	return given < 0 ? given : 0;
 }
 
-/* The configuration allows no more globs than there is room for. */
-static void set_globs(struct capture *capture)
+static int follow_sizes(struct capture *capture)
 {
-	const struct capture_config *config = &capture->config->capture;
-	struct capture_settings *settings = capture_programs__settings(capture->programs);
-	uint32_t other = !settings->patterns_now;
-	struct name_patterns *patterns = &settings->patterns[other];
+	int err;
 
-	for (unsigned int i = 0; i < config->files_count; i++)
-		patterns->pattern[i] = path_glob__name_pattern(config->files[i]);
-	patterns->count = config->files_count;
-	__atomic_store_n(&settings->patterns_now, other, __ATOMIC_RELEASE);
+	if (!capture->adopted)
+		return 0;
+	err = capture_rings__follow(&capture->maps, capture->pin, &capture->config->capture, capture->slots);
+	if (!err)
+		say_kept(capture);
+	return err;
 }
 
 int capture__open(const struct config *config, struct capture **out)
@@ -210,12 +209,13 @@ int capture__open(const struct config *config, struct capture **out)
 	err = err ? err : open_maps(capture);
 	err = err ? err : view_maps(capture);
 	err = err ? err : repair_slots(capture);
+	err = err ? err : follow_sizes(capture);
 	err = err ? err : capture_programs__load(&capture->maps, capture->pin, &capture->programs);
 	if (err) {
 		capture__close(capture);
 		return err;
 	}
-	set_globs(capture);
+	capture_programs__set_globs(capture->programs, &capture->config->capture);
 	capture->missed_before = (struct capture_missed){
 		.hooks = capture_programs__state(capture->programs)->missed,
 		.writes = capture_programs__state(capture->programs)->missed_writes,
@@ -303,7 +303,7 @@ int capture__attach(struct capture *capture)
 int capture__reload(struct capture *capture, const struct config *config)
 {
 	capture->config = config;
-	set_globs(capture);
+	capture_programs__set_globs(capture->programs, &capture->config->capture);
 	say_kept(capture);
 	return capture__attach(capture);
 }
@@ -392,7 +392,18 @@ struct shard_state *capture__shard_state(const struct capture *capture, unsigned
 
 struct stream_slot *capture__slot(const struct capture *capture, uint32_t slot)
 {
-	return (struct stream_slot *)(capture->slots + (size_t)slot * capture->slot_size);
+	return capture_maps__slot(&capture->maps, capture->slots, slot);
+}
+
+int capture__open_ring(const struct capture *capture, unsigned int shard, struct ring **out)
+{
+	return capture_rings__open(&capture->maps, shard, out);
+}
+
+void capture__forget_drained(struct capture *capture)
+{
+	if (capture->pin)
+		capture_rings__forget_drained(&capture->maps, capture->pin);
 }
 
 uint64_t capture__epoch(const struct capture *capture)

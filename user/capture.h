@@ -12,6 +12,7 @@
 
 struct capture;
 struct config;
+struct ring;
 
 /*
  * Loads the programs that this kernel can take; adopts what is pinned in capture.pin, or makes the
@@ -47,6 +48,8 @@ void capture__close(struct capture *capture);
  * and files whose opens were missed.
  */
 void capture__retry_census(struct capture *capture);
+/* Gives back the rings that others have followed, once all of them is read. */
+void capture__forget_drained(struct capture *capture);
 /* Streams that found no slot since the hooks were attached. */
 uint64_t capture__unregistered(const struct capture *capture);
 struct capture_missed {
@@ -65,7 +68,7 @@ struct capture_missed capture__missed(const struct capture *capture);
  * Any thread; the results live as long as the capture. Those of an adopted capture are what it was
  * made with, whatever the configuration says now.
  */
-/* When the rings were made, CLOCK_BOOTTIME in ns: with a ring position it never repeats. */
+/* When the first rings were made, CLOCK_BOOTTIME in ns: with a ring position it never repeats. */
 uint64_t capture__epoch(const struct capture *capture);
 /* True when the rings are those of an agent before. */
 bool capture__adopted(const struct capture *capture);
@@ -76,6 +79,8 @@ uint64_t capture__ring_size(const struct capture *capture, unsigned int shard);
 /* Slots there are. */
 unsigned int capture__max_streams(const struct capture *capture);
 int capture__ring_fd(const struct capture *capture, unsigned int shard);
+/* See ring__open; what is left of the ring that it has followed is read first. 0 or -errno. */
+int capture__open_ring(const struct capture *capture, unsigned int shard, struct ring **out);
 struct shard_state *capture__shard_state(const struct capture *capture, unsigned int shard);
 /* The map's stride is its own: a later version's slots may be longer. */
 struct stream_slot *capture__slot(const struct capture *capture, uint32_t slot);

@@ -9,6 +9,7 @@
 #include <bpf/bpf.h>
 
 #include "capture_pin.h"
+#include "capture_rings.h"
 #include "clock.h"
 #include "config.h"
 #include "ring.h"
@@ -41,12 +42,19 @@ static const struct {
 				  sizeof(__u8), 0 },
 };
 
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 void capture_maps__clear(struct capture_maps *maps)
 {
 	memset(maps, 0, sizeof(*maps));
 	maps->about_fd = -1;
 	memset(maps->fds, -1, sizeof(maps->fds));
 	memset(maps->rings, -1, sizeof(maps->rings));
+	memset(maps->old_rings, -1, sizeof(maps->old_rings));
 }
 
 static unsigned int entries(enum capture_map map, unsigned int streams)
@@ -68,14 +76,38 @@ static unsigned int entries(enum capture_map map, unsigned int streams)
 
 static int make_ring(struct capture_maps *maps, unsigned int shard, uint64_t size)
 {
-	int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "logtap_ring", 0, 0, size, NULL);
+	struct bpf_map_info info = { 0 };
+	__u32 info_size = sizeof(info);
+	int fd = capture_rings__make(size);
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	maps->rings[shard] = fd;
+	if (bpf_obj_get_info_by_fd(fd, &info, &info_size))
+		return -errno;
 	maps->about.ring_sizes[shard] = size;
+	maps->about.ring_ids[shard] = info.id;
 	maps->about.shards = shard + 1;
 	return 0;
+}
+
+/* Which map of slots it is, and of what size. */
+static int note_slots(struct capture_maps *maps)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(maps->fds[MAP_SLOTS], &info, &size))
+		return -errno;
+	maps->about.slots_id = info.id;
+	maps->about.slot_size = info.value_size;
+	maps->about.max_streams = info.max_entries;
+	return 0;
+}
+
+static unsigned int value_size(const struct capture_maps *maps, enum capture_map map)
+{
+	return map == MAP_SLOTS ? maps->about.slot_size : shapes[map].value_size;
 }
 
 static int make_map(struct capture_maps *maps, enum capture_map map)
@@ -86,11 +118,11 @@ static int make_map(struct capture_maps *maps, enum capture_map map)
 	if (map == MAP_RINGS)
 		options.inner_map_fd = maps->rings[0];
 	fd = bpf_map_create(shapes[map].type, shapes[map].name, shapes[map].key_size,
-			    shapes[map].value_size, entries(map, maps->about.max_streams), &options);
+			    value_size(maps, map), entries(map, maps->about.max_streams), &options);
 	if (fd < 0)
 		return -errno;
 	maps->fds[map] = fd;
-	return 0;
+	return map == MAP_SLOTS ? note_slots(maps) : 0;
 }
 
 static int fill_maps(const struct capture_maps *maps)
@@ -104,7 +136,7 @@ static int fill_maps(const struct capture_maps *maps)
 	return 0;
 }
 
-static int write_about(const struct capture_maps *maps)
+int capture_maps__write_about(const struct capture_maps *maps)
 {
 	__u32 zero = 0;
 
@@ -130,13 +162,9 @@ int capture_maps__make(const struct capture_config *config, struct capture_maps 
 	maps->about_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "about", 4, sizeof(maps->about), 1, NULL);
 	if (maps->about_fd < 0)
 		return -errno;
-	err = write_about(maps);
+	maps->shards_served = config->shards;
+	err = capture_maps__write_about(maps);
 	return err ? err : fill_maps(maps);
-}
-
-static void ring_name(unsigned int shard, char name[32])
-{
-	snprintf(name, 32, "ring-%u", shard);
 }
 
 /* As far as it has them: an older build's may be shorter. */
@@ -160,32 +188,164 @@ static int read_about(const struct capture_pin *pin, struct capture_maps *maps)
 	return 0;
 }
 
-/* Slots and state may be longer than ours: a later build has appended what we do not know. */
+/*
+ * Slots and state may be longer than ours: a later build has appended what we do not know. Shorter
+ * slots are an earlier build's: streams move into longer ones.
+ */
 static bool is_ours(const struct capture_about *about)
 {
 	return about->layout == CAPTURE_LAYOUT && about->shards >= 1 &&
 	       about->shards <= SHARDS_MAX && about->max_streams >= 1 &&
-	       about->slot_size >= sizeof(struct stream_slot) &&
+	       about->slot_size >= SLOT_SIZE_MIN &&
 	       about->filter_size == FILTER_SIZE * sizeof(__u32) &&
 	       about->state_size >= sizeof(struct capture_state);
 }
 
 static int adopt_maps(const struct capture_pin *pin, struct capture_maps *maps)
 {
-	char name[32];
-
 	for (int i = 0; i < MAP_COUNT; i++) {
 		maps->fds[i] = capture_pin__get(pin, shapes[i].name);
 		if (maps->fds[i] < 0)
 			return maps->fds[i];
 	}
-	for (unsigned int i = 0; i < maps->about.shards; i++) {
-		ring_name(i, name);
-		maps->rings[i] = capture_pin__get(pin, name);
-		if (maps->rings[i] < 0)
-			return maps->rings[i];
+	maps->shards_served = maps->about.shards_served;
+	return capture_rings__adopt(maps, pin);
+}
+
+/* The slots last: with them there, all are. */
+static const enum capture_map moving[] = { MAP_STREAMS, MAP_FREE_SLOTS, MAP_ENTERED_CGROUPS, MAP_SLOTS };
+
+#define MOVING (sizeof(moving) / sizeof(moving[0]))
+
+static void next_name(enum capture_map map, char name[32])
+{
+	snprintf(name, 32, "%s-next", shapes[map].name);
+}
+
+static int duplicate(int fd, int *out)
+{
+	*out = fd < 0 ? -1 : dup(fd);
+	return fd >= 0 && *out < 0 ? -errno : 0;
+}
+
+/* What does not move; they are closed apart. */
+static int share_maps(const struct capture_maps *now, struct capture_maps *next)
+{
+	int err;
+
+	capture_maps__clear(next);
+	next->about = now->about;
+	next->shards_served = now->shards_served;
+	err = duplicate(now->about_fd, &next->about_fd);
+	for (int i = 0; !err && i < MAP_COUNT; i++)
+		err = duplicate(now->fds[i], &next->fds[i]);
+	for (int i = 0; !err && i < SHARDS_MAX; i++) {
+		err = duplicate(now->rings[i], &next->rings[i]);
+		err = err ? err : duplicate(now->old_rings[i], &next->old_rings[i]);
 	}
-	return 0;
+	for (size_t i = 0; i < MOVING; i++) {
+		close_fd(next->fds[moving[i]]);
+		next->fds[moving[i]] = -1;
+	}
+	return err;
+}
+
+/* What later versions have appended is kept, though it means nothing to us. */
+int capture_maps__make_next(const struct capture_maps *now, unsigned int streams, struct capture_maps *next)
+{
+	int err = share_maps(now, next);
+
+	if (next->about.slot_size < sizeof(struct stream_slot))
+		next->about.slot_size = sizeof(struct stream_slot);
+	next->about.max_streams = streams;
+	for (size_t i = 0; !err && i < MOVING; i++)
+		err = make_map(next, moving[i]);
+	return err;
+}
+
+int capture_maps__adopt_next(const struct capture_maps *now, const struct capture_pin *pin,
+			     struct capture_maps *next)
+{
+	char name[32];
+	int err = share_maps(now, next);
+
+	for (size_t i = MOVING; !err && i-- > 0;) {
+		next_name(moving[i], name);
+		next->fds[moving[i]] = capture_pin__get(pin, name);
+		if (next->fds[moving[i]] < 0)
+			return next->fds[moving[i]];
+	}
+	return err ? err : note_slots(next);
+}
+
+int capture_maps__pin_next(const struct capture_maps *next, const struct capture_pin *pin)
+{
+	char name[32];
+	int err = 0;
+
+	for (size_t i = 0; !err && i < MOVING; i++) {
+		next_name(moving[i], name);
+		err = capture_pin__put(pin, name, next->fds[moving[i]]);
+	}
+	return err;
+}
+
+int capture_maps__unpin_next(const struct capture_pin *pin)
+{
+	char name[32];
+	int err = 0;
+
+	for (size_t i = MOVING; !err && i-- > 0;) {
+		next_name(moving[i], name);
+		err = capture_pin__remove(pin, name);
+	}
+	return err;
+}
+
+static int settle_map(const struct capture_pin *pin, enum capture_map map)
+{
+	char name[32];
+	int fd, err;
+
+	next_name(map, name);
+	fd = capture_pin__get(pin, name);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	err = capture_pin__put(pin, shapes[map].name, fd);
+	close(fd);
+	return err ? err : capture_pin__remove(pin, name);
+}
+
+/* `about` says that the next ones are in charge. The slots' name goes last. */
+static int settle_maps(const struct capture_pin *pin)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < MOVING; i++)
+		err = settle_map(pin, moving[i]);
+	return err;
+}
+
+int capture_maps__settle_next(struct capture_maps *next, const struct capture_pin *pin)
+{
+	int err = capture_maps__write_about(next);
+
+	return err ? err : settle_maps(pin);
+}
+
+/* A logtap may have been killed between the two steps of the above. */
+static int end_settling(const struct capture_pin *pin, const struct capture_maps *maps)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 size = sizeof(info);
+	int fd = capture_pin__get(pin, "slots-next");
+	int err;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	err = bpf_obj_get_info_by_fd(fd, &info, &size) ? -errno : 0;
+	close(fd);
+	return !err && info.id == maps->about.slots_id ? settle_maps(pin) : err;
 }
 
 int capture_maps__adopt(const struct capture_pin *pin, struct capture_maps *maps)
@@ -196,7 +356,10 @@ int capture_maps__adopt(const struct capture_pin *pin, struct capture_maps *maps
 		return err;
 	if (maps->about.magic != CAPTURE_MAGIC)
 		return -ENOENT;
-	return is_ours(&maps->about) ? adopt_maps(pin, maps) : -EPROTO;
+	if (!is_ours(&maps->about))
+		return -EPROTO;
+	err = end_settling(pin, maps);
+	return err ? err : adopt_maps(pin, maps);
 }
 
 int capture_maps__pin(const struct capture_maps *maps, const struct capture_pin *pin)
@@ -207,7 +370,7 @@ int capture_maps__pin(const struct capture_maps *maps, const struct capture_pin 
 	for (int i = 0; !err && i < MAP_COUNT; i++)
 		err = capture_pin__put(pin, shapes[i].name, maps->fds[i]);
 	for (unsigned int i = 0; !err && i < maps->about.shards; i++) {
-		ring_name(i, name);
+		capture_rings__name(i, "", name);
 		err = capture_pin__put(pin, name, maps->rings[i]);
 	}
 	return err;
@@ -216,15 +379,15 @@ int capture_maps__pin(const struct capture_maps *maps, const struct capture_pin 
 int capture_maps__finish(struct capture_maps *maps)
 {
 	maps->about.magic = CAPTURE_MAGIC;
+	maps->about.shards_served = maps->shards_served;
 	memset(maps->about.version, 0, sizeof(maps->about.version));
 	snprintf(maps->about.version, sizeof(maps->about.version), "%s", LOGTAP_VERSION);
-	return write_about(maps);
+	return capture_maps__write_about(maps);
 }
 
-static void close_fd(int fd)
+struct stream_slot *capture_maps__slot(const struct capture_maps *maps, const char *slots, __u32 slot)
 {
-	if (fd >= 0)
-		close(fd);
+	return (struct stream_slot *)(slots + (size_t)slot * ((maps->about.slot_size + 7) & ~7UL));
 }
 
 void capture_maps__close(struct capture_maps *maps)
@@ -232,8 +395,10 @@ void capture_maps__close(struct capture_maps *maps)
 	close_fd(maps->about_fd);
 	for (int i = 0; i < MAP_COUNT; i++)
 		close_fd(maps->fds[i]);
-	for (int i = 0; i < SHARDS_MAX; i++)
+	for (int i = 0; i < SHARDS_MAX; i++) {
 		close_fd(maps->rings[i]);
+		close_fd(maps->old_rings[i]);
+	}
 	capture_maps__clear(maps);
 }
 
@@ -257,7 +422,7 @@ int capture_maps__wait(const struct capture_maps *maps)
 int capture_maps__unread(const struct capture_maps *maps, unsigned int shard, __u64 *bytes)
 {
 	struct ring *ring;
-	int err = ring__open(maps->rings[shard], maps->about.ring_sizes[shard], &ring);
+	int err = capture_rings__open(maps, shard, &ring);
 
 	if (err)
 		return err;

@@ -29,6 +29,8 @@ struct capture_maps {
 	int about_fd;
 	int fds[MAP_COUNT];          /* -1: not there; so are rings */
 	int rings[SHARDS_MAX];
+	int old_rings[SHARDS_MAX];   /* what the ring has followed, until all of it is read */
+	unsigned int shards_served;  /* for `about`, once our programs are in charge */
 };
 
 /*
@@ -46,8 +48,23 @@ int capture_maps__make(const struct capture_config *config, struct capture_maps 
  * build, as `about` tells; -errno.
  */
 int capture_maps__adopt(const struct capture_pin *pin, struct capture_maps *maps);
+/* Maps of `now`'s streams and slots anew, with room for `streams`; all else is shared. 0 or -errno. */
+int capture_maps__make_next(const struct capture_maps *now, unsigned int streams, struct capture_maps *next);
+/* The maps that a killed logtap made so. 0, -ENOENT when there are none, or -errno. */
+int capture_maps__adopt_next(const struct capture_maps *now, const struct capture_pin *pin,
+			     struct capture_maps *next);
+/* From here on they are found by capture_maps__adopt_next. 0 or -errno. */
+int capture_maps__pin_next(const struct capture_maps *next, const struct capture_pin *pin);
+/* They are not, any more. 0 or -errno. */
+int capture_maps__unpin_next(const struct capture_pin *pin);
+/* They are in charge. 0 or -errno. */
+int capture_maps__settle_next(struct capture_maps *next, const struct capture_pin *pin);
 /* Pins them, `about` as unfinished. 0 or -errno. */
 int capture_maps__pin(const struct capture_maps *maps, const struct capture_pin *pin);
+/* 0 or -errno. */
+int capture_maps__write_about(const struct capture_maps *maps);
+/* In the slots' map in memory, whose stride is its own. */
+struct stream_slot *capture_maps__slot(const struct capture_maps *maps, const char *slots, __u32 slot);
 /* Everything is pinned and attached, by this build. 0 or -errno. */
 int capture_maps__finish(struct capture_maps *maps);
 void capture_maps__close(struct capture_maps *maps);
@@ -60,7 +77,7 @@ int capture_maps__view(int fd, size_t size, void **out);
  * programs when updating map-in-map").
  */
 int capture_maps__wait(const struct capture_maps *maps);
-/* Bytes in the ring that nobody has given back. 0 or -errno. */
+/* Bytes in the shard's rings that nobody has given back. 0 or -errno. */
 int capture_maps__unread(const struct capture_maps *maps, unsigned int shard, __u64 *bytes);
 
 #endif

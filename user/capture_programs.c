@@ -12,7 +12,9 @@
 #include "capture.skel.h"
 #include "capture_maps.h"
 #include "capture_pin.h"
+#include "config.h"
 #include "dispatch.skel.h"
+#include "path_glob.h"
 
 #define NAME_SIZE 128
 
@@ -187,7 +189,7 @@ static int use_maps(struct capture_programs *programs)
 	bpf->rodata->share_floor = smallest / SHARE_FLOOR_DIVISOR;
 	for (int i = 0; !err && i < MAP_COUNT; i++)
 		err = bpf_map__reuse_fd(shared[i], maps->fds[i]);
-	bpf->rodata->shard_count = maps->about.shards;
+	bpf->rodata->shard_count = maps->shards_served;
 	return err ? err : bpf_map__set_max_entries(bpf->maps.oldest_tasks,
 						    CGROUPS_PER_STREAM * maps->about.max_streams);
 }
@@ -212,8 +214,40 @@ static int new_programs(struct capture_programs **out)
 	return 0;
 }
 
-int capture_programs__load(const struct capture_maps *maps, const struct capture_pin *pin,
-			   struct capture_programs **out)
+/* The program of the hook's name before, into our array. */
+static int lead_back(struct capture_programs *programs, unsigned int index)
+{
+	const struct hook *hook = &programs->hooks[index];
+	char name[NAME_SIZE];
+	struct bpf_map *map;
+	uint32_t zero = 0;
+	int err = 0;
+	int fd;
+
+	snprintf(name, sizeof(name), "before_%s", hook->program);
+	map = bpf_object__find_map_by_name(programs->bpf->obj, name);
+	if (!map || !programs->places[index].program)
+		return 0;
+	fd = get_pinned(programs->pin, "old", hook);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	if (bpf_map_update_elem(bpf_map__fd(map), &zero, &fd, BPF_ANY))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+static int use_before(struct capture_programs *programs, const struct capture_maps *before)
+{
+	struct capture_bpf *bpf = programs->bpf;
+	int err = bpf_map__reuse_fd(bpf->maps.streams_before, before->fds[MAP_STREAMS]);
+
+	bpf->rodata->moving = 1;
+	return err ? err : bpf_map__reuse_fd(bpf->maps.entered_before, before->fds[MAP_ENTERED_CGROUPS]);
+}
+
+static int load(const struct capture_maps *maps, const struct capture_maps *before,
+		const struct capture_pin *pin, struct capture_programs **out)
 {
 	struct capture_programs *programs = NULL;
 	int err = new_programs(&programs);
@@ -226,13 +260,74 @@ int capture_programs__load(const struct capture_maps *maps, const struct capture
 	err = programs->bpf ? choose_programs(programs) : -errno;
 	err = err ? err : load_dispatchers(programs);
 	err = err ? err : use_maps(programs);
+	if (!err && before)
+		err = use_before(programs, before);
 	err = err ? err : capture_bpf__load(programs->bpf);
+	for (unsigned int i = 0; !err && before && i < programs->count; i++)
+		err = lead_back(programs, i);
 	if (err) {
 		capture_programs__free(programs);
 		return err;
 	}
 	*out = programs;
 	return 0;
+}
+
+int capture_programs__load(const struct capture_maps *maps, const struct capture_pin *pin,
+			   struct capture_programs **out)
+{
+	return load(maps, NULL, pin, out);
+}
+
+int capture_programs__load_bridge(const struct capture_maps *maps, const struct capture_maps *before,
+				  const struct capture_pin *pin, struct capture_programs **out)
+{
+	return load(maps, before, pin, out);
+}
+
+static int pin_served(const struct capture_pin *pin, const struct hook *hook)
+{
+	uint32_t zero = 0, id;
+	int next = get_pinned(pin, "next", hook);
+	int fd, err;
+
+	if (next < 0)
+		return next == -ENOENT ? 0 : next;
+	err = bpf_map_lookup_elem(next, &zero, &id) ? -errno : 0;
+	close(next);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	fd = bpf_prog_get_fd_by_id(id);
+	if (fd < 0)
+		return -errno;
+	err = put_pinned(pin, "old", hook, fd);
+	close(fd);
+	return err;
+}
+
+int capture_programs__pin_served(const struct capture_pin *pin)
+{
+	unsigned int count;
+	const struct hook *hooks = hooks__table(&count);
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < count; i++)
+		err = pin_served(pin, &hooks[i]);
+	return err;
+}
+
+int capture_programs__unpin_served(const struct capture_pin *pin)
+{
+	unsigned int count;
+	const struct hook *hooks = hooks__table(&count);
+	char name[NAME_SIZE];
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < count; i++) {
+		pin_name("old", &hooks[i], name);
+		err = capture_pin__remove(pin, name);
+	}
+	return err;
 }
 
 void capture_programs__free(struct capture_programs *programs)
@@ -257,6 +352,18 @@ void capture_programs__free(struct capture_programs *programs)
 struct capture_settings *capture_programs__settings(const struct capture_programs *programs)
 {
 	return &programs->bpf->data_settings->settings;
+}
+
+void capture_programs__set_globs(const struct capture_programs *programs, const struct capture_config *config)
+{
+	struct capture_settings *settings = capture_programs__settings(programs);
+	uint32_t other = !settings->patterns_now;
+	struct name_patterns *patterns = &settings->patterns[other];
+
+	for (unsigned int i = 0; i < config->files_count; i++)
+		patterns->pattern[i] = path_glob__name_pattern(config->files[i]);
+	patterns->count = config->files_count;
+	__atomic_store_n(&settings->patterns_now, other, __ATOMIC_RELEASE);
 }
 
 struct capture_state *capture_programs__state(const struct capture_programs *programs)
@@ -325,6 +432,23 @@ int capture_programs__switch_on(struct capture_programs *programs, enum hook_gro
 	for (unsigned int i = 0; !err && i < programs->count; i++)
 		if (programs->hooks[i].group == group && programs->places[i].program)
 			err = serve(programs, i);
+	return err;
+}
+
+static bool finds_streams(enum hook_group group)
+{
+	return group == HOOK_EXEC || group == HOOK_FILE_OPEN;
+}
+
+int capture_programs__switch_over(struct capture_programs *programs)
+{
+	int err = 0;
+
+	for (int opens = 0; opens < 2; opens++)
+		for (unsigned int i = 0; !err && i < programs->count; i++)
+			if (programs->places[i].program && is_served(&programs->places[i]) &&
+			    finds_streams(programs->hooks[i].group) == opens)
+				err = serve(programs, i);
 	return err;
 }
 

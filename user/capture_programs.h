@@ -12,6 +12,7 @@
 #include "hooks.h"
 #include "record.h"
 
+struct capture_config;
 struct capture_maps;
 struct capture_pin;
 struct capture_programs;
@@ -23,11 +24,25 @@ struct capture_programs;
  */
 int capture_programs__load(const struct capture_maps *maps, const struct capture_pin *pin,
 			   struct capture_programs **out);
+/*
+ * The same for maps that are to follow `before`: what is not found in them is left to the programs
+ * before. Needs those programs: pinned by capture_programs__pin_served.
+ */
+int capture_programs__load_bridge(const struct capture_maps *maps, const struct capture_maps *before,
+				  const struct capture_pin *pin, struct capture_programs **out);
+/* Pins the programs that serve now, whoever loaded them; again, nothing may have changed. 0 or -errno. */
+int capture_programs__pin_served(const struct capture_pin *pin);
+/* Unpins them. 0 or -errno. */
+int capture_programs__unpin_served(const struct capture_pin *pin);
+/* Our programs serve what is served now: first all but what finds new streams, then that. 0 or -errno. */
+int capture_programs__switch_over(struct capture_programs *programs);
 /* What is pinned goes on, with these programs. */
 void capture_programs__free(struct capture_programs *programs);
 
 /* Mapped; they live as long as the programs. */
 struct capture_settings *capture_programs__settings(const struct capture_programs *programs);
+/* The configuration allows no more globs than there is room for. */
+void capture_programs__set_globs(const struct capture_programs *programs, const struct capture_config *config);
 struct capture_state *capture_programs__state(const struct capture_programs *programs);
 uint32_t *capture_programs__filter(const struct capture_programs *programs);
 

@@ -40,11 +40,6 @@ static int see_queue(const struct capture_maps *maps, struct sight *sights)
 	return 0;
 }
 
-static const struct stream_slot *slot_at(const struct capture_maps *maps, const char *slots, uint32_t i)
-{
-	return (const void *)(slots + (size_t)i * ((maps->about.slot_size + 7) & ~7U));
-}
-
 static bool is_free(const struct stream_slot *slot)
 {
 	return __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) == SLOT_FREE;
@@ -60,7 +55,7 @@ static int give_back(const struct capture_maps *maps, const char *slots, struct 
 	int err;
 
 	for (uint32_t i = 0; i < maps->about.max_streams; i++) {
-		const struct stream_slot *slot = slot_at(maps, slots, i);
+		const struct stream_slot *slot = capture_maps__slot(maps, slots, i);
 
 		sights[i].suspect = !sights[i].queued && is_free(slot);
 		sights[i].generation = slot->generation;
@@ -69,7 +64,7 @@ static int give_back(const struct capture_maps *maps, const char *slots, struct 
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < maps->about.max_streams; i++) {
-		const struct stream_slot *slot = slot_at(maps, slots, i);
+		const struct stream_slot *slot = capture_maps__slot(maps, slots, i);
 
 		if (!sights[i].suspect || !is_free(slot) || slot->generation != sights[i].generation)
 			continue;

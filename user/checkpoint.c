@@ -13,6 +13,7 @@
 
 #include "checkpoint_check.h"
 #include "checkpoint_file.h"
+#include "checkpoint_resize.h"
 #include "directory.h"
 #include "log.h"
 
@@ -164,22 +165,44 @@ static int take_entries(struct checkpoint *checkpoint)
 }
 
 /* 0, -ENODATA: it was never finished; -EINVAL: it makes no sense. */
+static int read_header(const struct checkpoint *checkpoint, struct checkpoint_header *header, struct stat *status)
+{
+	ssize_t n;
+
+	if (fstat(checkpoint->fd, status))
+		return -errno;
+	n = pread(checkpoint->fd, header, sizeof(*header), 0);
+	if (n == 0 || (n == sizeof(*header) && !header->magic))
+		return -ENODATA;
+	if (n != sizeof(*header))
+		return -EINVAL;
+	return checkpoint_check__header(header, status->st_size);
+}
+
+/* The capture has room for more or fewer streams than before, and goes on with those it had. */
+static int follow_streams(struct checkpoint *checkpoint, struct checkpoint_header *header, struct stat *status)
+{
+	int fd;
+
+	if (header->epoch != checkpoint->options.epoch || header->streams == checkpoint->options.streams)
+		return 0;
+	fd = checkpoint_resize__copy(checkpoint->fd, checkpoint->path, checkpoint->options.streams);
+	if (fd < 0)
+		return fd;
+	close(checkpoint->fd);
+	checkpoint->fd = fd;
+	return read_header(checkpoint, header, status);
+}
+
+/* As read_header. */
 static int take_file(struct checkpoint *checkpoint)
 {
 	struct checkpoint_header header;
 	struct stat status;
 	uint64_t heap_size;
-	ssize_t n;
-	int err;
+	int err = read_header(checkpoint, &header, &status);
 
-	if (fstat(checkpoint->fd, &status))
-		return -errno;
-	n = pread(checkpoint->fd, &header, sizeof(header), 0);
-	if (n == 0 || (n == sizeof(header) && !header.magic))
-		return -ENODATA;
-	if (n != sizeof(header))
-		return -EINVAL;
-	err = checkpoint_check__header(&header, status.st_size);
+	err = err ? err : follow_streams(checkpoint, &header, &status);
 	if (err)
 		return err;
 	heap_size = (status.st_size - checkpoint_file__heap_offset(header.streams)) / HEAP_STEP * HEAP_STEP;

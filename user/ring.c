@@ -3,18 +3,65 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-struct ring {
+/* One map. Its own positions count from 0. */
+struct part {
 	size_t page;
 	size_t mask;
 	uint64_t *consumer;          /* page of ours, read by the kernel */
 	const uint64_t *producer;    /* page of the kernel's, followed by the data, which is mapped twice in a row */
 	size_t producer_size;
 	const char *data;
+	uint64_t base;               /* position of its first byte in the shard */
+};
+
+struct ring {
+	struct part present;
+	struct part before;          /* without pages: there is none, or all of it is released */
 	uint64_t next;               /* position behind the last record looked at */
 };
+
+static void unmap_part(struct part *part)
+{
+	if (part->consumer)
+		munmap(part->consumer, part->page);
+	if (part->producer)
+		munmap((void *)part->producer, part->producer_size);
+	memset(part, 0, sizeof(*part));
+}
+
+/* What it mapped is unmapped by unmap_part, also after a failure. */
+static int map_part(struct part *part, int map_fd, size_t size)
+{
+	void *pages;
+
+	part->page = sysconf(_SC_PAGESIZE);
+	part->mask = size - 1;
+	pages = mmap(NULL, part->page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+	if (pages == MAP_FAILED)
+		return -errno;
+	part->consumer = pages;
+	part->producer_size = part->page + 2 * size;
+	pages = mmap(NULL, part->producer_size, PROT_READ, MAP_SHARED, map_fd, part->page);
+	if (pages == MAP_FAILED)
+		return -errno;
+	part->producer = pages;
+	part->data = (const char *)pages + part->page;
+	return 0;
+}
+
+static uint64_t part_produced(const struct part *part)
+{
+	return part->base + __atomic_load_n(part->producer, __ATOMIC_ACQUIRE);
+}
+
+static uint64_t part_released(const struct part *part)
+{
+	return part->base + __atomic_load_n(part->consumer, __ATOMIC_ACQUIRE);
+}
 
 int ring__open(int map_fd, size_t size, struct ring **out)
 {
@@ -23,39 +70,55 @@ int ring__open(int map_fd, size_t size, struct ring **out)
 
 	if (!ring)
 		return -ENOMEM;
-	ring->page = sysconf(_SC_PAGESIZE);
-	ring->mask = size - 1;
-	ring->consumer = mmap(NULL, ring->page, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
-	if (ring->consumer == MAP_FAILED) {
-		err = -errno;
-		ring->consumer = NULL;
-		goto fail;
+	err = map_part(&ring->present, map_fd, size);
+	if (err) {
+		ring__free(ring);
+		return err;
 	}
-	ring->producer_size = ring->page + 2 * size;
-	ring->producer = mmap(NULL, ring->producer_size, PROT_READ, MAP_SHARED, map_fd, ring->page);
-	if (ring->producer == MAP_FAILED) {
-		err = -errno;
-		ring->producer = NULL;
-		goto fail;
-	}
-	ring->data = (const char *)ring->producer + ring->page;
-	ring->next = __atomic_load_n(ring->consumer, __ATOMIC_ACQUIRE);
+	ring->next = part_released(&ring->present);
 	*out = ring;
 	return 0;
-fail:
-	ring__free(ring);
-	return err;
+}
+
+int ring__follow(struct ring *ring, uint64_t base, int before_fd, size_t before_size)
+{
+	int err;
+
+	ring->present.base = base;
+	ring->next = part_released(&ring->present);
+	if (before_fd < 0)
+		return 0;
+	err = map_part(&ring->before, before_fd, before_size);
+	if (err) {
+		unmap_part(&ring->before);
+		return err;
+	}
+	/* Nobody writes to it any more. */
+	ring->before.base = base - part_produced(&ring->before);
+	ring->next = part_released(&ring->before);
+	return 0;
 }
 
 void ring__free(struct ring *ring)
 {
 	if (!ring)
 		return;
-	if (ring->consumer)
-		munmap(ring->consumer, ring->page);
-	if (ring->producer)
-		munmap((void *)ring->producer, ring->producer_size);
+	unmap_part(&ring->present);
+	unmap_part(&ring->before);
 	free(ring);
+}
+
+/* Where the position is. */
+static const struct part *part_at(const struct ring *ring, uint64_t position)
+{
+	return position < ring->present.base && ring->before.consumer ? &ring->before : &ring->present;
+}
+
+static const char *header_at(const struct ring *ring, uint64_t position)
+{
+	const struct part *part = part_at(ring, position);
+
+	return part->data + ((position - part->base) & part->mask);
 }
 
 /* The position behind the record at `position`, whose header's length this is. */
@@ -68,7 +131,7 @@ static uint64_t behind(uint64_t position, uint32_t length)
 const struct record *ring__next(struct ring *ring, uint64_t *position)
 {
 	while (ring->next < ring__produced(ring)) {
-		const char *header = ring->data + (ring->next & ring->mask);
+		const char *header = header_at(ring, ring->next);
 		uint32_t length = __atomic_load_n((const uint32_t *)header, __ATOMIC_ACQUIRE);
 		uint64_t at = ring->next;
 
@@ -83,33 +146,48 @@ const struct record *ring__next(struct ring *ring, uint64_t *position)
 	return NULL;
 }
 
+/* Everything before it has been given back. */
+static uint64_t released(const struct ring *ring)
+{
+	return part_released(ring->before.consumer ? &ring->before : &ring->present);
+}
+
 int ring__seek(struct ring *ring, uint64_t position)
 {
-	uint64_t at = __atomic_load_n(ring->consumer, __ATOMIC_RELAXED);
+	uint64_t at = released(ring);
 
 	if (position > ring__produced(ring))
 		return -ERANGE;
 	/* From record to record: what is not a record's place would be read as one. */
-	while (at < position) {
-		uint32_t length = __atomic_load_n((const uint32_t *)(ring->data + (at & ring->mask)),
-						  __ATOMIC_ACQUIRE);
-
-		at = behind(at, length);
-	}
+	while (at < position)
+		at = behind(at, __atomic_load_n((const uint32_t *)header_at(ring, at), __ATOMIC_ACQUIRE));
 	if (at != position)
 		return -ERANGE;
 	ring->next = position;
 	return 0;
 }
 
+static void release_part(const struct part *part, uint64_t position)
+{
+	__atomic_store_n(part->consumer, position - part->base, __ATOMIC_RELEASE);
+}
+
 void ring__release(struct ring *ring, uint64_t position)
 {
-	__atomic_store_n(ring->consumer, position, __ATOMIC_RELEASE);
+	if (ring->before.consumer) {
+		uint64_t end = ring->present.base;
+
+		release_part(&ring->before, position < end ? position : end);
+		if (position < end)
+			return;
+		unmap_part(&ring->before);
+	}
+	release_part(&ring->present, position);
 }
 
 uint64_t ring__produced(const struct ring *ring)
 {
-	return __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
+	return part_produced(&ring->present);
 }
 
 uint64_t ring__consumed(const struct ring *ring)
@@ -119,6 +197,5 @@ uint64_t ring__consumed(const struct ring *ring)
 
 uint64_t ring__waiting(const struct ring *ring)
 {
-	return ring__produced(ring) -
-	       __atomic_load_n(ring->consumer, __ATOMIC_RELAXED);
+	return ring__produced(ring) - released(ring);
 }

@@ -18,11 +18,16 @@ struct ring;
  * behind what was released. 0 or -errno.
  */
 int ring__open(int map_fd, size_t size, struct ring **out);
+/*
+ * For a ring that has followed another: its positions start at `base`, and `before_fd` (-1: it is no
+ * more), whose positions end there, is read first. Before anything else. 0 or -errno.
+ */
+int ring__follow(struct ring *ring, uint64_t base, int before_fd, size_t before_size);
 void ring__free(struct ring *ring);
 
 /*
  * The next whole record, or NULL when the ring is empty or its next record is still being written.
- * *position is the record's place since the ring was made, in bytes: it never repeats. Valid until
+ * *position is the record's place since the shard's first ring was made, in bytes: it never repeats. Valid until
  * ring__release.
  */
 const struct record *ring__next(struct ring *ring, uint64_t *position);

@@ -476,8 +476,7 @@ int shard__start(const struct shard_options *options, struct shard **out)
 	shard->live = calloc(streams, sizeof(*shard->live));
 	if (!shard->tenancies || !shard->live)
 		goto fail;
-	err = ring__open(capture__ring_fd(options->capture, options->index), ring_size,
-			 &shard->ring);
+	err = capture__open_ring(options->capture, options->index, &shard->ring);
 	err = err ? err : open_waiting(shard);
 	err = err ? err : shard__open_context(shard);
 	err = err ? err : -pthread_create(&shard->thread, NULL, run, shard);

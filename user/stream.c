@@ -459,7 +459,7 @@ static void add_data(struct stream *stream, const struct record *record, uint64_
 
 void stream__record(struct stream *stream, const struct record *record, uint64_t position)
 {
-	if (record->length < record->header_length || record->header_length < sizeof(*record))
+	if (record->length < record->header_length || record->header_length < RECORD_HEADER_MIN)
 		return;
 	if (record->type == RECORD_PROCESS)
 		learn_process(stream, record);

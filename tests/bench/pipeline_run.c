@@ -23,6 +23,7 @@
 #include "journal.h"
 #include "produce.h"
 #include "produce.skel.h"
+#include "ring.h"
 #include "shard.h"
 #include "sink.h"
 
@@ -67,6 +68,12 @@ unsigned int capture__shards(const struct capture *capture)
 {
 	(void)capture;
 	return 1;
+}
+
+int capture__open_ring(const struct capture *capture, unsigned int shard, struct ring **out)
+{
+	(void)shard;
+	return ring__open(capture->ring_fd, capture->config->capture.ring_size, out);
 }
 
 uint64_t capture__ring_size(const struct capture *capture, unsigned int shard)

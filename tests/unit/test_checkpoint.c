@@ -205,6 +205,37 @@ static void a_state_staged_twice_is_the_second(void **state)
 	}
 }
 
+/* More slots move the heap, fewer move it back; half lines are where they were. */
+static void room_for_more_or_fewer_streams_keeps_what_is_saved(void **state)
+{
+	static const uint32_t rooms[] = { 600, 3, 1000, STREAMS };
+	struct fixture *fixture = *state;
+	struct checkpoint_position position;
+
+	reopen(fixture);
+	add_carry(fixture, stage(fixture, 1, 5), "half a line");
+	stage(fixture, 2, 7);
+	commit(fixture, 100);
+	for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+		const struct saved_stream *saved;
+
+		fixture->options.streams = rooms[i];
+		reopen(fixture);
+		assert_true(checkpoint__same_epoch(fixture->checkpoint));
+		assert_int_equal(checkpoint__streams(fixture->checkpoint), rooms[i]);
+		assert_true(checkpoint__position(fixture->checkpoint, &position));
+		assert_int_equal(position.ring, 100 + i);
+		saved = checkpoint__saved(fixture->checkpoint, 1);
+		assert_int_equal(saved->generation, 5);
+		assert_memory_equal(heap__at(checkpoint__heap(fixture->checkpoint), saved->carries[0].block),
+				    "half a line", 11);
+		assert_int_equal(heap__used(checkpoint__heap(fixture->checkpoint)), 256);
+		assert_int_equal(generation_of(fixture, 2), 7 + i);
+		stage(fixture, 2, 7 + i + 1);
+		commit(fixture, 100 + i + 1);
+	}
+}
+
 static void another_epoch_is_told_and_left_behind(void **state)
 {
 	struct fixture *fixture = *state;
@@ -680,6 +711,7 @@ int main(void)
 		TEST(what_was_staged_only_never_happened),
 		TEST(a_state_staged_twice_is_the_second),
 		TEST(another_epoch_is_told_and_left_behind),
+		TEST(room_for_more_or_fewer_streams_keeps_what_is_saved),
 		TEST(what_was_removed_is_forgotten),
 		TEST(a_file_in_use_is_refused),
 		TEST(a_full_file_system_stages_nothing),

@@ -307,6 +307,56 @@ static void what_is_no_ring_is_an_error(void **state)
 	ring__free(NULL);
 }
 
+/* Two rings of one shard: `base` is where the first ends. */
+static void follow(struct fixture *fixture, struct real_ring *next, uint64_t base)
+{
+	ring__free(fixture->ring);
+	fixture->ring = NULL;
+	assert_int_equal(ring__open(next->ring_fd, 4 * SIZE, &fixture->ring), 0);
+	assert_int_equal(ring__follow(fixture->ring, base, fixture->real.ring_fd, SIZE), 0);
+}
+
+static void a_ring_that_follows_another_goes_on_with_its_positions(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned char value[16] = { byte_of(3, 0) };
+	struct real_ring next;
+	uint64_t base, behind_first;
+
+	open_real(fixture);
+	assert_true(real_ring__open(&next, 4 * SIZE));
+	for (uint32_t i = 0; i < 16; i++)
+		value[i] = byte_of(3, i);
+	assert_int_equal(output(fixture, 1, 16), 0);
+	assert_int_equal(output(fixture, 2, 16), 0);
+	base = 1000 * SIZE + 48;
+	follow(fixture, &next, base);
+	assert_int_equal(real_ring__output(&next, value, 16), 0);
+	assert_int_equal(ring__waiting(fixture->ring), 72);
+	assert_int_equal(ring__produced(fixture->ring), base + 24);
+	assert_int_equal(expect_record(fixture, 1, 16), base - 48);
+	behind_first = ring__consumed(fixture->ring);
+	assert_int_equal(expect_record(fixture, 2, 16), base - 24);
+	assert_int_equal(expect_record(fixture, 3, 16), base);
+	expect_none(fixture);
+
+	/* Another process goes on in the first, and one after it in the second. */
+	ring__release(fixture->ring, behind_first);
+	assert_int_equal(ring__waiting(fixture->ring), 48);
+	follow(fixture, &next, base);
+	assert_int_equal(ring__seek(fixture->ring, behind_first), 0);
+	assert_int_equal(ring__seek(fixture->ring, behind_first - 24), -ERANGE);
+	assert_int_equal(expect_record(fixture, 2, 16), base - 24);
+	assert_int_equal(expect_record(fixture, 3, 16), base);
+	ring__release(fixture->ring, base + 24);
+	assert_int_equal(ring__waiting(fixture->ring), 0);
+	follow(fixture, &next, base);
+	assert_int_equal(ring__waiting(fixture->ring), 24);
+	assert_int_equal(ring__seek(fixture->ring, base + 24), 0);
+	expect_none(fixture);
+	real_ring__close(&next);
+}
+
 #define REAL(name) cmocka_unit_test_setup_teardown(name, setup_real, teardown)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -319,6 +369,7 @@ int main(void)
 		REAL(discarded_records_are_passed_over),
 		REAL(a_new_reader_goes_on_behind_what_was_released),
 		REAL(a_reader_goes_on_from_where_another_was),
+		REAL(a_ring_that_follows_another_goes_on_with_its_positions),
 		TEST(a_record_being_written_holds_back_what_follows),
 		TEST(a_discarded_record_that_is_being_written_waits_too),
 		TEST(what_is_no_ring_is_an_error),

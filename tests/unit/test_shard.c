@@ -66,6 +66,12 @@ int capture__ring_fd(const struct capture *capture, unsigned int shard)
 	return capture->ring.ring_fd;
 }
 
+int capture__open_ring(const struct capture *capture, unsigned int shard, struct ring **out)
+{
+	(void)shard;
+	return ring__open(capture->ring.ring_fd, RING_SIZE, out);
+}
+
 uint64_t capture__ring_size(const struct capture *capture, unsigned int shard)
 {
 	(void)capture;
