@@ -1,6 +1,7 @@
 # make            builds build/logtap; make deps installs what that needs
 # make run        shows it: a container logs, its lines come out as JSON
 # make test       unit tests, then end-to-end tests in a guest; CASE="lines gaps": only those of the latter
+# make test-slow  the end-to-end tests that take minutes each
 # make test-fresh does both on a fresh Debian machine, in a directory
 # make test-faults   faults at random under load: SEED=n, MINUTES=10
 # make fuzz       fuzzes the parsers of untrusted bytes, SECONDS=60 each
@@ -107,6 +108,12 @@ test-unit: unit-tests
 test-e2e: all
 	@tests/e2e/run $(CASE)
 
+# The cases that take minutes each.
+test-slow:
+	@docker/packages.sh build run test
+	@$(MAKE) --no-print-directory all
+	@tests/e2e/run slow
+
 # The long run of faults; make test has a short one.
 MINUTES ?= 10
 test-faults:
@@ -155,4 +162,4 @@ distclean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps run bench fuzz test test-unit test-e2e test-faults test-fresh unit-tests clean distclean
+.PHONY: all deps run bench fuzz test test-unit test-e2e test-slow test-faults test-fresh unit-tests clean distclean

@@ -1,6 +1,7 @@
 # Shows that what nobody takes goes to disk and comes back: while logtap's output is not read the disk gets full, then read-only; then
 # all is delivered, in order, nothing is missing. And what a power loss leaves: a copy of the disk's image, made while logtap runs and
 # nothing was synced but by logtap, has every segment that logtap had given up its memory for.
+# slow: minutes; the faults case shows the same in short
 # needs: logtap tools
 # timeout: 240
 

@@ -3,6 +3,7 @@
 # the agent is killed in the middle of it, again and again. What is selected throughout is whole and in its order; other files begin
 # and stop to come out between two lines. At the end there are fewer shards than before: the half lines of those that are no more
 # come out as lost.
+# slow: minutes; the faults case shows the same in short
 # needs: logtap tools
 # timeout: 300
 

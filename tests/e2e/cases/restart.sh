@@ -1,6 +1,7 @@
 # Shows that no line is lost, torn or out of order, whatever happens to the agent: it is killed and ended at random moments (the
 # seed is printed) and started again at once, under containers that print lines, half lines that wait for the next agent, and the
 # pieces of block-buffered workers. What comes twice has the same id and the same content.
+# slow: minutes; the faults case shows the same in short
 # needs: logtap tools
 # timeout: 600
 

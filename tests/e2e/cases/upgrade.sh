@@ -1,6 +1,7 @@
 # Shows that a logtap of another build takes capture over, and hands it back: other programs, longer records and slots, more and
 # fewer rings, of other sizes, room for more and fewer streams. Containers and files write all the time; no line is lost, torn,
 # doubled or out of order, whether the logtap before was ended or killed, and whether it had read its rings or not.
+# slow: minutes; the faults case shows the same in short
 # needs: logtap tools
 # timeout: 420
 
