@@ -155,7 +155,10 @@ static int open_maps(struct capture *capture)
 		capture->adopted = true;
 		return capture_move__follow(&capture->maps, capture->pin, capture->config);
 	}
-	if (err != -ENOENT)
+	if (err == -ENODATA)
+		log_warn("%s is damaged, something in it was removed: what its rings held is lost, and capture is made anew",
+			 capture->config->capture.pin);
+	else if (err != -ENOENT)
 		return err;
 	capture_maps__close(&capture->maps);
 	return make_maps(capture);

@@ -359,7 +359,8 @@ int capture_maps__adopt(const struct capture_pin *pin, struct capture_maps *maps
 	if (!is_ours(&maps->about))
 		return -EPROTO;
 	err = end_settling(pin, maps);
-	return err ? err : adopt_maps(pin, maps);
+	err = err ? err : adopt_maps(pin, maps);
+	return err == -ENOENT ? -ENODATA : err;
 }
 
 int capture_maps__pin(const struct capture_maps *maps, const struct capture_pin *pin)

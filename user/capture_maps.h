@@ -44,7 +44,8 @@ void capture_maps__clear(struct capture_maps *maps);
 /* Empty maps of the configuration's sizes. 0 or -errno; both leave what capture_maps__close takes. */
 int capture_maps__make(const struct capture_config *config, struct capture_maps *maps);
 /*
- * What is pinned. 0; -ENOENT when nothing whole is pinned there; -EPROTO when it is not for this
+ * What is pinned. 0; -ENOENT when nothing whole is pinned there; -ENODATA when something
+ * of it was removed; -EPROTO when it is not for this
  * build, as `about` tells; -errno.
  */
 int capture_maps__adopt(const struct capture_pin *pin, struct capture_maps *maps);
