@@ -46,7 +46,6 @@ static int open_lane(struct kafka_aside *aside, struct kafka_lane *lane, int32_t
 	if (err)
 		return err;
 	lane->partition = partition;
-	lane->state = KAFKA_LANE_PROBING;
 	return 0;
 }
 
@@ -72,10 +71,16 @@ static int take_up(struct kafka_aside *aside, const char *name)
 	struct kafka_lane *lane = find_unused(aside);
 	char *end;
 	long partition = strtol(name, &end, 10);
+	int err;
 
 	if (*end || partition < 0 || partition > INT32_MAX || end == name)
 		return 0;
-	return lane ? open_lane(aside, lane, partition) : -ENFILE;
+	err = lane ? open_lane(aside, lane, partition) : -ENFILE;
+	if (err)
+		return err;
+	/* The process before ended between its last record and its removal: there is nothing to probe with. */
+	lane->state = journal__pending(lane->journal) ? KAFKA_LANE_PROBING : KAFKA_LANE_LEFT;
+	return 0;
 }
 
 int kafka_aside__init(struct kafka_aside *aside, const struct config *config)
@@ -110,7 +115,7 @@ struct kafka_lane *kafka_aside__lane(struct kafka_aside *aside, int32_t partitio
 {
 	struct kafka_lane *lane = find(aside, partition);
 
-	return lane && lane->state != KAFKA_LANE_LEFT ? lane : NULL;
+	return lane && lane->state != KAFKA_LANE_LEFT && lane->state != KAFKA_LANE_BEGUN ? lane : NULL;
 }
 
 static void tell_failure(struct kafka_aside *aside, int32_t partition, const char *why)
@@ -134,13 +139,15 @@ struct kafka_lane *kafka_aside__begin(struct kafka_aside *aside, int32_t partiti
 		return NULL;
 	}
 	if (lane) {
-		lane->state = KAFKA_LANE_PROBING;
+		lane->state = KAFKA_LANE_BEGUN;
 		return lane;
 	}
 	lane = find_unused(aside);
 	err = lane ? open_lane(aside, lane, partition) : 0;
-	if (lane && !err)
+	if (lane && !err) {
+		lane->state = KAFKA_LANE_BEGUN;
 		return lane;
+	}
 	tell_failure(aside, partition, err ? strerror(-err) : "too many partitions are");
 	return NULL;
 }

@@ -20,6 +20,7 @@ struct kafka_record;
 
 enum kafka_lane_state {
 	KAFKA_LANE_UNUSED,
+	KAFKA_LANE_BEGUN,        /* what waits in the window goes there first, once there is no client */
 	KAFKA_LANE_PROBING,      /* a few of its records are sent, to see whether it takes them */
 	KAFKA_LANE_DRAINING,     /* it does: all that is in the lane goes, before anything newer */
 	KAFKA_LANE_LEFT,         /* all of it is on its way; newer records go directly */

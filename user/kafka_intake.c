@@ -177,13 +177,17 @@ void kafka_intake__delivered(struct kafka_intake *intake, int32_t partition, uin
 		 partition);
 }
 
+static bool is_stuck(const struct kafka_lane *lane)
+{
+	return lane->state == KAFKA_LANE_BEGUN || lane->state == KAFKA_LANE_PROBING;
+}
+
 static bool is_probed(const void *opaque, int32_t partition)
 {
 	const struct kafka_aside *aside = opaque;
 
 	for (int i = 0; i < KAFKA_LANES_MAX; i++)
-		if (aside->lanes[i].state == KAFKA_LANE_PROBING &&
-		    aside->lanes[i].partition == partition)
+		if (is_stuck(&aside->lanes[i]) && aside->lanes[i].partition == partition)
 			return true;
 	return false;
 }
@@ -193,7 +197,7 @@ bool kafka_intake__expecting(const struct kafka_intake *intake, uint64_t in_flig
 	uint64_t probes = 0;
 
 	for (int i = 0; i < KAFKA_LANES_MAX; i++)
-		if (intake->aside.lanes[i].state == KAFKA_LANE_PROBING)
+		if (is_stuck(&intake->aside.lanes[i]))
 			probes += kafka_partitions__waiting(&intake->partitions,
 							    intake->aside.lanes[i].partition);
 	return in_flight > probes;
@@ -231,6 +235,7 @@ bool kafka_intake__begin_lane(struct kafka_intake *intake, const char *topic, bo
 	return true;
 }
 
+/* Not further than the lane takes: what follows must not overtake. */
 static void park(struct kafka_intake *intake, struct kafka_lane *lane)
 {
 	struct kafka_record *record = kafka_window__first(intake->window);
@@ -239,9 +244,11 @@ static void park(struct kafka_intake *intake, struct kafka_lane *lane)
 		struct kafka_record *next = TAILQ_NEXT(record, link);
 
 		/* What came from the lane is in it, and older. */
-		if (record->partition == lane->partition && record->journal != lane->journal &&
-		    kafka_aside__put(&intake->aside, lane, record))
+		if (record->partition == lane->partition && record->journal != lane->journal) {
+			if (!kafka_aside__put(&intake->aside, lane, record))
+				return;
 			kafka_intake__finish(intake, record);
+		}
 		record = next;
 	}
 }
@@ -251,8 +258,15 @@ void kafka_intake__park(struct kafka_intake *intake)
 	for (int i = 0; i < KAFKA_LANES_MAX; i++) {
 		struct kafka_lane *lane = &intake->aside.lanes[i];
 
-		if (lane->state == KAFKA_LANE_PROBING)
-			park(intake, lane);
+		if (lane->state != KAFKA_LANE_BEGUN)
+			continue;
+		/* More may have come since it was begun; then it is as if it had not been. */
+		if (waiting_bytes(intake, lane->partition) > kafka_aside__room(intake->aside.config) / 2) {
+			lane->state = KAFKA_LANE_LEFT;
+			continue;
+		}
+		park(intake, lane);
+		lane->state = KAFKA_LANE_PROBING;
 	}
 }
 

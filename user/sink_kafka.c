@@ -333,7 +333,20 @@ static void kafka__lower_limit(struct kafka *kafka)
 		 kafka->context.config->kafka.topic, now, kafka->limit);
 }
 
-/* What was refused alone is not sent again: a gap takes its place. */
+/* A gap takes its place. Without memory for one it is sent as it is, refused and found again. */
+static void kafka__give_up(struct kafka *kafka, struct kafka_record *record)
+{
+	int err = kafka_refusal__replace(record);
+
+	if (err == -ENOMEM)
+		return;
+	kafka_careful__give_up(&kafka->careful, record);
+	counters__add(kafka->context.counters, COUNTER_sink_records_refused, 1);
+	if (err)
+		kafka__acknowledge(kafka, record, false);
+}
+
+/* What was refused alone is not sent again. */
 static void kafka__give_up_found(struct kafka *kafka)
 {
 	struct kafka_record *record = kafka_window__first(kafka->window);
@@ -342,12 +355,8 @@ static void kafka__give_up_found(struct kafka *kafka)
 	while (record) {
 		struct kafka_record *next = TAILQ_NEXT(record, link);
 
-		if (found && record->refused) {
-			kafka_careful__give_up(&kafka->careful, record);
-			counters__add(kafka->context.counters, COUNTER_sink_records_refused, 1);
-			if (kafka_refusal__replace(record))
-				kafka__acknowledge(kafka, record, false);
-		}
+		if (found && record->refused)
+			kafka__give_up(kafka, record);
 		record->refused = false;
 		record = next;
 	}
@@ -403,8 +412,6 @@ static uint64_t kafka__judge(struct kafka *kafka)
 {
 	bool doubts = kafka->careful.refused && kafka_careful__doubts(&kafka->careful);
 
-	if (kafka->oversized)
-		kafka__lower_limit(kafka);
 	kafka__give_up_found(kafka);
 	kafka_careful__next(&kafka->careful);
 	/* Suspects stay in the window until they are cleared. */
@@ -421,9 +428,12 @@ static void kafka__start_backing_off(struct kafka *kafka)
 
 	/* Reports that came meanwhile: what is acknowledged need not be sent again. */
 	kafka__serve(kafka);
-	wait_ms = kafka__judge(kafka);
+	if (kafka->oversized)
+		kafka__lower_limit(kafka);
+	/* It refers to the records until it is gone. */
 	kafka_client__free(kafka->client);
 	kafka->client = NULL;
+	wait_ms = kafka__judge(kafka);
 	kafka->phase = BACKING_OFF;
 	kafka->phase_end_ms = clock__ms() + wait_ms;
 }

@@ -496,8 +496,11 @@ static void assert_outage_is_cheap(struct fixture *f, const char *topic, const c
 	assert_true(pending(f) == 15000);
 	assert_int_equal(shell(BROKER " %s %s", give, broker_dir), 0);
 	print_message("%d ms of processor time in %d ms without a broker\n", (int)busy_ms, OUTAGE_MS);
-	/* Hanging: up to a second passes before it is known, see kafka_stall.h. */
-	assert_true(busy_ms < 1500);
+	/*
+	 * Hanging: up to a second passes before it is known, see kafka_stall.h. A thread that spins would
+	 * take all of the time; what an outage really costs is counted by tests/bench/outage.
+	 */
+	assert_true(busy_ms < OUTAGE_MS * 7 / 10);
 	assert_all_arrive(f);
 	assert_int_equal(counters__get(&f->counters, COUNTER_sink_records_retried), 0);
 }

@@ -2,6 +2,7 @@
  * What a broker alone cannot be made to do: librdkafka's mock cluster loses leaders, and refuses
  * records and producers.
  */
+#include "directory.h"
 #include "kafka_fixture.h"
 #include "parallel.h"
 
@@ -118,6 +119,20 @@ static void what_is_set_aside_outlives_the_sink(void **state)
 	append_many(f, 300);
 	start_sink(f);
 	give_leader_back(f);
+	assert_all_arrive(f);
+	wait_for(!lane_exists(f));
+}
+
+/* As a process leaves one that ends between a lane's last record and its removal. */
+static void empty_lane_holds_up_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/aside/%d", f->config.journal.directory, partition_of(STUCK));
+	assert_int_equal(directory__make(path), 0);
+	append_many(f, 300);
+	start_sink(f);
 	assert_all_arrive(f);
 	wait_for(!lane_exists(f));
 }
@@ -242,6 +257,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		aside_fact(partition_without_leader_holds_up_no_other),
 		aside_fact(what_is_set_aside_outlives_the_sink),
+		aside_fact(empty_lane_holds_up_nothing),
 		aside_fact(full_lane_holds_back_but_drops_nothing),
 		cmocka_unit_test_setup_teardown(changing_leaders_lose_nothing_and_keep_the_order,
 						setup_three, teardown),
