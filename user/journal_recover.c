@@ -245,11 +245,12 @@ failed:
 static int cut_on_disk(struct journal *journal, struct segment *segment)
 {
 	struct segment_reader reader;
+	bool unreadable;
 	int err;
 
 	if (!journal_memory__take_slot(journal, segment))
 		return -ENOMEM;
-	err = journal_worker__load(journal, segment, &reader);
+	err = journal_worker__load(journal, segment, &reader, &unreadable);
 	if (err) {
 		journal_memory__give_slot(journal, segment);
 		return err;

@@ -197,7 +197,7 @@ static struct segment *load_candidate(const struct journal *journal)
 }
 
 int journal_worker__load(struct journal *journal, struct segment *segment,
-			 struct segment_reader *reader)
+			 struct segment_reader *reader, bool *unreadable)
 {
 	uint64_t page = sysconf(_SC_PAGESIZE);
 	/* With room for an end where none was found. */
@@ -209,6 +209,7 @@ int journal_worker__load(struct journal *journal, struct segment *segment,
 	if (err)
 		return err;
 	err = journal_disk__read(journal->disk, segment->number, address, segment->disk);
+	*unreadable = err;
 	if (!err) {
 		segment_reader__repair(reader, address, segment->disk, segment->number, true,
 				       segment->limit);
@@ -252,19 +253,28 @@ static void give_up(struct journal *journal, struct segment *segment, int err)
 	segment->done = true;
 }
 
-static void not_loaded(struct journal *journal, struct segment *segment, int err)
+/* Some file systems have errors of their own for what they find damaged. */
+static bool is_damage(int err)
+{
+	return err == -EIO || err == -EBADMSG || err == -EUCLEAN;
+}
+
+/* Only what the file itself is to blame for counts: anything else may be over later. */
+static void not_loaded(struct journal *journal, struct segment *segment, int err, bool unreadable)
 {
 	journal_memory__give_slot(journal, segment);
 	journal->loads--;
 	journal__count(journal, COUNTER_journal_disk_errors, 1);
-	if (err == -ENOENT || ++segment->attempts == LOAD_ATTEMPTS) {
+	if (unreadable &&
+	    (err == -ENOENT || (is_damage(err) && ++segment->attempts == LOAD_ATTEMPTS))) {
 		give_up(journal, segment, err);
 		return;
 	}
-	if (segment->attempts == 1)
+	if (!segment->retry_ms)
 		log_warn("journal: %s/" SEGMENT_PREFIX "%016" PRIx64
-			 " cannot be brought back: %s; trying again",
-			 journal->disk->directory, segment->number, strerror(-err));
+			 " cannot be brought back to %s: %s; trying again every %d s",
+			 journal->disk->directory, segment->number, journal->options.directory,
+			 strerror(-err), LOOK_MS / 1000);
 	segment->retry_ms = clock__ms() + LOOK_MS;
 }
 
@@ -272,6 +282,7 @@ static bool load_one(struct journal *journal)
 {
 	struct segment *segment = load_candidate(journal);
 	struct segment_reader reader = { 0 };
+	bool unreadable = false;
 	int err;
 
 	if (!segment || journal->loads >= JOURNAL_LOADS || clock__ms() < segment->retry_ms ||
@@ -280,11 +291,11 @@ static bool load_one(struct journal *journal)
 	journal->loads++;
 	segment->busy = true;
 	pthread_mutex_unlock(&journal->lock);
-	err = journal_worker__load(journal, segment, &reader);
+	err = journal_worker__load(journal, segment, &reader, &unreadable);
 	pthread_mutex_lock(&journal->lock);
 	segment->busy = false;
 	if (err)
-		not_loaded(journal, segment, err);
+		not_loaded(journal, segment, err, unreadable);
 	else
 		loaded(journal, segment, &reader);
 	wake_follower(journal);
@@ -353,7 +364,7 @@ static void wait_for_work(struct journal *journal)
 	const struct segment *segment = load_candidate(journal);
 
 	if (!journal->disk->failing && !journal->disk->max_age_ms &&
-	    !(segment && segment->attempts)) {
+	    !(segment && segment->retry_ms)) {
 		pthread_cond_wait(&journal->work, &journal->lock);
 		return;
 	}

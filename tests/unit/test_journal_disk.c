@@ -23,7 +23,6 @@
 struct fixture {
 	char directory[64];
 	char disk[64];
-	bool mounted;
 	struct journal_options options;
 	struct counters counters;
 	struct journal *journal;
@@ -57,8 +56,9 @@ static int teardown(void **state)
 	struct fixture *fixture = *state;
 
 	journal__close(fixture->journal);
-	if (fixture->mounted)
-		umount2(fixture->disk, MNT_DETACH);
+	/* Fails where nothing was mounted. */
+	umount2(fixture->directory, MNT_DETACH);
+	umount2(fixture->disk, MNT_DETACH);
 	remove_files(fixture->directory);
 	remove_files(fixture->disk);
 	rmdir(fixture->directory);
@@ -70,10 +70,9 @@ static int teardown(void **state)
 }
 
 /* A file system of its own, that can be full or read-only. False where that is not permitted. */
-static bool mount_disk(struct fixture *fixture, const char *size)
+static bool mount_tmpfs(const char *directory, const char *size)
 {
-	fixture->mounted = !mount("tmpfs", fixture->disk, "tmpfs", 0, size);
-	return fixture->mounted;
+	return !mount("tmpfs", directory, "tmpfs", 0, size);
 }
 
 static void open_journal(struct fixture *fixture)
@@ -174,7 +173,7 @@ static void a_full_disk_is_a_full_journal_and_no_more(void **state)
 {
 	struct fixture *fixture = *state;
 
-	if (!mount_disk(fixture, "size=1m"))
+	if (!mount_tmpfs(fixture->disk, "size=1m"))
 		skip();
 	open_journal(fixture);
 	append_until_full(fixture);
@@ -227,7 +226,7 @@ static void a_read_only_disk_is_done_without_until_it_can_be_written(void **stat
 	struct fixture *fixture = *state;
 	unsigned int spilled;
 
-	if (!mount_disk(fixture, "size=64m"))
+	if (!mount_tmpfs(fixture->disk, "size=64m"))
 		skip();
 	open_journal(fixture);
 	append_many(fixture, 2000);
@@ -465,6 +464,75 @@ static void a_file_that_is_gone_is_given_up(void **state)
 	assert_true(counter(fixture, COUNTER_journal_disk_errors) > 0);
 }
 
+/* Takes all the room that the file system of `directory` has. Returns the file's descriptor. */
+static int fill(const char *directory)
+{
+	static const char zeroes[4096];
+	int fd = open(directory, O_TMPFILE | O_WRONLY, 0600);
+
+	assert_true(fd >= 0);
+	while (write(fd, zeroes, sizeof(zeroes)) > 0)
+		;
+	assert_int_equal(errno, ENOSPC);
+	return fd;
+}
+
+/* It is no fault of the disk's, and over once there is room. */
+static void no_memory_to_bring_it_back_to_is_waited_for(void **state)
+{
+	static void *held[4000];
+	struct fixture *fixture = *state;
+	struct journal_record record;
+	uint64_t end = clock__ms() + WAIT_MS;
+	unsigned int held_count = 0;
+	int filler;
+
+	if (!mount_tmpfs(fixture->directory, "size=1m"))
+		skip();
+	open_journal(fixture);
+	append_many(fixture, 4000);
+	filler = fill(fixture->directory);
+	while (!counter(fixture, COUNTER_journal_disk_errors)) {
+		assert_true(clock__ms() < end);
+		if (!journal__next(fixture->journal, &record)) {
+			usleep(1000);
+			continue;
+		}
+		check_record(&record, fixture->read++);
+		held[held_count++] = record.handle;
+	}
+	close(filler);
+	while (held_count)
+		journal__ack(fixture->journal, held[--held_count]);
+	drain(fixture, NONE, 0);
+	await_no_files(fixture);
+}
+
+static void what_is_on_disk_outlives_the_directory_in_memory(void **state)
+{
+	struct fixture *fixture = *state;
+	struct journal_record record;
+	uint64_t end = clock__ms() + WAIT_MS;
+
+	open_journal(fixture);
+	append_many(fixture, 4000);
+	/* What can still be read from memory ends at the first that must be brought back. */
+	remove_files(fixture->directory);
+	assert_int_equal(rmdir(fixture->directory), 0);
+	while (!counter(fixture, COUNTER_journal_disk_errors)) {
+		assert_true(clock__ms() < end);
+		if (journal__next(fixture->journal, &record))
+			check_record(&record, fixture->read++);
+		else
+			usleep(1000);
+	}
+	journal_worker__stop(fixture->journal);
+	assert_int_equal(journal__pending(fixture->journal), fixture->appended);
+	assert_int_equal(counter(fixture, COUNTER_journal_spilled_segments),
+			 count_segments(fixture->disk));
+	assert_int_equal(mkdir(fixture->directory, 0700), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -484,6 +552,8 @@ int main(void)
 		TEST(a_hole_costs_what_was_in_it),
 		TEST(a_torn_file_costs_what_is_torn_off),
 		TEST(a_file_that_is_gone_is_given_up),
+		TEST(no_memory_to_bring_it_back_to_is_waited_for),
+		TEST(what_is_on_disk_outlives_the_directory_in_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
