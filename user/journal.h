@@ -73,7 +73,8 @@ struct journal_record {
 /*
  * 0 or -errno (-EINVAL: sizes that make no sense; -ENOSPC...: the file system's answer). Goes on
  * from the records found: those that are not acknowledged are read again. What lies behind `end`
- * was never committed and is removed; NULL: all that is whole stays.
+ * was never committed and is removed, but for whole segments that are on disk alone: they may be of
+ * an earlier boot, and are read. NULL: all that is whole stays.
  */
 int journal__open(const struct journal_options *options, const struct journal_mark *end,
 		  struct journal **out);

@@ -316,63 +316,6 @@ static void crash(struct fixture *fixture, const struct journal_mark *end)
 	assert_int_equal(journal__open(&fixture->options, end, &fixture->journal), 0);
 }
 
-/* It was shown because the journal was full, moved, and then the crash came before the commit. */
-static void what_was_not_committed_is_cut_on_disk_too(void **state)
-{
-	struct fixture *fixture = *state;
-	struct journal_mark mark;
-	char path[128];
-
-	open_journal(fixture);
-	append_many(fixture, 2050); /* in the middle of a segment */
-	journal__mark(fixture->journal, &mark);
-	append_many(fixture, 1000);
-	snprintf(path, sizeof(path), "%s/seg-%016lx", fixture->directory, (unsigned long)mark.number);
-	for (int i = 0; i < WAIT_MS && !access(path, F_OK); i++)
-		usleep(1000);
-	assert_int_equal(access(path, F_OK), -1);
-	fixture->appended = 2050;
-	crash(fixture, &mark);
-	assert_int_equal(journal__pending(fixture->journal), 2050);
-	/* Nor does it come back with the next crash. */
-	crash(fixture, NULL);
-	assert_int_equal(journal__pending(fixture->journal), 2050);
-	append_many(fixture, 100);
-	drain(fixture, NONE, 0);
-}
-
-/* 300 records, saved; then `size` bytes at `off` of the first file are overwritten. */
-static void damage(struct fixture *fixture, uint64_t off, const void *bytes, size_t size)
-{
-	char path[128];
-	int fd;
-
-	open_journal(fixture);
-	append_many(fixture, 300);
-	journal__save(fixture->journal, 60000);
-	journal__close(fixture->journal);
-	fixture->journal = NULL;
-	remove_files(fixture->directory);
-	snprintf(path, sizeof(path), "%s/seg-%016x", fixture->disk, 0);
-	fd = open(path, O_WRONLY);
-	assert_true(fd >= 0);
-	if (bytes)
-		assert_int_equal(pwrite(fd, bytes, size, off), size);
-	else
-		assert_int_equal(ftruncate(fd, off), 0);
-	close(fd);
-	open_journal(fixture);
-}
-
-static uint64_t offset_of(uint64_t number)
-{
-	uint64_t off = sizeof(struct segment_header);
-
-	for (uint64_t i = 0; i < number; i++)
-		off += segment__entry_size(meta_of(i).key_len + meta_of(i).value_len);
-	return off;
-}
-
 /* The first record of the segment with this number, when all are of one size. */
 static uint64_t first_of_segment(uint64_t number)
 {
@@ -390,6 +333,108 @@ static uint64_t first_of_segment(uint64_t number)
 		off += size;
 	}
 	return record;
+}
+
+/*
+ * It was shown because the journal was full, moved, and then the crash came before the commit. What
+ * is on disk alone comes all the same: it could be of an earlier boot. The committed one is cut.
+ */
+static void what_was_not_committed_is_cut_on_disk_too(void **state)
+{
+	struct fixture *fixture = *state;
+	struct journal_record record;
+	struct journal_mark mark;
+	uint64_t before, next;
+	char path[128];
+
+	open_journal(fixture);
+	before = first_segment(fixture->directory);
+	append_many(fixture, 2050); /* in the middle of a segment */
+	journal__mark(fixture->journal, &mark);
+	append_many(fixture, 1000);
+	segment_path(path, fixture->directory, mark.number);
+	for (int i = 0; i < WAIT_MS && !access(path, F_OK); i++)
+		usleep(1000);
+	assert_int_equal(access(path, F_OK), -1);
+	next = first_of_segment(mark.number + 1 - before);
+	fixture->appended = 2050;
+	crash(fixture, &mark);
+	assert_in_range(journal__pending(fixture->journal), 2051, 3050 - (next - 2050));
+	/* Nor does what was cut come back with the next crash. */
+	crash(fixture, NULL);
+	while (journal__pending(fixture->journal)) {
+		if (!journal__next(fixture->journal, &record)) {
+			assert_true(wait_for(fixture->options.data_fd, WAIT_MS));
+			continue;
+		}
+		if (fixture->read < 2050) {
+			check_record(&record, fixture->read++);
+		} else {
+			assert_in_range(record.meta.raw_len, next, 3049);
+			next = record.meta.raw_len;
+			check_record(&record, next++);
+		}
+		journal__ack(fixture->journal, record.handle);
+	}
+	append_many(fixture, 100);
+	drain(fixture, NONE, 0);
+}
+
+/* The disk was away for a start, and that had a number and a mark of its own. */
+static void what_an_earlier_boot_left_on_disk_is_kept(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t second = clock__ns(CLOCK_REALTIME) / NS_PER_SECOND;
+	struct journal_mark mark;
+
+	open_journal(fixture);
+	append_many(fixture, 300);
+	journal__save(fixture->journal, 60000);
+	/* Lives that begin in the same second are no two boots. */
+	while (clock__ns(CLOCK_REALTIME) / NS_PER_SECOND <= second + 1)
+		usleep(10000);
+	fixture->options.disk.directory = NULL;
+	lose_memory(fixture);
+	assert_int_equal(journal__pending(fixture->journal), 0);
+	append_many(fixture, 50);
+	journal__mark(fixture->journal, &mark);
+	fixture->options.disk.directory = fixture->disk;
+	crash(fixture, &mark);
+	assert_int_equal(journal__pending(fixture->journal), 350);
+	append_many(fixture, 50);
+	drain(fixture, NONE, 0);
+}
+
+/* 300 records, saved; then `size` bytes at `off` of the first file are overwritten. */
+static void damage(struct fixture *fixture, uint64_t off, const void *bytes, size_t size)
+{
+	char path[128];
+	int fd;
+
+	open_journal(fixture);
+	append_many(fixture, 300);
+	journal__save(fixture->journal, 60000);
+	journal__close(fixture->journal);
+	fixture->journal = NULL;
+	remove_files(fixture->directory);
+	segment_path(path, fixture->disk, first_segment(fixture->disk));
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	if (bytes)
+		assert_int_equal(pwrite(fd, bytes, size, off), size);
+	else
+		assert_int_equal(ftruncate(fd, off), 0);
+	close(fd);
+	open_journal(fixture);
+}
+
+static uint64_t offset_of(uint64_t number)
+{
+	uint64_t off = sizeof(struct segment_header);
+
+	for (uint64_t i = 0; i < number; i++)
+		off += segment__entry_size(meta_of(i).key_len + meta_of(i).value_len);
+	return off;
 }
 
 static void a_flipped_byte_costs_one_record(void **state)
@@ -450,13 +495,15 @@ static void a_file_that_is_gone_is_given_up(void **state)
 {
 	struct fixture *fixture = *state;
 	uint64_t number = 10;
+	uint64_t first;
 	char path[128];
 
 	open_journal(fixture);
+	first = first_segment(fixture->directory);
 	append_many(fixture, 4000);
 	/* Far behind what has been brought back already. */
 	do
-		snprintf(path, sizeof(path), "%s/seg-%016lx", fixture->disk, (unsigned long)++number);
+		segment_path(path, fixture->disk, first + ++number);
 	while (access(path, F_OK));
 	assert_int_equal(unlink(path), 0);
 	drain(fixture, first_of_segment(number),
@@ -547,6 +594,7 @@ int main(void)
 		TEST(what_was_acknowledged_is_not_saved),
 		TEST(no_time_to_save_is_said_and_loses_nothing_before_a_reboot),
 		TEST(what_was_not_committed_is_cut_on_disk_too),
+		TEST(what_an_earlier_boot_left_on_disk_is_kept),
 		TEST(a_flipped_byte_costs_one_record),
 		TEST(a_flipped_state_is_damage),
 		TEST(a_hole_costs_what_was_in_it),
