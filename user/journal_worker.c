@@ -120,20 +120,20 @@ bool journal_worker__stuck(const struct journal *journal)
 static int write_segment(struct journal *journal, struct segment *segment, uint64_t end)
 {
 	uint64_t before = segment->disk;
-	uint64_t size = 0;
+	uint64_t size = before;
 	int err;
 
 	pthread_mutex_unlock(&journal->lock);
 	err = journal_disk__write(journal->disk, segment->number, segment_address(journal, segment),
 				  end, &size);
 	pthread_mutex_lock(&journal->lock);
+	journal->disk->used += size - before;
+	segment->disk = size;
 	if (err) {
 		disk_failed(journal, false, err);
 		return err;
 	}
 	disk_works(journal);
-	journal->disk->used += size - before;
-	segment->disk = size;
 	segment->disk_ms = wall_ms();
 	journal__count(journal, COUNTER_journal_spilled_segments, 1);
 	journal__count(journal, COUNTER_journal_spilled_bytes, size);

@@ -12,9 +12,11 @@
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "../../user/clock.h"
 #include "../../user/counters.h"
+#include "../../user/journal_disk.h"
 #include "../../user/journal_internal.h"
 #include "journal_records.h"
 
@@ -78,6 +80,17 @@ static bool mount_tmpfs(const char *directory, const char *size)
 static void open_journal(struct fixture *fixture)
 {
 	assert_int_equal(journal__open(&fixture->options, NULL, &fixture->journal), 0);
+}
+
+static _Atomic bool fsync_fails;
+
+/* In the place of the C library's. The agent syncs nothing but directories with it. */
+int fsync(int fd)
+{
+	if (!fsync_fails)
+		return syscall(SYS_fsync, fd);
+	errno = EIO;
+	return -1;
 }
 
 static bool wait_for(int fd, int ms)
@@ -241,6 +254,23 @@ static void a_read_only_disk_is_done_without_until_it_can_be_written(void **stat
 	append_many(fixture, 2000);
 	drain(fixture, NONE, 0);
 	await_no_files(fixture);
+}
+
+/* Else it would be found at the next start, long after it was delivered from memory. */
+static void a_file_whose_name_is_not_durable_is_taken_back(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_journal(fixture);
+	fsync_fails = true;
+	await_disk_errors(fixture);
+	journal_worker__stop(fixture->journal);
+	fsync_fails = false;
+	assert_int_equal(count_segments(fixture->disk), 0);
+	assert_int_equal(fixture->journal->disk->used, 0);
+	journal__free(fixture->journal);
+	open_journal(fixture);
+	drain(fixture, NONE, 0);
 }
 
 static void a_directory_that_cannot_be_had_is_done_without(void **state)
@@ -589,6 +619,7 @@ int main(void)
 		TEST(a_full_disk_is_a_full_journal_and_no_more),
 		TEST(the_disks_bound_is_kept),
 		TEST(a_read_only_disk_is_done_without_until_it_can_be_written),
+		TEST(a_file_whose_name_is_not_durable_is_taken_back),
 		TEST(a_directory_that_cannot_be_had_is_done_without),
 		TEST(what_was_saved_outlives_a_reboot),
 		TEST(what_was_acknowledged_is_not_saved),
