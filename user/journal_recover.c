@@ -220,6 +220,9 @@ static int adopt_memory(struct journal *journal, struct segment *segment, uint64
 	if (err == -EPROTO)
 		goto failed;
 	damaged_header = err;
+	/* Gaps are whole or not there; the mark is a place in what they stand for. */
+	if (!damaged_header && header->gaps)
+		limit = UINT64_MAX;
 	segment_reader__repair(&reader, address, segment->memory, segment->number, false, limit);
 	/* Renamed to be used again, and no more: there is nothing in it, nothing is damaged. */
 	if (damaged_header && reader.off > sizeof(*header))

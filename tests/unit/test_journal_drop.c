@@ -274,6 +274,26 @@ static void a_place_that_gaps_have_taken_is_not_read_again(void **state)
 	assert_exact(fixture);
 }
 
+/* The journal is smaller than what is appended between two commits, and the crash comes then. */
+static void a_mark_in_what_was_dropped_cuts_no_gap(void **state)
+{
+	struct fixture *fixture = *state;
+	struct journal_mark mark;
+	uint64_t number = 0;
+
+	open_journal(fixture);
+	while (number < 2)
+		append_one(fixture, number++);
+	journal__mark(fixture->journal, &mark);
+	while (!counters__get(&fixture->counters, COUNTER_journal_dropped_bytes))
+		append_one(fixture, number++);
+	journal__free(fixture->journal);
+	assert_int_equal(journal__open(&fixture->options, &mark, &fixture->journal), 0);
+	drain(fixture);
+	assert_int_equal(fixture->gaps, STREAMS);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_journal_damaged_bytes), 0);
+}
+
 static void with_a_full_disk_too_the_oldest_goes(void **state)
 {
 	struct fixture *fixture = *state;
@@ -315,6 +335,7 @@ int main(void)
 		TEST(nor_after_a_crash_what_it_had_taken),
 		TEST(gaps_outlive_crashes_and_grow_on),
 		TEST(a_place_that_gaps_have_taken_is_not_read_again),
+		TEST(a_mark_in_what_was_dropped_cuts_no_gap),
 		TEST(with_a_full_disk_too_the_oldest_goes),
 		TEST(what_is_too_old_on_disk_is_told_as_expired),
 	};
