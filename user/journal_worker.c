@@ -344,7 +344,7 @@ static bool expire_one(struct journal *journal)
 		return false;
 	TAILQ_FOREACH(segment, &journal->segments, link)
 		if (segment->disk && !segment->memory && !segment->reached && !segment->busy &&
-		    segment->disk_ms + disk->max_age_ms < wall_ms())
+		    !segment->done && segment->disk_ms + disk->max_age_ms < wall_ms())
 			return journal__drop_segment(journal, segment, JOURNAL_LOSS_EXPIRED);
 	return false;
 }
