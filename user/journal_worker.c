@@ -368,9 +368,9 @@ static void wait_for_work(struct journal *journal)
 		pthread_cond_wait(&journal->work, &journal->lock);
 		return;
 	}
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += LOOK_MS / 1000;
-	pthread_cond_timedwait(&journal->work, &journal->lock, &until);
+	pthread_cond_clockwait(&journal->work, &journal->lock, CLOCK_MONOTONIC, &until);
 }
 
 static void *run(void *argument)
