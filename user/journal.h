@@ -30,7 +30,7 @@ struct journal_mark {
 
 struct journal_options {
 	const char *directory; /* the shard's own; created with mode 0700 when missing */
-	uint64_t max_size;     /* bytes of all segment files in it */
+	uint64_t max_size;     /* bytes of all segment files in it, but for what tells of dropped ones */
 	uint64_t segment_size; /* bytes of a segment; also bounds a record */
 	/* Two eventfds, not owned; -1: nobody sleeps on it. */
 	int data_fd;           /* written when a sleeping follower has something to read */

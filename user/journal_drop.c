@@ -186,7 +186,8 @@ static void forget_memory(struct journal *journal, struct segment *segment, bool
 	if (!renamed_over)
 		segment__unlink(journal->dir_fd, SEGMENT_PREFIX, segment->number);
 	journal_memory__give_slot(journal, segment);
-	journal->memory_used -= segment->memory;
+	if (!segment->gaps)
+		journal->memory_used -= segment->memory;
 }
 
 static void replace(struct journal *journal, struct drop *drop)
@@ -195,7 +196,6 @@ static void replace(struct journal *journal, struct drop *drop)
 	struct segment *before = drop->before;
 
 	TAILQ_INSERT_BEFORE(before ? before : victim, drop->gaps, link);
-	journal->memory_used += drop->gaps->memory;
 	if (before) {
 		forget_memory(journal, before, true);
 		TAILQ_REMOVE(&journal->segments, before, link);

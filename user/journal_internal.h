@@ -102,7 +102,7 @@ struct journal {
 	/* Under it: */
 	struct segment_list segments;
 	struct segment **slots;   /* by slot; the follower reads those of segments it is in without it */
-	uint64_t memory_used;     /* bytes of files; without the loads' */
+	uint64_t memory_used;     /* bytes of files; without the loads' and those of gaps */
 	uint32_t loads;           /* segments that take of the loads' share */
 	struct segment *spare;    /* not in the list; its file can be used again */
 	_Atomic bool waiting;     /* the appender */

@@ -235,7 +235,8 @@ static int adopt_memory(struct journal *journal, struct segment *segment, uint64
 	segment->records = reader.records;
 	segment->limit = reader.off;
 	segment->sealed = reader.sealed;
-	journal->memory_used += segment->memory;
+	if (!segment->gaps)
+		journal->memory_used += segment->memory;
 	journal__count(journal, COUNTER_journal_damaged_bytes, reader.damaged);
 	journal__tell_damage(journal->options.directory, segment->number, &reader);
 	return 0;

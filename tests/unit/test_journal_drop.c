@@ -182,6 +182,27 @@ static void the_oldest_goes_and_is_told_to_the_byte(void **state)
 	assert_int_equal(fixture->gaps, STREAMS);
 }
 
+/* What tells of the dropped must not take the room that dropping makes. */
+static void two_segments_are_enough_to_drop(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t number = 0;
+
+	fixture->options.max_size = 2 * SEGMENT;
+	open_journal(fixture);
+	while (number < 2000)
+		append_one(fixture, number++);
+	journal__free(fixture->journal);
+	open_journal(fixture);
+	while (number < 4000)
+		append_one(fixture, number++);
+	drain(fixture);
+	/* Nor does what is gone leave more room than there is. */
+	assert_in_range(fixture->journal->memory_used, 1, 2 * SEGMENT);
+	assert_exact(fixture);
+	assert_int_equal(fixture->gaps, STREAMS);
+}
+
 static void what_the_sink_has_taken_is_never_dropped(void **state)
 {
 	struct fixture *fixture = *state;
@@ -259,7 +280,7 @@ static void a_place_that_gaps_have_taken_is_not_read_again(void **state)
 
 	open_journal(fixture);
 	segment_path(victim, fixture->directory, first_segment(fixture->directory) + 2);
-	/* Until the first two are gone, and gaps have their places: the next is the third. */
+	/* Until the first is gone, and gaps have its place. */
 	while (!counters__get(&fixture->counters, COUNTER_journal_dropped_bytes))
 		append_one(fixture, number++);
 	snprintf(saved, sizeof(saved), "%s/saved", fixture->directory);
@@ -331,6 +352,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_oldest_goes_and_is_told_to_the_byte),
+		TEST(two_segments_are_enough_to_drop),
 		TEST(what_the_sink_has_taken_is_never_dropped),
 		TEST(nor_after_a_crash_what_it_had_taken),
 		TEST(gaps_outlive_crashes_and_grow_on),
