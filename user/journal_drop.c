@@ -227,13 +227,20 @@ static void count_drop(struct journal *journal, const struct losses *losses, enu
 		 why == JOURNAL_LOSS_EXPIRED ? "older than journal.disk.max_age" : "full");
 }
 
+/*
+ * Gaps that end where the victim begins, but for what is done. Between others there may be a file
+ * that is no segment of ours: another version's, which must not be taken for dropped.
+ */
 static struct segment *gaps_before(const struct segment *victim, uint32_t gaps)
 {
 	struct segment *before = TAILQ_PREV(victim, segment_list, link);
+	uint64_t begin = victim->number;
 
-	while (before && before->done)
-		before = TAILQ_PREV(before, segment_list, link);
-	return before && before->gaps == gaps && !before->reached && !before->busy &&
+	for (; before && before->done; before = TAILQ_PREV(before, segment_list, link))
+		if (before->through + 1 >= begin)
+			begin = before->number;
+	return before && before->through + 1 >= begin && before->gaps == gaps &&
+			       !before->reached && !before->busy &&
 			       before->memory && !before->disk && !before->loaded
 		       ? before
 		       : NULL;

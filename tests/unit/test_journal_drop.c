@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -295,6 +296,36 @@ static void a_place_that_gaps_have_taken_is_not_read_again(void **state)
 	assert_exact(fixture);
 }
 
+/* It lies between, and is none of the dropped. */
+static void another_versions_segment_is_not_taken_for_dropped(void **state)
+{
+	struct fixture *fixture = *state;
+	uint32_t version = SEGMENT_VERSION + 1;
+	uint64_t number = 0;
+	char others[128];
+	int fd;
+
+	open_journal(fixture);
+	segment_path(others, fixture->directory, first_segment(fixture->directory) + 1);
+	while (!counters__get(&fixture->counters, COUNTER_journal_dropped_bytes))
+		append_one(fixture, number++);
+	journal__free(fixture->journal);
+	fd = open(others, O_WRONLY);
+	assert_int_equal(pwrite(fd, &version, sizeof(version),
+				offsetof(struct segment_header, version)),
+			 sizeof(version));
+	close(fd);
+	open_journal(fixture);
+	for (int i = 0; i < 2000; i++)
+		append_one(fixture, number++);
+	journal__free(fixture->journal);
+	open_journal(fixture);
+	assert_int_equal(access(others, F_OK), 0);
+	drain(fixture);
+	/* Before it and behind it. */
+	assert_int_equal(fixture->gaps, 2 * STREAMS);
+}
+
 /* The journal is smaller than what is appended between two commits, and the crash comes then. */
 static void a_mark_in_what_was_dropped_cuts_no_gap(void **state)
 {
@@ -357,6 +388,7 @@ int main(void)
 		TEST(nor_after_a_crash_what_it_had_taken),
 		TEST(gaps_outlive_crashes_and_grow_on),
 		TEST(a_place_that_gaps_have_taken_is_not_read_again),
+		TEST(another_versions_segment_is_not_taken_for_dropped),
 		TEST(a_mark_in_what_was_dropped_cuts_no_gap),
 		TEST(with_a_full_disk_too_the_oldest_goes),
 		TEST(what_is_too_old_on_disk_is_told_as_expired),
