@@ -416,7 +416,8 @@ static bool needs_saving(const struct journal *journal, const struct segment *se
 	       (!segment->disk || segment->reached || segment == journal->appender.segment);
 }
 
-static bool save_segment(struct journal *journal, struct segment *segment)
+/* False: something in it should have been saved. */
+static bool save_segment(struct journal *journal, struct segment *segment, bool in_time)
 {
 	uint64_t records;
 	uint64_t end;
@@ -426,7 +427,7 @@ static bool save_segment(struct journal *journal, struct segment *segment)
 	end = end_of(journal, segment, &records);
 	if (!records)
 		return true;
-	if (journal->disk->used + end > journal->disk->max_size + segment->disk)
+	if (!in_time || journal->disk->used + end > journal->disk->max_size + segment->disk)
 		return false;
 	return !write_segment(journal, segment, end);
 }
@@ -442,8 +443,7 @@ void journal__save(struct journal *journal, unsigned int deadline_ms)
 	journal_worker__stop(journal);
 	pthread_mutex_lock(&journal->lock);
 	TAILQ_FOREACH(segment, &journal->segments, link)
-		if (clock__ms() >= deadline || !save_segment(journal, segment))
-			left += needs_saving(journal, segment);
+		left += !save_segment(journal, segment, clock__ms() < deadline);
 	pthread_mutex_unlock(&journal->lock);
 	if (left)
 		log_warn("journal: %u segments in %s could not be saved to %s: they outlive logtap, but not a reboot",

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -338,6 +339,35 @@ static void no_time_to_save_is_said_and_loses_nothing_before_a_reboot(void **sta
 	drain(fixture, NONE, 0);
 }
 
+/* Saves without any time, and returns how many bytes were said meanwhile. */
+static ssize_t save_and_listen(struct fixture *fixture)
+{
+	int to = memfd_create("stderr", MFD_CLOEXEC);
+	int before = dup(STDERR_FILENO);
+	struct stat said;
+
+	assert_true(to >= 0 && before >= 0);
+	dup2(to, STDERR_FILENO);
+	journal__save(fixture->journal, 0);
+	dup2(before, STDERR_FILENO);
+	assert_int_equal(fstat(to, &said), 0);
+	close(before);
+	close(to);
+	return said.st_size;
+}
+
+static void no_time_to_save_what_is_all_acknowledged_is_not_said(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_journal(fixture);
+	append_many(fixture, 50);
+	drain(fixture, NONE, 0);
+	assert_int_equal(save_and_listen(fixture), 0);
+	append_many(fixture, 1);
+	assert_true(save_and_listen(fixture) > 0);
+}
+
 static void crash(struct fixture *fixture, const struct journal_mark *end)
 {
 	journal_worker__stop(fixture->journal);
@@ -624,6 +654,7 @@ int main(void)
 		TEST(what_was_saved_outlives_a_reboot),
 		TEST(what_was_acknowledged_is_not_saved),
 		TEST(no_time_to_save_is_said_and_loses_nothing_before_a_reboot),
+		TEST(no_time_to_save_what_is_all_acknowledged_is_not_said),
 		TEST(what_was_not_committed_is_cut_on_disk_too),
 		TEST(what_an_earlier_boot_left_on_disk_is_kept),
 		TEST(a_flipped_byte_costs_one_record),
