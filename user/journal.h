@@ -30,7 +30,7 @@ struct journal_mark {
 
 struct journal_options {
 	const char *directory; /* the shard's own; created with mode 0700 when missing */
-	uint64_t max_size;     /* bytes of all segment files in it */
+	uint64_t max_size;     /* bytes of all segment files in it, but for what tells of dropped ones */
 	uint64_t segment_size; /* bytes of a segment; also bounds a record */
 	/* Two eventfds, not owned; -1: nobody sleeps on it. */
 	int data_fd;           /* written when a sleeping follower has something to read */
@@ -73,7 +73,8 @@ struct journal_record {
 /*
  * 0 or -errno (-EINVAL: sizes that make no sense; -ENOSPC...: the file system's answer). Goes on
  * from the records found: those that are not acknowledged are read again. What lies behind `end`
- * was never committed and is removed; NULL: all that is whole stays.
+ * was never committed and is removed, but for whole segments that are on disk alone: they may be of
+ * an earlier boot, and are read. NULL: all that is whole stays.
  */
 int journal__open(const struct journal_options *options, const struct journal_mark *end,
 		  struct journal **out);

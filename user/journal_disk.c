@@ -145,11 +145,14 @@ int journal_disk__write(struct journal_disk *disk, uint64_t number, const char *
 	free(copy);
 	/* Whole before it has its name. */
 	err = err ? err : segment__publish(disk->dir_fd, number);
-	if (!err && disk->sync && fsync(disk->dir_fd))
-		err = -errno;
-	if (err)
+	if (err) {
 		unlinkat(disk->dir_fd, name, 0);
-	else
+		return err;
+	}
+	if (disk->sync && fsync(disk->dir_fd))
+		err = -errno;
+	/* One that nobody knows of would come again at the next start. */
+	if (!err || *size || journal_disk__unlink(disk, number))
 		*size = length;
 	return err;
 }

@@ -35,7 +35,8 @@ void journal_disk__free(struct journal_disk *disk);
 
 /*
  * Writes the segment in `bytes`, whose entries end at `end`, with checksums, and as durable as the
- * policy says. *size is the file's.
+ * policy says. *size is the file's before and after, 0 when there is none: it is true after a
+ * failure, too.
  */
 int journal_disk__write(struct journal_disk *disk, uint64_t number, const char *bytes, uint64_t end,
 			uint64_t *size);

@@ -186,7 +186,8 @@ static void forget_memory(struct journal *journal, struct segment *segment, bool
 	if (!renamed_over)
 		segment__unlink(journal->dir_fd, SEGMENT_PREFIX, segment->number);
 	journal_memory__give_slot(journal, segment);
-	journal->memory_used -= segment->memory;
+	if (!segment->gaps)
+		journal->memory_used -= segment->memory;
 }
 
 static void replace(struct journal *journal, struct drop *drop)
@@ -195,7 +196,6 @@ static void replace(struct journal *journal, struct drop *drop)
 	struct segment *before = drop->before;
 
 	TAILQ_INSERT_BEFORE(before ? before : victim, drop->gaps, link);
-	journal->memory_used += drop->gaps->memory;
 	if (before) {
 		forget_memory(journal, before, true);
 		TAILQ_REMOVE(&journal->segments, before, link);
@@ -227,13 +227,20 @@ static void count_drop(struct journal *journal, const struct losses *losses, enu
 		 why == JOURNAL_LOSS_EXPIRED ? "older than journal.disk.max_age" : "full");
 }
 
+/*
+ * Gaps that end where the victim begins, but for what is done. Between others there may be a file
+ * that is no segment of ours: another version's, which must not be taken for dropped.
+ */
 static struct segment *gaps_before(const struct segment *victim, uint32_t gaps)
 {
 	struct segment *before = TAILQ_PREV(victim, segment_list, link);
+	uint64_t begin = victim->number;
 
-	while (before && before->done)
-		before = TAILQ_PREV(before, segment_list, link);
-	return before && before->gaps == gaps && !before->reached && !before->busy &&
+	for (; before && before->done; before = TAILQ_PREV(before, segment_list, link))
+		if (before->through + 1 >= begin)
+			begin = before->number;
+	return before && before->through + 1 >= begin && before->gaps == gaps &&
+			       !before->reached && !before->busy &&
 			       before->memory && !before->disk && !before->loaded
 		       ? before
 		       : NULL;

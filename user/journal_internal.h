@@ -49,8 +49,8 @@ struct segment {
 	bool loaded;          /* its memory is of the loads' share */
 	bool done;            /* all acknowledged: only its files are left to go */
 	bool entered;         /* by this follower */
-	unsigned int attempts; /* to load it */
-	uint64_t retry_ms;
+	unsigned int attempts; /* to load it, that its file failed */
+	uint64_t retry_ms;     /* not loaded before; 0: no attempt has failed */
 	/* The follower's own: */
 	bool passed;          /* read to the end */
 	uint32_t outstanding; /* read and not acknowledged */
@@ -102,7 +102,7 @@ struct journal {
 	/* Under it: */
 	struct segment_list segments;
 	struct segment **slots;   /* by slot; the follower reads those of segments it is in without it */
-	uint64_t memory_used;     /* bytes of files; without the loads' */
+	uint64_t memory_used;     /* bytes of files; without the loads' and those of gaps */
 	uint32_t loads;           /* segments that take of the loads' share */
 	struct segment *spare;    /* not in the list; its file can be used again */
 	_Atomic bool waiting;     /* the appender */
@@ -168,10 +168,11 @@ int journal_worker__start(struct journal *journal);
 void journal_worker__stop(struct journal *journal);
 /*
  * Without the lock, the segment busy or not known yet: brings it back from disk into its slot, as
- * far as its limit says.
+ * far as its limit says. *unreadable is set when it got as far as the file on disk: whether that
+ * is what failed.
  */
 int journal_worker__load(struct journal *journal, struct segment *segment,
-			 struct segment_reader *reader);
+			 struct segment_reader *reader, bool *unreadable);
 /* Under the lock: there may be something to do. */
 void journal_worker__wake(struct journal *journal);
 /* Under the lock: nothing can be moved to disk now. */

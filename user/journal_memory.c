@@ -34,7 +34,7 @@ void journal_memory__drop(struct journal *journal, struct segment *segment)
 	journal_memory__give_slot(journal, segment);
 	if (segment->loaded)
 		journal->loads--;
-	else
+	else if (!segment->gaps)
 		journal->memory_used -= segment->memory;
 	segment->loaded = false;
 	segment->memory = 0;
@@ -51,7 +51,7 @@ void journal_memory__free_segment(struct journal *journal, struct segment *segme
 	}
 	TAILQ_REMOVE(&journal->segments, segment, link);
 	if (!journal->spare && segment->memory == journal->segment_size && !segment->loaded &&
-	    !journal->options.orphan) {
+	    !segment->gaps && !journal->options.orphan) {
 		/* One file stays mapped for the appender. */
 		journal->spare = segment;
 		journal_memory__wake_appender(journal);

@@ -1,5 +1,6 @@
 #include "journal_internal.h"
 
+#include "clock.h"
 #include "journal_disk.h"
 #include "log.h"
 
@@ -17,6 +18,8 @@
 #define GAP_SLOTS 16
 /* A segment of gaps may be longer than what it stands for: see journal_drop.c. */
 #define STRIDE_FACTOR 2
+/* More than a journal fills, over a life of it; numbers last until the year 2106 so. */
+#define SEGMENTS_PER_SECOND 16
 
 /* A segment's files. */
 struct found {
@@ -217,6 +220,9 @@ static int adopt_memory(struct journal *journal, struct segment *segment, uint64
 	if (err == -EPROTO)
 		goto failed;
 	damaged_header = err;
+	/* Gaps are whole or not there; the mark is a place in what they stand for. */
+	if (!damaged_header && header->gaps)
+		limit = UINT64_MAX;
 	segment_reader__repair(&reader, address, segment->memory, segment->number, false, limit);
 	/* Renamed to be used again, and no more: there is nothing in it, nothing is damaged. */
 	if (damaged_header && reader.off > sizeof(*header))
@@ -229,7 +235,8 @@ static int adopt_memory(struct journal *journal, struct segment *segment, uint64
 	segment->records = reader.records;
 	segment->limit = reader.off;
 	segment->sealed = reader.sealed;
-	journal->memory_used += segment->memory;
+	if (!segment->gaps)
+		journal->memory_used += segment->memory;
 	journal__count(journal, COUNTER_journal_damaged_bytes, reader.damaged);
 	journal__tell_damage(journal->options.directory, segment->number, &reader);
 	return 0;
@@ -245,11 +252,12 @@ failed:
 static int cut_on_disk(struct journal *journal, struct segment *segment)
 {
 	struct segment_reader reader;
+	bool unreadable;
 	int err;
 
 	if (!journal_memory__take_slot(journal, segment))
 		return -ENOMEM;
-	err = journal_worker__load(journal, segment, &reader);
+	err = journal_worker__load(journal, segment, &reader, &unreadable);
 	if (err) {
 		journal_memory__give_slot(journal, segment);
 		return err;
@@ -357,17 +365,25 @@ static void adopt_all(struct journal *journal, const struct finds *finds,
 	uint64_t through = 0;
 	bool any = false;
 
+	/* An earlier life may have left some on a disk that is not there now: it began before. */
+	if (!finds->count && !end)
+		journal->appender.next =
+			clock__ns(CLOCK_REALTIME) / NS_PER_SECOND * SEGMENTS_PER_SECOND;
 	for (size_t i = 0; i < finds->count; i++) {
 		const struct found *found = &finds->list[i];
 		bool last = end && found->number == end->number;
 		int err;
 
-		/* Never committed, or the place was taken by a segment of gaps before the crash. */
-		if ((end && found->number > end->number) || (any && found->number <= through)) {
+		journal->appender.next = found->number + 1;
+		/*
+		 * Never committed, or the place was taken by a segment of gaps before the crash.
+		 * What is on disk alone may be of an earlier life: rather it comes twice.
+		 */
+		if ((end && found->number > end->number && found->memory) ||
+		    (any && found->number <= through)) {
 			remove_found(journal, found);
 			continue;
 		}
-		journal->appender.next = found->number + 1;
 		err = adopt(journal, found, last ? end->off : UINT64_MAX);
 		if (err) {
 			tell_unusable(journal, found, err);
@@ -416,7 +432,7 @@ static void tell_torn(const struct journal *journal, const struct segment *segme
 		 journal->options.directory, name, segment->limit);
 }
 
-static void finish(struct journal *journal)
+static void finish(struct journal *journal, const struct journal_mark *end)
 {
 	struct segment *last = TAILQ_LAST(&journal->segments, segment_list);
 	struct segment *segment, *next;
@@ -431,7 +447,8 @@ static void finish(struct journal *journal)
 			segment->limit = UINT64_MAX;
 			continue;
 		}
-		if (segment->memory && !segment->sealed && segment != last)
+		if (segment->memory && !segment->sealed && segment != last &&
+		    !(end && segment->number == end->number))
 			tell_torn(journal, segment);
 		if (segment->memory && !segment->sealed)
 			seal_segment(journal, segment);
@@ -459,7 +476,7 @@ int journal__recover(struct journal *journal, const struct journal_mark *end)
 	err = err ? err : reserve_addresses(journal, &finds);
 	if (!err) {
 		adopt_all(journal, &finds, end);
-		finish(journal);
+		finish(journal, end);
 	}
 	free(finds.list);
 	return err;

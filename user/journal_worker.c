@@ -120,20 +120,20 @@ bool journal_worker__stuck(const struct journal *journal)
 static int write_segment(struct journal *journal, struct segment *segment, uint64_t end)
 {
 	uint64_t before = segment->disk;
-	uint64_t size = 0;
+	uint64_t size = before;
 	int err;
 
 	pthread_mutex_unlock(&journal->lock);
 	err = journal_disk__write(journal->disk, segment->number, segment_address(journal, segment),
 				  end, &size);
 	pthread_mutex_lock(&journal->lock);
+	journal->disk->used += size - before;
+	segment->disk = size;
 	if (err) {
 		disk_failed(journal, false, err);
 		return err;
 	}
 	disk_works(journal);
-	journal->disk->used += size - before;
-	segment->disk = size;
 	segment->disk_ms = wall_ms();
 	journal__count(journal, COUNTER_journal_spilled_segments, 1);
 	journal__count(journal, COUNTER_journal_spilled_bytes, size);
@@ -197,7 +197,7 @@ static struct segment *load_candidate(const struct journal *journal)
 }
 
 int journal_worker__load(struct journal *journal, struct segment *segment,
-			 struct segment_reader *reader)
+			 struct segment_reader *reader, bool *unreadable)
 {
 	uint64_t page = sysconf(_SC_PAGESIZE);
 	/* With room for an end where none was found. */
@@ -209,6 +209,7 @@ int journal_worker__load(struct journal *journal, struct segment *segment,
 	if (err)
 		return err;
 	err = journal_disk__read(journal->disk, segment->number, address, segment->disk);
+	*unreadable = err;
 	if (!err) {
 		segment_reader__repair(reader, address, segment->disk, segment->number, true,
 				       segment->limit);
@@ -252,19 +253,28 @@ static void give_up(struct journal *journal, struct segment *segment, int err)
 	segment->done = true;
 }
 
-static void not_loaded(struct journal *journal, struct segment *segment, int err)
+/* Some file systems have errors of their own for what they find damaged. */
+static bool is_damage(int err)
+{
+	return err == -EIO || err == -EBADMSG || err == -EUCLEAN;
+}
+
+/* Only what the file itself is to blame for counts: anything else may be over later. */
+static void not_loaded(struct journal *journal, struct segment *segment, int err, bool unreadable)
 {
 	journal_memory__give_slot(journal, segment);
 	journal->loads--;
 	journal__count(journal, COUNTER_journal_disk_errors, 1);
-	if (err == -ENOENT || ++segment->attempts == LOAD_ATTEMPTS) {
+	if (unreadable &&
+	    (err == -ENOENT || (is_damage(err) && ++segment->attempts == LOAD_ATTEMPTS))) {
 		give_up(journal, segment, err);
 		return;
 	}
-	if (segment->attempts == 1)
+	if (!segment->retry_ms)
 		log_warn("journal: %s/" SEGMENT_PREFIX "%016" PRIx64
-			 " cannot be brought back: %s; trying again",
-			 journal->disk->directory, segment->number, strerror(-err));
+			 " cannot be brought back to %s: %s; trying again every %d s",
+			 journal->disk->directory, segment->number, journal->options.directory,
+			 strerror(-err), LOOK_MS / 1000);
 	segment->retry_ms = clock__ms() + LOOK_MS;
 }
 
@@ -272,6 +282,7 @@ static bool load_one(struct journal *journal)
 {
 	struct segment *segment = load_candidate(journal);
 	struct segment_reader reader = { 0 };
+	bool unreadable = false;
 	int err;
 
 	if (!segment || journal->loads >= JOURNAL_LOADS || clock__ms() < segment->retry_ms ||
@@ -280,11 +291,11 @@ static bool load_one(struct journal *journal)
 	journal->loads++;
 	segment->busy = true;
 	pthread_mutex_unlock(&journal->lock);
-	err = journal_worker__load(journal, segment, &reader);
+	err = journal_worker__load(journal, segment, &reader, &unreadable);
 	pthread_mutex_lock(&journal->lock);
 	segment->busy = false;
 	if (err)
-		not_loaded(journal, segment, err);
+		not_loaded(journal, segment, err, unreadable);
 	else
 		loaded(journal, segment, &reader);
 	wake_follower(journal);
@@ -333,7 +344,7 @@ static bool expire_one(struct journal *journal)
 		return false;
 	TAILQ_FOREACH(segment, &journal->segments, link)
 		if (segment->disk && !segment->memory && !segment->reached && !segment->busy &&
-		    segment->disk_ms + disk->max_age_ms < wall_ms())
+		    !segment->done && segment->disk_ms + disk->max_age_ms < wall_ms())
 			return journal__drop_segment(journal, segment, JOURNAL_LOSS_EXPIRED);
 	return false;
 }
@@ -353,13 +364,13 @@ static void wait_for_work(struct journal *journal)
 	const struct segment *segment = load_candidate(journal);
 
 	if (!journal->disk->failing && !journal->disk->max_age_ms &&
-	    !(segment && segment->attempts)) {
+	    !(segment && segment->retry_ms)) {
 		pthread_cond_wait(&journal->work, &journal->lock);
 		return;
 	}
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += LOOK_MS / 1000;
-	pthread_cond_timedwait(&journal->work, &journal->lock, &until);
+	pthread_cond_clockwait(&journal->work, &journal->lock, CLOCK_MONOTONIC, &until);
 }
 
 static void *run(void *argument)
@@ -405,7 +416,8 @@ static bool needs_saving(const struct journal *journal, const struct segment *se
 	       (!segment->disk || segment->reached || segment == journal->appender.segment);
 }
 
-static bool save_segment(struct journal *journal, struct segment *segment)
+/* False: something in it should have been saved. */
+static bool save_segment(struct journal *journal, struct segment *segment, bool in_time)
 {
 	uint64_t records;
 	uint64_t end;
@@ -415,7 +427,7 @@ static bool save_segment(struct journal *journal, struct segment *segment)
 	end = end_of(journal, segment, &records);
 	if (!records)
 		return true;
-	if (journal->disk->used + end > journal->disk->max_size + segment->disk)
+	if (!in_time || journal->disk->used + end > journal->disk->max_size + segment->disk)
 		return false;
 	return !write_segment(journal, segment, end);
 }
@@ -431,8 +443,7 @@ void journal__save(struct journal *journal, unsigned int deadline_ms)
 	journal_worker__stop(journal);
 	pthread_mutex_lock(&journal->lock);
 	TAILQ_FOREACH(segment, &journal->segments, link)
-		if (clock__ms() >= deadline || !save_segment(journal, segment))
-			left += needs_saving(journal, segment);
+		left += !save_segment(journal, segment, clock__ms() < deadline);
 	pthread_mutex_unlock(&journal->lock);
 	if (left)
 		log_warn("journal: %u segments in %s could not be saved to %s: they outlive logtap, but not a reboot",

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,6 +42,27 @@ static inline unsigned int count_segments(const char *directory)
 	if (dir)
 		closedir(dir);
 	return files;
+}
+
+/* The lowest number of a segment there. */
+static inline uint64_t first_segment(const char *directory)
+{
+	DIR *dir = opendir(directory);
+	uint64_t first = UINT64_MAX, number;
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (segment__parse_name(entry->d_name, &number) && number < first)
+			first = number;
+	if (dir)
+		closedir(dir);
+	assert_true(first < UINT64_MAX);
+	return first;
+}
+
+static inline void segment_path(char path[128], const char *directory, uint64_t number)
+{
+	snprintf(path, 128, "%s/" SEGMENT_PREFIX "%016lx", directory, (unsigned long)number);
 }
 
 static inline struct journal_meta meta_of(uint64_t number)

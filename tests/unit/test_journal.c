@@ -379,7 +379,7 @@ static void file_says_what_is_acknowledged(void **state)
 	assert_int_equal(journal__next(fixture->journal, &record), 1);
 	journal__ack(fixture->journal, record.handle);
 
-	snprintf(path, sizeof(path), "%s/seg-0000000000000000", fixture->directory);
+	segment_path(path, fixture->directory, first_segment(fixture->directory));
 	fd = open(path, O_RDONLY);
 	assert_true(fd >= 0);
 	assert_int_equal(read(fd, bytes, sizeof(bytes)), sizeof(bytes));

@@ -10,11 +10,14 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "../../user/clock.h"
 #include "../../user/counters.h"
+#include "../../user/journal_disk.h"
 #include "../../user/journal_internal.h"
 #include "journal_records.h"
 
@@ -23,7 +26,6 @@
 struct fixture {
 	char directory[64];
 	char disk[64];
-	bool mounted;
 	struct journal_options options;
 	struct counters counters;
 	struct journal *journal;
@@ -57,8 +59,9 @@ static int teardown(void **state)
 	struct fixture *fixture = *state;
 
 	journal__close(fixture->journal);
-	if (fixture->mounted)
-		umount2(fixture->disk, MNT_DETACH);
+	/* Fails where nothing was mounted. */
+	umount2(fixture->directory, MNT_DETACH);
+	umount2(fixture->disk, MNT_DETACH);
 	remove_files(fixture->directory);
 	remove_files(fixture->disk);
 	rmdir(fixture->directory);
@@ -70,15 +73,25 @@ static int teardown(void **state)
 }
 
 /* A file system of its own, that can be full or read-only. False where that is not permitted. */
-static bool mount_disk(struct fixture *fixture, const char *size)
+static bool mount_tmpfs(const char *directory, const char *size)
 {
-	fixture->mounted = !mount("tmpfs", fixture->disk, "tmpfs", 0, size);
-	return fixture->mounted;
+	return !mount("tmpfs", directory, "tmpfs", 0, size);
 }
 
 static void open_journal(struct fixture *fixture)
 {
 	assert_int_equal(journal__open(&fixture->options, NULL, &fixture->journal), 0);
+}
+
+static _Atomic bool fsync_fails;
+
+/* In the place of the C library's. The agent syncs nothing but directories with it. */
+int fsync(int fd)
+{
+	if (!fsync_fails)
+		return syscall(SYS_fsync, fd);
+	errno = EIO;
+	return -1;
 }
 
 static bool wait_for(int fd, int ms)
@@ -174,7 +187,7 @@ static void a_full_disk_is_a_full_journal_and_no_more(void **state)
 {
 	struct fixture *fixture = *state;
 
-	if (!mount_disk(fixture, "size=1m"))
+	if (!mount_tmpfs(fixture->disk, "size=1m"))
 		skip();
 	open_journal(fixture);
 	append_until_full(fixture);
@@ -227,7 +240,7 @@ static void a_read_only_disk_is_done_without_until_it_can_be_written(void **stat
 	struct fixture *fixture = *state;
 	unsigned int spilled;
 
-	if (!mount_disk(fixture, "size=64m"))
+	if (!mount_tmpfs(fixture->disk, "size=64m"))
 		skip();
 	open_journal(fixture);
 	append_many(fixture, 2000);
@@ -242,6 +255,23 @@ static void a_read_only_disk_is_done_without_until_it_can_be_written(void **stat
 	append_many(fixture, 2000);
 	drain(fixture, NONE, 0);
 	await_no_files(fixture);
+}
+
+/* Else it would be found at the next start, long after it was delivered from memory. */
+static void a_file_whose_name_is_not_durable_is_taken_back(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_journal(fixture);
+	fsync_fails = true;
+	await_disk_errors(fixture);
+	journal_worker__stop(fixture->journal);
+	fsync_fails = false;
+	assert_int_equal(count_segments(fixture->disk), 0);
+	assert_int_equal(fixture->journal->disk->used, 0);
+	journal__free(fixture->journal);
+	open_journal(fixture);
+	drain(fixture, NONE, 0);
 }
 
 static void a_directory_that_cannot_be_had_is_done_without(void **state)
@@ -309,69 +339,41 @@ static void no_time_to_save_is_said_and_loses_nothing_before_a_reboot(void **sta
 	drain(fixture, NONE, 0);
 }
 
+/* Saves without any time, and returns how many bytes were said meanwhile. */
+static ssize_t save_and_listen(struct fixture *fixture)
+{
+	int to = memfd_create("stderr", MFD_CLOEXEC);
+	int before = dup(STDERR_FILENO);
+	struct stat said;
+
+	assert_true(to >= 0 && before >= 0);
+	dup2(to, STDERR_FILENO);
+	journal__save(fixture->journal, 0);
+	dup2(before, STDERR_FILENO);
+	assert_int_equal(fstat(to, &said), 0);
+	close(before);
+	close(to);
+	return said.st_size;
+}
+
+static void no_time_to_save_what_is_all_acknowledged_is_not_said(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_journal(fixture);
+	append_many(fixture, 50);
+	drain(fixture, NONE, 0);
+	assert_int_equal(save_and_listen(fixture), 0);
+	append_many(fixture, 1);
+	assert_true(save_and_listen(fixture) > 0);
+}
+
 static void crash(struct fixture *fixture, const struct journal_mark *end)
 {
 	journal_worker__stop(fixture->journal);
 	journal__free(fixture->journal);
 	wait_for(fixture->options.data_fd, 0);
 	assert_int_equal(journal__open(&fixture->options, end, &fixture->journal), 0);
-}
-
-/* It was shown because the journal was full, moved, and then the crash came before the commit. */
-static void what_was_not_committed_is_cut_on_disk_too(void **state)
-{
-	struct fixture *fixture = *state;
-	struct journal_mark mark;
-	char path[128];
-
-	open_journal(fixture);
-	append_many(fixture, 2050); /* in the middle of a segment */
-	journal__mark(fixture->journal, &mark);
-	append_many(fixture, 1000);
-	snprintf(path, sizeof(path), "%s/seg-%016lx", fixture->directory, (unsigned long)mark.number);
-	for (int i = 0; i < WAIT_MS && !access(path, F_OK); i++)
-		usleep(1000);
-	assert_int_equal(access(path, F_OK), -1);
-	fixture->appended = 2050;
-	crash(fixture, &mark);
-	assert_int_equal(journal__pending(fixture->journal), 2050);
-	/* Nor does it come back with the next crash. */
-	crash(fixture, NULL);
-	assert_int_equal(journal__pending(fixture->journal), 2050);
-	append_many(fixture, 100);
-	drain(fixture, NONE, 0);
-}
-
-/* 300 records, saved; then `size` bytes at `off` of the first file are overwritten. */
-static void damage(struct fixture *fixture, uint64_t off, const void *bytes, size_t size)
-{
-	char path[128];
-	int fd;
-
-	open_journal(fixture);
-	append_many(fixture, 300);
-	journal__save(fixture->journal, 60000);
-	journal__close(fixture->journal);
-	fixture->journal = NULL;
-	remove_files(fixture->directory);
-	snprintf(path, sizeof(path), "%s/seg-%016x", fixture->disk, 0);
-	fd = open(path, O_WRONLY);
-	assert_true(fd >= 0);
-	if (bytes)
-		assert_int_equal(pwrite(fd, bytes, size, off), size);
-	else
-		assert_int_equal(ftruncate(fd, off), 0);
-	close(fd);
-	open_journal(fixture);
-}
-
-static uint64_t offset_of(uint64_t number)
-{
-	uint64_t off = sizeof(struct segment_header);
-
-	for (uint64_t i = 0; i < number; i++)
-		off += segment__entry_size(meta_of(i).key_len + meta_of(i).value_len);
-	return off;
 }
 
 /* The first record of the segment with this number, when all are of one size. */
@@ -391,6 +393,108 @@ static uint64_t first_of_segment(uint64_t number)
 		off += size;
 	}
 	return record;
+}
+
+/*
+ * It was shown because the journal was full, moved, and then the crash came before the commit. What
+ * is on disk alone comes all the same: it could be of an earlier boot. The committed one is cut.
+ */
+static void what_was_not_committed_is_cut_on_disk_too(void **state)
+{
+	struct fixture *fixture = *state;
+	struct journal_record record;
+	struct journal_mark mark;
+	uint64_t before, next;
+	char path[128];
+
+	open_journal(fixture);
+	before = first_segment(fixture->directory);
+	append_many(fixture, 2050); /* in the middle of a segment */
+	journal__mark(fixture->journal, &mark);
+	append_many(fixture, 1000);
+	segment_path(path, fixture->directory, mark.number);
+	for (int i = 0; i < WAIT_MS && !access(path, F_OK); i++)
+		usleep(1000);
+	assert_int_equal(access(path, F_OK), -1);
+	next = first_of_segment(mark.number + 1 - before);
+	fixture->appended = 2050;
+	crash(fixture, &mark);
+	assert_in_range(journal__pending(fixture->journal), 2051, 3050 - (next - 2050));
+	/* Nor does what was cut come back with the next crash. */
+	crash(fixture, NULL);
+	while (journal__pending(fixture->journal)) {
+		if (!journal__next(fixture->journal, &record)) {
+			assert_true(wait_for(fixture->options.data_fd, WAIT_MS));
+			continue;
+		}
+		if (fixture->read < 2050) {
+			check_record(&record, fixture->read++);
+		} else {
+			assert_in_range(record.meta.raw_len, next, 3049);
+			next = record.meta.raw_len;
+			check_record(&record, next++);
+		}
+		journal__ack(fixture->journal, record.handle);
+	}
+	append_many(fixture, 100);
+	drain(fixture, NONE, 0);
+}
+
+/* The disk was away for a start, and that had a number and a mark of its own. */
+static void what_an_earlier_boot_left_on_disk_is_kept(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t second = clock__ns(CLOCK_REALTIME) / NS_PER_SECOND;
+	struct journal_mark mark;
+
+	open_journal(fixture);
+	append_many(fixture, 300);
+	journal__save(fixture->journal, 60000);
+	/* Lives that begin in the same second are no two boots. */
+	while (clock__ns(CLOCK_REALTIME) / NS_PER_SECOND <= second + 1)
+		usleep(10000);
+	fixture->options.disk.directory = NULL;
+	lose_memory(fixture);
+	assert_int_equal(journal__pending(fixture->journal), 0);
+	append_many(fixture, 50);
+	journal__mark(fixture->journal, &mark);
+	fixture->options.disk.directory = fixture->disk;
+	crash(fixture, &mark);
+	assert_int_equal(journal__pending(fixture->journal), 350);
+	append_many(fixture, 50);
+	drain(fixture, NONE, 0);
+}
+
+/* 300 records, saved; then `size` bytes at `off` of the first file are overwritten. */
+static void damage(struct fixture *fixture, uint64_t off, const void *bytes, size_t size)
+{
+	char path[128];
+	int fd;
+
+	open_journal(fixture);
+	append_many(fixture, 300);
+	journal__save(fixture->journal, 60000);
+	journal__close(fixture->journal);
+	fixture->journal = NULL;
+	remove_files(fixture->directory);
+	segment_path(path, fixture->disk, first_segment(fixture->disk));
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	if (bytes)
+		assert_int_equal(pwrite(fd, bytes, size, off), size);
+	else
+		assert_int_equal(ftruncate(fd, off), 0);
+	close(fd);
+	open_journal(fixture);
+}
+
+static uint64_t offset_of(uint64_t number)
+{
+	uint64_t off = sizeof(struct segment_header);
+
+	for (uint64_t i = 0; i < number; i++)
+		off += segment__entry_size(meta_of(i).key_len + meta_of(i).value_len);
+	return off;
 }
 
 static void a_flipped_byte_costs_one_record(void **state)
@@ -451,18 +555,89 @@ static void a_file_that_is_gone_is_given_up(void **state)
 {
 	struct fixture *fixture = *state;
 	uint64_t number = 10;
+	uint64_t first;
 	char path[128];
 
 	open_journal(fixture);
+	first = first_segment(fixture->directory);
 	append_many(fixture, 4000);
 	/* Far behind what has been brought back already. */
 	do
-		snprintf(path, sizeof(path), "%s/seg-%016lx", fixture->disk, (unsigned long)++number);
+		segment_path(path, fixture->disk, first + ++number);
 	while (access(path, F_OK));
 	assert_int_equal(unlink(path), 0);
 	drain(fixture, first_of_segment(number),
 	      first_of_segment(number + 1) - first_of_segment(number));
 	assert_true(counter(fixture, COUNTER_journal_disk_errors) > 0);
+}
+
+/* Takes all the room that the file system of `directory` has. Returns the file's descriptor. */
+static int fill(const char *directory)
+{
+	static const char zeroes[4096];
+	int fd = open(directory, O_TMPFILE | O_WRONLY, 0600);
+
+	assert_true(fd >= 0);
+	while (write(fd, zeroes, sizeof(zeroes)) > 0)
+		;
+	assert_int_equal(errno, ENOSPC);
+	return fd;
+}
+
+/* It is no fault of the disk's, and over once there is room. */
+static void no_memory_to_bring_it_back_to_is_waited_for(void **state)
+{
+	static void *held[4000];
+	struct fixture *fixture = *state;
+	struct journal_record record;
+	uint64_t end = clock__ms() + WAIT_MS;
+	unsigned int held_count = 0;
+	int filler;
+
+	if (!mount_tmpfs(fixture->directory, "size=1m"))
+		skip();
+	open_journal(fixture);
+	append_many(fixture, 4000);
+	filler = fill(fixture->directory);
+	while (!counter(fixture, COUNTER_journal_disk_errors)) {
+		assert_true(clock__ms() < end);
+		if (!journal__next(fixture->journal, &record)) {
+			usleep(1000);
+			continue;
+		}
+		check_record(&record, fixture->read++);
+		held[held_count++] = record.handle;
+	}
+	close(filler);
+	while (held_count)
+		journal__ack(fixture->journal, held[--held_count]);
+	drain(fixture, NONE, 0);
+	await_no_files(fixture);
+}
+
+static void what_is_on_disk_outlives_the_directory_in_memory(void **state)
+{
+	struct fixture *fixture = *state;
+	struct journal_record record;
+	uint64_t end = clock__ms() + WAIT_MS;
+
+	open_journal(fixture);
+	append_many(fixture, 4000);
+	/* What can still be read from memory ends at the first that must be brought back. */
+	remove_files(fixture->directory);
+	assert_int_equal(rmdir(fixture->directory), 0);
+	while (!counter(fixture, COUNTER_journal_disk_errors)) {
+		assert_true(clock__ms() < end);
+		if (journal__next(fixture->journal, &record))
+			check_record(&record, fixture->read++);
+		else
+			usleep(1000);
+	}
+	journal_worker__stop(fixture->journal);
+	assert_int_equal(journal__pending(fixture->journal), fixture->appended);
+	assert_int_equal(counter(fixture, COUNTER_journal_spilled_segments),
+			 count_segments(fixture->disk));
+	assert_int_equal(mkdir(fixture->directory, 0700), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -474,16 +649,21 @@ int main(void)
 		TEST(a_full_disk_is_a_full_journal_and_no_more),
 		TEST(the_disks_bound_is_kept),
 		TEST(a_read_only_disk_is_done_without_until_it_can_be_written),
+		TEST(a_file_whose_name_is_not_durable_is_taken_back),
 		TEST(a_directory_that_cannot_be_had_is_done_without),
 		TEST(what_was_saved_outlives_a_reboot),
 		TEST(what_was_acknowledged_is_not_saved),
 		TEST(no_time_to_save_is_said_and_loses_nothing_before_a_reboot),
+		TEST(no_time_to_save_what_is_all_acknowledged_is_not_said),
 		TEST(what_was_not_committed_is_cut_on_disk_too),
+		TEST(what_an_earlier_boot_left_on_disk_is_kept),
 		TEST(a_flipped_byte_costs_one_record),
 		TEST(a_flipped_state_is_damage),
 		TEST(a_hole_costs_what_was_in_it),
 		TEST(a_torn_file_costs_what_is_torn_off),
 		TEST(a_file_that_is_gone_is_given_up),
+		TEST(no_memory_to_bring_it_back_to_is_waited_for),
+		TEST(what_is_on_disk_outlives_the_directory_in_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

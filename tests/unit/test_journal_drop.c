@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -182,6 +183,32 @@ static void the_oldest_goes_and_is_told_to_the_byte(void **state)
 	assert_int_equal(fixture->gaps, STREAMS);
 }
 
+/* What tells of the dropped must not take the room that dropping makes. */
+static void two_segments_are_enough_to_drop(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct segment *segment;
+	uint64_t number = 0;
+	uint64_t memory = 0;
+
+	fixture->options.max_size = 2 * SEGMENT;
+	open_journal(fixture);
+	while (number < 2000)
+		append_one(fixture, number++);
+	journal__free(fixture->journal);
+	open_journal(fixture);
+	while (number < 4000)
+		append_one(fixture, number++);
+	drain(fixture);
+	/* Nor does what is gone leave more room than there is. */
+	TAILQ_FOREACH(segment, &fixture->journal->segments, link)
+		memory += segment->memory;
+	memory += fixture->journal->spare ? fixture->journal->spare->memory : 0;
+	assert_int_equal(fixture->journal->memory_used, memory);
+	assert_exact(fixture);
+	assert_int_equal(fixture->gaps, STREAMS);
+}
+
 static void what_the_sink_has_taken_is_never_dropped(void **state)
 {
 	struct fixture *fixture = *state;
@@ -258,10 +285,10 @@ static void a_place_that_gaps_have_taken_is_not_read_again(void **state)
 	uint64_t number = 0;
 
 	open_journal(fixture);
-	/* Until the first two are gone, and gaps have their places: the next is the third. */
+	segment_path(victim, fixture->directory, first_segment(fixture->directory) + 2);
+	/* Until the first is gone, and gaps have its place. */
 	while (!counters__get(&fixture->counters, COUNTER_journal_dropped_bytes))
 		append_one(fixture, number++);
-	snprintf(victim, sizeof(victim), "%s/seg-%016x", fixture->directory, 2);
 	snprintf(saved, sizeof(saved), "%s/saved", fixture->directory);
 	assert_int_equal(link(victim, saved), 0);
 	while (!access(victim, F_OK))
@@ -272,6 +299,56 @@ static void a_place_that_gaps_have_taken_is_not_read_again(void **state)
 	assert_int_equal(access(victim, F_OK), -1);
 	drain(fixture);
 	assert_exact(fixture);
+}
+
+/* It lies between, and is none of the dropped. */
+static void another_versions_segment_is_not_taken_for_dropped(void **state)
+{
+	struct fixture *fixture = *state;
+	uint32_t version = SEGMENT_VERSION + 1;
+	uint64_t number = 0;
+	char others[128];
+	int fd;
+
+	open_journal(fixture);
+	segment_path(others, fixture->directory, first_segment(fixture->directory) + 1);
+	while (!counters__get(&fixture->counters, COUNTER_journal_dropped_bytes))
+		append_one(fixture, number++);
+	journal__free(fixture->journal);
+	fd = open(others, O_WRONLY);
+	assert_int_equal(pwrite(fd, &version, sizeof(version),
+				offsetof(struct segment_header, version)),
+			 sizeof(version));
+	close(fd);
+	open_journal(fixture);
+	for (int i = 0; i < 2000; i++)
+		append_one(fixture, number++);
+	journal__free(fixture->journal);
+	open_journal(fixture);
+	assert_int_equal(access(others, F_OK), 0);
+	drain(fixture);
+	/* Before it and behind it. */
+	assert_int_equal(fixture->gaps, 2 * STREAMS);
+}
+
+/* The journal is smaller than what is appended between two commits, and the crash comes then. */
+static void a_mark_in_what_was_dropped_cuts_no_gap(void **state)
+{
+	struct fixture *fixture = *state;
+	struct journal_mark mark;
+	uint64_t number = 0;
+
+	open_journal(fixture);
+	while (number < 2)
+		append_one(fixture, number++);
+	journal__mark(fixture->journal, &mark);
+	while (!counters__get(&fixture->counters, COUNTER_journal_dropped_bytes))
+		append_one(fixture, number++);
+	journal__free(fixture->journal);
+	assert_int_equal(journal__open(&fixture->options, &mark, &fixture->journal), 0);
+	drain(fixture);
+	assert_int_equal(fixture->gaps, STREAMS);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_journal_damaged_bytes), 0);
 }
 
 static void with_a_full_disk_too_the_oldest_goes(void **state)
@@ -311,10 +388,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_oldest_goes_and_is_told_to_the_byte),
+		TEST(two_segments_are_enough_to_drop),
 		TEST(what_the_sink_has_taken_is_never_dropped),
 		TEST(nor_after_a_crash_what_it_had_taken),
 		TEST(gaps_outlive_crashes_and_grow_on),
 		TEST(a_place_that_gaps_have_taken_is_not_read_again),
+		TEST(another_versions_segment_is_not_taken_for_dropped),
+		TEST(a_mark_in_what_was_dropped_cuts_no_gap),
 		TEST(with_a_full_disk_too_the_oldest_goes),
 		TEST(what_is_too_old_on_disk_is_told_as_expired),
 	};

@@ -91,12 +91,13 @@ static void expect(struct fixture *fixture, uint64_t from, uint64_t to, uint64_t
 
 #define NONE UINT64_MAX
 
+/* `number` counts from the first that is there. */
 static int open_segment_file(const struct fixture *fixture, uint64_t number)
 {
 	char path[128];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/seg-%016lx", fixture->directory, (unsigned long)number);
+	segment_path(path, fixture->directory, first_segment(fixture->directory) + number);
 	fd = open(path, O_RDWR);
 	assert_true(fd >= 0);
 	return fd;
@@ -295,8 +296,8 @@ static void a_segment_that_was_to_be_used_again_is_empty(void **state)
 		journal__ack(fixture->journal, record.handle);
 	append_some(fixture, 20, 30);
 	crash(fixture);
-	snprintf(from, sizeof(from), "%s/seg-%016x", fixture->directory, 0);
-	snprintf(to, sizeof(to), "%s/seg-%016x", fixture->directory, 1);
+	segment_path(from, fixture->directory, first_segment(fixture->directory));
+	segment_path(to, fixture->directory, first_segment(fixture->directory) + 1);
 	assert_int_equal(rename(from, to), 0);
 	reopen(fixture, NULL);
 	assert_int_equal(counters__get(&fixture->counters, COUNTER_journal_damaged_bytes), 0);
