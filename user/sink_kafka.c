@@ -503,6 +503,8 @@ static int kafka__run(void *state, const bool *stop, const unsigned int *deadlin
 	end = clock__ms() + *deadline_ms;
 	while (kafka_intake__pending(&kafka->intake) && (now = clock__ms()) < end)
 		kafka__turn(kafka, true, end - now < IDLE_MS ? end - now : IDLE_MS);
+	/* The last record of a lane may have been delivered just now. */
+	kafka_aside__tidy(&kafka->intake.aside);
 	if (kafka_intake__pending(&kafka->intake))
 		log_warn("%" PRIu64 " records are left undelivered in the journal",
 			 kafka_intake__pending(&kafka->intake));
