@@ -24,6 +24,8 @@ LIMITS = {"KiB of memory": 48 << 10, "descriptors": 160, "KiB of journal": 20 <<
 NAMES = {"name": ("container", "name"), "pod": ("kubernetes", "pod_name"), "namespace": ("kubernetes", "pod_namespace"),
          "uid": ("kubernetes", "pod_uid")}
 
+# How long a record may have been under way when the broker failed.
+UNDER_WAY_MS = 30000
 OUT, LOGLINES, MINUTES = sys.argv[1], sys.argv[2], float(sys.argv[3])
 problems = []
 
@@ -251,13 +253,19 @@ class Schedule:
 
     def __init__(self):
         self.faults = collections.Counter()
-        self.starts, self.causes, self.times = [], [], {}
+        self.starts, self.causes, self.times, self.reloads, self.broker = [], [], {}, [], []
         for place in ("guest", "host"):
             for line in open(f"{OUT}/schedule.{place}"):
                 time, kind, *rest = line.split()
+                if kind.endswith("_broker"):
+                    self.broker.append((float(time) * 1000, kind))
+                if kind == "reload_agent":
+                    self.reloads.append((float(time) * 1000, float("inf")))
                 if kind == "agent":
                     self.starts.append(float(time) * 1000)
                     self.causes.append(rest[-1])
+                    if rest[-1] == "reload_agent":
+                        self.reloads[-1] = (self.reloads[-1][0], self.starts[-1])
                 elif place == "guest" and kind in ("begin", "end"):
                     self.times[kind] = float(time)
                 elif kind not in ("begin", "over"):
@@ -265,6 +273,17 @@ class Schedule:
 
     def agent_at(self, ms):
         return bisect.bisect(self.starts, ms) - 1
+
+    def cause(self, first_ms, second_ms):
+        """Why a record came twice: the fault before the agent that sent the second copy. One that reloads has two sinks in turn,
+        and a sink whose broker fails may take a new client, which sends again what was under way."""
+        agent = self.agent_at(second_ms)
+        if self.agent_at(first_ms) != agent:
+            return self.causes[agent]
+        if any(begin <= first_ms and second_ms <= end for begin, end in self.reloads):
+            return "reload_agent"
+        near = [kind for begin, kind in self.broker if first_ms - UNDER_WAY_MS <= begin <= second_ms]
+        return near[-1] if near else "none"
 
     def minutes(self):
         return (self.times["end"] - self.times["begin"]) / 60
@@ -283,8 +302,7 @@ def read_messages(streams, schedule):
             problem(f"{error}; one is {shown(value)}")
             continue
         if known:
-            agent = schedule.agent_at(int(time))
-            causes["none" if schedule.agent_at(known[1]) == agent else schedule.causes[agent]] += 1
+            causes[schedule.cause(known[1], int(time))] += 1
         elif key_of(record) in streams:
             streams[key_of(record)].add(record)
         else:
