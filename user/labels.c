@@ -1,0 +1,105 @@
+#include "labels.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where the name is, or would be; *found says which. */
+static unsigned int find(const struct labels *labels, const char *name, int *found)
+{
+	unsigned int low = 0, high = labels->count;
+
+	*found = 0;
+	while (low < high) {
+		unsigned int middle = low + (high - low) / 2;
+		int order = strcmp(labels->label[middle].name, name);
+
+		if (order == 0) {
+			*found = 1;
+			return middle;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static int insert(struct labels *labels, unsigned int at, const char *name, char *value)
+{
+	struct label *grown = reallocarray(labels->label, labels->count + 1, sizeof(*grown));
+	char *copy = strdup(name);
+
+	if (grown)
+		labels->label = grown;
+	if (!grown || !copy) {
+		free(copy);
+		return -ENOMEM;
+	}
+	memmove(&grown[at + 1], &grown[at], (labels->count - at) * sizeof(*grown));
+	grown[at] = (struct label){ copy, value };
+	labels->count++;
+	labels->bytes += strlen(copy) + strlen(value);
+	return 0;
+}
+
+int labels__set(struct labels *labels, const char *name, const char *value)
+{
+	int found;
+	unsigned int at = find(labels, name, &found);
+	size_t before = found ? strlen(labels->label[at].value) : 0;
+	size_t more = strlen(value) + (found ? 0 : strlen(name));
+	char *copy;
+	int err;
+
+	if (labels->bytes - before + more > LABELS_BYTES_MAX)
+		return -E2BIG;
+	copy = strdup(value);
+	if (!copy)
+		return -ENOMEM;
+	if (!found) {
+		err = insert(labels, at, name, copy);
+		if (err)
+			free(copy);
+		return err;
+	}
+	free(labels->label[at].value);
+	labels->label[at].value = copy;
+	labels->bytes += more - before;
+	return 0;
+}
+
+int labels__set_all(struct labels *labels, const json_t *object)
+{
+	const char *name;
+	json_t *value;
+	int err;
+
+	json_object_foreach((json_t *)object, name, value) {
+		if (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value))
+			continue;
+		err = labels__set(labels, name, json_string_value(value));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+const char *labels__get(const struct labels *labels, const char *name)
+{
+	int found;
+	unsigned int at = find(labels, name, &found);
+
+	return found ? labels->label[at].value : NULL;
+}
+
+void labels__free(struct labels *labels)
+{
+	for (unsigned int i = 0; i < labels->count; i++) {
+		free(labels->label[i].name);
+		free(labels->label[i].value);
+	}
+	free(labels->label);
+	*labels = (struct labels){ 0 };
+}

@@ -1,0 +1,44 @@
+/*
+ * What the Kubernetes API says of one pod of this node. Filled by one thread; once it is in the
+ * cache (pods.h) nothing of it changes, and any thread may hold a reference. A change makes a new
+ * one. Untrusted text.
+ */
+#ifndef LOGTAP_POD_H
+#define LOGTAP_POD_H
+
+#include "labels.h"
+
+/* Strings are NULL when unknown. */
+struct pod_container {
+	char *name;
+	char *id;                /* without the "containerd://" before it; NULL while it does not run */
+	char *image_id;
+	unsigned int restart_count;
+};
+
+struct pod {
+	char *uid;               /* by which the node knows it: a static pod's is its config.hash */
+	char *name;
+	char *namespace;
+	char *ip;
+	char *qos_class;
+	char *service_account;
+	char *owner_kind, *owner_name;       /* the controller that made it: ReplicaSet, Job, ... */
+	char *workload_kind, *workload_name; /* whose that is: Deployment, CronJob; else the owner */
+	struct labels labels, annotations;
+	struct labels namespace_labels, node_labels;
+	struct pod_container *containers;    /* init, ordinary and ephemeral ones */
+	unsigned int containers_count;
+	unsigned int references;             /* atomic; see pod__get */
+};
+
+/* One reference, the caller's. NULL without memory. */
+struct pod *pod__new(void);
+const struct pod *pod__get(const struct pod *pod);
+/* The last reference frees it. NULL does nothing. */
+void pod__put(const struct pod *pod);
+
+/* The container of this name, or NULL. */
+const struct pod_container *pod__container(const struct pod *pod, const char *name);
+
+#endif
