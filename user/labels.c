@@ -94,6 +94,17 @@ const char *labels__get(const struct labels *labels, const char *name)
 	return found ? labels->label[at].value : NULL;
 }
 
+bool labels__equal(const struct labels *one, const struct labels *other)
+{
+	if (one->count != other->count || one->bytes != other->bytes)
+		return false;
+	for (unsigned int i = 0; i < one->count; i++)
+		if (strcmp(one->label[i].name, other->label[i].name) ||
+		    strcmp(one->label[i].value, other->label[i].value))
+			return false;
+	return true;
+}
+
 void labels__free(struct labels *labels)
 {
 	for (unsigned int i = 0; i < labels->count; i++) {

@@ -6,6 +6,7 @@
 #ifndef LOGTAP_LABELS_H
 #define LOGTAP_LABELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <jansson.h>
@@ -31,6 +32,7 @@ int labels__set(struct labels *labels, const char *name, const char *value);
 int labels__set_all(struct labels *labels, const json_t *object);
 /* NULL when there is none of that name. */
 const char *labels__get(const struct labels *labels, const char *name);
+bool labels__equal(const struct labels *one, const struct labels *other);
 /* Leaves it empty. */
 void labels__free(struct labels *labels);
 

@@ -52,6 +52,40 @@ void pod__put(const struct pod *shared)
 	free(pod);
 }
 
+static bool same(const char *one, const char *other)
+{
+	return one && other ? strcmp(one, other) == 0 : one == other;
+}
+
+static bool same_containers(const struct pod *one, const struct pod *other)
+{
+	if (one->containers_count != other->containers_count)
+		return false;
+	for (unsigned int i = 0; i < one->containers_count; i++) {
+		const struct pod_container *a = &one->containers[i], *b = &other->containers[i];
+
+		if (!same(a->name, b->name) || !same(a->id, b->id) || !same(a->image_id, b->image_id) ||
+		    a->restart_count != b->restart_count)
+			return false;
+	}
+	return true;
+}
+
+bool pod__equal(const struct pod *one, const struct pod *other)
+{
+	return same(one->uid, other->uid) && same(one->name, other->name) &&
+	       same(one->namespace, other->namespace) && same(one->ip, other->ip) &&
+	       same(one->qos_class, other->qos_class) &&
+	       same(one->service_account, other->service_account) &&
+	       same(one->owner_kind, other->owner_kind) && same(one->owner_name, other->owner_name) &&
+	       same(one->workload_kind, other->workload_kind) &&
+	       same(one->workload_name, other->workload_name) &&
+	       labels__equal(&one->labels, &other->labels) &&
+	       labels__equal(&one->annotations, &other->annotations) &&
+	       labels__equal(&one->namespace_labels, &other->namespace_labels) &&
+	       labels__equal(&one->node_labels, &other->node_labels) && same_containers(one, other);
+}
+
 const struct pod_container *pod__container(const struct pod *pod, const char *name)
 {
 	for (unsigned int i = 0; i < pod->containers_count; i++)

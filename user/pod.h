@@ -38,6 +38,9 @@ const struct pod *pod__get(const struct pod *pod);
 /* The last reference frees it. NULL does nothing. */
 void pod__put(const struct pod *pod);
 
+/* Whether both say the same. */
+bool pod__equal(const struct pod *one, const struct pod *other);
+
 /* The container of this name, or NULL. */
 const struct pod_container *pod__container(const struct pod *pod, const char *name);
 

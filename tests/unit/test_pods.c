@@ -1,0 +1,333 @@
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../../user/pod.h"
+#include "../../user/pods.h"
+
+#define LATER (PODS_DELETED_MS + 1)
+
+static int setup(void **state)
+{
+	return pods__new((struct pods **)state);
+}
+
+static int teardown(void **state)
+{
+	pods__free(*state);
+	return 0;
+}
+
+static struct pod *make(const char *uid, const char *app)
+{
+	struct pod *pod = pod__new();
+
+	assert_non_null(pod);
+	pod->uid = strdup(uid);
+	pod->name = strdup("web");
+	assert_int_equal(labels__set(&pod->labels, "app", app), 0);
+	return pod;
+}
+
+static void publish(struct pods *pods, const char *uid, const char *app)
+{
+	assert_int_equal(pods__publish(pods, make(uid, app)), 0);
+}
+
+static void publish_number(struct pods *pods, unsigned int number)
+{
+	char uid[16];
+
+	snprintf(uid, sizeof(uid), "uid-%u", number);
+	publish(pods, uid, "web");
+}
+
+static void assert_app(struct pods *pods, const char *uid, const char *app)
+{
+	const struct pod *pod = pods__get(pods, uid);
+
+	assert_non_null(pod);
+	assert_string_equal(pod->uid, uid);
+	assert_string_equal(labels__get(&pod->labels, "app"), app);
+	pod__put(pod);
+}
+
+static void assert_unknown(struct pods *pods, const char *uid)
+{
+	assert_null(pods__get(pods, uid));
+}
+
+static void pods_are_found_by_their_uid(void **state)
+{
+	assert_unknown(*state, "b");
+	publish(*state, "b", "two");
+	publish(*state, "a", "one");
+	publish(*state, "c", "three");
+	assert_app(*state, "a", "one");
+	assert_app(*state, "b", "two");
+	assert_app(*state, "c", "three");
+	assert_unknown(*state, "");
+	assert_unknown(*state, "bb");
+}
+
+static void reference_keeps_what_was_known(void **state)
+{
+	const struct pod *before;
+
+	publish(*state, "a", "one");
+	before = pods__get(*state, "a");
+	publish(*state, "a", "two");
+	assert_string_equal(labels__get(&before->labels, "app"), "one");
+	assert_app(*state, "a", "two");
+	pod__put(before);
+}
+
+static void version_rises_when_a_pod_changes_and_only_then(void **state)
+{
+	uint64_t version = pods__version(*state);
+
+	publish(*state, "a", "one");
+	assert_true(pods__version(*state) > version);
+	version = pods__version(*state);
+	publish(*state, "a", "one");
+	assert_true(pods__version(*state) == version);
+	publish(*state, "a", "two");
+	assert_true(pods__version(*state) > version);
+}
+
+static void change_of_a_container_is_a_change(void **state)
+{
+	uint64_t version;
+	struct pod *pod;
+
+	publish(*state, "a", "one");
+	version = pods__version(*state);
+	pod = make("a", "one");
+	pod->containers = calloc(1, sizeof(*pod->containers));
+	pod->containers[0].name = strdup("c");
+	pod->containers_count = 1;
+	assert_int_equal(pods__publish(*state, pod), 0);
+	assert_true(pods__version(*state) > version);
+}
+
+static void watchers_are_told(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint64_t told;
+
+	assert_int_equal(pods__watch(*state, fd), 0);
+	publish(*state, "a", "one");
+	assert_int_equal(read(fd, &told, sizeof(told)), sizeof(told));
+	publish(*state, "a", "one");
+	assert_int_equal(read(fd, &told, sizeof(told)), -1);
+	pods__unwatch(*state, fd);
+	publish(*state, "a", "two");
+	assert_int_equal(read(fd, &told, sizeof(told)), -1);
+	close(fd);
+}
+
+static void watchers_are_bounded(void **state)
+{
+	for (unsigned int i = 0; i < PODS_WATCHERS_MAX; i++)
+		assert_int_equal(pods__watch(*state, 1000 + i), 0);
+	assert_int_equal(pods__watch(*state, 1), -ENOSPC);
+	pods__unwatch(*state, 1000);
+	assert_int_equal(pods__watch(*state, 1000), 0);
+}
+
+static void only_an_unknown_pod_is_wanted(void **state)
+{
+	uint64_t wanted;
+
+	publish(*state, "a", "one");
+	pods__want(*state, "a");
+	assert_int_equal(read(pods__wanted_fd(*state), &wanted, sizeof(wanted)), -1);
+	pods__want(*state, "b");
+	assert_int_equal(read(pods__wanted_fd(*state), &wanted, sizeof(wanted)), sizeof(wanted));
+}
+
+static void deleted_pod_stays_for_a_while(void **state)
+{
+	publish(*state, "a", "one");
+	pods__remove(*state, "a");
+	pods__remove(*state, "unknown");
+	pods__expire(*state, 1000);
+	pods__expire(*state, 1000 + PODS_DELETED_MS - 1);
+	assert_app(*state, "a", "one");
+	pods__expire(*state, 1000 + PODS_DELETED_MS);
+	assert_unknown(*state, "a");
+}
+
+static void deleted_pod_stays_while_it_is_referred_to(void **state)
+{
+	const struct pod *held;
+
+	publish(*state, "a", "one");
+	held = pods__get(*state, "a");
+	pods__remove(*state, "a");
+	pods__expire(*state, 1);
+	pods__expire(*state, 1 + 10 * LATER);
+	assert_app(*state, "a", "one");
+	pod__put(held);
+	pods__expire(*state, 1 + 11 * LATER);
+	assert_app(*state, "a", "one");
+	pods__expire(*state, 1 + 12 * LATER);
+	assert_unknown(*state, "a");
+}
+
+static void pod_that_comes_back_is_not_let_go(void **state)
+{
+	publish(*state, "a", "one");
+	pods__remove(*state, "a");
+	pods__expire(*state, 1);
+	publish(*state, "a", "one");
+	pods__expire(*state, 1 + LATER);
+	assert_app(*state, "a", "one");
+	pods__remove(*state, "a");
+	pods__expire(*state, 1 + 2 * LATER);
+	assert_app(*state, "a", "one");
+}
+
+static void deleted_pods_are_bounded_and_the_oldest_goes(void **state)
+{
+	char uid[16];
+
+	for (unsigned int i = 0; i <= PODS_DELETED_MAX; i++) {
+		publish_number(*state, i);
+		snprintf(uid, sizeof(uid), "uid-%u", i);
+		pods__remove(*state, uid);
+	}
+	assert_unknown(*state, "uid-0");
+	assert_app(*state, "uid-1", "web");
+	assert_app(*state, uid, "web");
+}
+
+static void pods_are_bounded(void **state)
+{
+	for (unsigned int i = 0; i < PODS_MAX; i++)
+		publish_number(*state, i);
+	assert_int_equal(pods__publish(*state, make("more", "web")), -ENOSPC);
+	publish(*state, "uid-7", "changed");
+	pods__remove(*state, "uid-8");
+	publish(*state, "more", "web");
+	assert_app(*state, "more", "web");
+}
+
+static void list_removes_what_it_does_not_have(void **state)
+{
+	publish(*state, "a", "one");
+	publish(*state, "b", "two");
+	publish(*state, "c", "three");
+	pods__list_begin(*state);
+	publish(*state, "b", "two");
+	publish(*state, "d", "four");
+	assert_app(*state, "a", "one");
+	pods__list_end(*state);
+	pods__expire(*state, 1);
+	assert_app(*state, "a", "one");
+	pods__expire(*state, 1 + LATER);
+	assert_unknown(*state, "a");
+	assert_app(*state, "b", "two");
+	assert_unknown(*state, "c");
+	assert_app(*state, "d", "four");
+}
+
+static void empty_list_of_very_many_stays_within_the_bound(void **state)
+{
+	unsigned int known = 0;
+	char uid[16];
+
+	for (unsigned int i = 0; i < PODS_MAX; i++)
+		publish_number(*state, i);
+	pods__list_begin(*state);
+	pods__list_end(*state);
+	for (unsigned int i = 0; i < PODS_MAX; i++) {
+		const struct pod *pod;
+
+		snprintf(uid, sizeof(uid), "uid-%u", i);
+		pod = pods__get(*state, uid);
+		known += !!pod;
+		pod__put(pod);
+	}
+	assert_int_equal(known, PODS_DELETED_MAX);
+}
+
+static void *ask(void *pods)
+{
+	for (int i = 0; i < 20000; i++) {
+		const struct pod *pod = pods__get(pods, i % 2 ? "a" : "b");
+
+		if (pod && strcmp(pod->name, "web"))
+			abort();
+		pods__version(pods);
+		pod__put(pod);
+	}
+	return NULL;
+}
+
+static void many_threads_ask_while_one_fills(void **state)
+{
+	pthread_t threads[4];
+
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask, *state), 0);
+	for (int i = 0; i < 5000; i++) {
+		publish(*state, "a", i % 2 ? "one" : "two");
+		publish(*state, "b", i % 3 ? "one" : "two");
+		pods__remove(*state, "b");
+		pods__expire(*state, 1 + (uint64_t)i * LATER);
+	}
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void freed_cache_leaves_references_valid(void **state)
+{
+	const struct pod *held;
+	struct pods *pods;
+
+	(void)state;
+	assert_int_equal(pods__new(&pods), 0);
+	publish(pods, "a", "one");
+	held = pods__get(pods, "a");
+	pods__free(pods);
+	assert_string_equal(held->uid, "a");
+	pod__put(held);
+	pods__free(NULL);
+}
+
+#define fact(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		fact(pods_are_found_by_their_uid),
+		fact(reference_keeps_what_was_known),
+		fact(version_rises_when_a_pod_changes_and_only_then),
+		fact(change_of_a_container_is_a_change),
+		fact(watchers_are_told),
+		fact(watchers_are_bounded),
+		fact(only_an_unknown_pod_is_wanted),
+		fact(deleted_pod_stays_for_a_while),
+		fact(deleted_pod_stays_while_it_is_referred_to),
+		fact(pod_that_comes_back_is_not_let_go),
+		fact(deleted_pods_are_bounded_and_the_oldest_goes),
+		fact(pods_are_bounded),
+		fact(list_removes_what_it_does_not_have),
+		fact(empty_list_of_very_many_stays_within_the_bound),
+		fact(many_threads_ask_while_one_fills),
+		cmocka_unit_test(freed_cache_leaves_references_valid),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,310 @@
+#include "pods.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "pod.h"
+
+struct entry {
+	const struct pod *pod;
+	uint64_t list;           /* the last list, see pods__list_begin, that it was published in */
+	uint64_t deleted;        /* 0: it exists; else the order of deletion */
+	uint64_t unused_ms;      /* since when nobody else refers to a deleted one; 0: not looked yet */
+};
+
+struct pods {
+	pthread_mutex_t lock;    /* of all but `version`; held for a search and a move of entries */
+	struct entry *entries;   /* in the order of their uids */
+	unsigned int count;
+	unsigned int size;
+	unsigned int deleted_count;
+	uint64_t deletions;
+	uint64_t list;
+	uint64_t version;        /* atomic */
+	int watchers[PODS_WATCHERS_MAX];
+	unsigned int watchers_count;
+	int wanted_fd;
+};
+
+int pods__new(struct pods **out)
+{
+	struct pods *pods = calloc(1, sizeof(*pods));
+
+	if (!pods)
+		return -ENOMEM;
+	pods->wanted_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (pods->wanted_fd < 0) {
+		free(pods);
+		return -errno;
+	}
+	pthread_mutex_init(&pods->lock, NULL);
+	*out = pods;
+	return 0;
+}
+
+void pods__free(struct pods *pods)
+{
+	if (!pods)
+		return;
+	for (unsigned int i = 0; i < pods->count; i++)
+		pod__put(pods->entries[i].pod);
+	free(pods->entries);
+	close(pods->wanted_fd);
+	pthread_mutex_destroy(&pods->lock);
+	free(pods);
+}
+
+/* Where the uid is, or would be; *found says which. */
+static unsigned int find(const struct pods *pods, const char *uid, bool *found)
+{
+	unsigned int low = 0, high = pods->count;
+
+	*found = false;
+	while (low < high) {
+		unsigned int middle = low + (high - low) / 2;
+		int order = strcmp(pods->entries[middle].pod->uid, uid);
+
+		if (order == 0) {
+			*found = true;
+			return middle;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+const struct pod *pods__get(struct pods *pods, const char *uid)
+{
+	const struct pod *pod = NULL;
+	unsigned int at;
+	bool found;
+
+	pthread_mutex_lock(&pods->lock);
+	at = find(pods, uid, &found);
+	if (found)
+		pod = pod__get(pods->entries[at].pod);
+	pthread_mutex_unlock(&pods->lock);
+	return pod;
+}
+
+uint64_t pods__version(const struct pods *pods)
+{
+	return __atomic_load_n(&pods->version, __ATOMIC_ACQUIRE);
+}
+
+int pods__watch(struct pods *pods, int eventfd)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&pods->lock);
+	if (pods->watchers_count < PODS_WATCHERS_MAX)
+		pods->watchers[pods->watchers_count++] = eventfd;
+	else
+		err = -ENOSPC;
+	pthread_mutex_unlock(&pods->lock);
+	return err;
+}
+
+void pods__unwatch(struct pods *pods, int eventfd)
+{
+	pthread_mutex_lock(&pods->lock);
+	for (unsigned int i = 0; i < pods->watchers_count; i++) {
+		if (pods->watchers[i] != eventfd)
+			continue;
+		pods->watchers[i] = pods->watchers[--pods->watchers_count];
+		break;
+	}
+	pthread_mutex_unlock(&pods->lock);
+}
+
+/* A full eventfd has been written already, which is all that its reader needs to know. */
+static void signal_fd(int fd)
+{
+	uint64_t one = 1;
+	ssize_t written = write(fd, &one, sizeof(one));
+
+	(void)written;
+}
+
+void pods__want(struct pods *pods, const char *uid)
+{
+	bool found;
+
+	pthread_mutex_lock(&pods->lock);
+	find(pods, uid, &found);
+	pthread_mutex_unlock(&pods->lock);
+	if (!found)
+		signal_fd(pods->wanted_fd);
+}
+
+int pods__wanted_fd(const struct pods *pods)
+{
+	return pods->wanted_fd;
+}
+
+/* The lock is held: a watcher that takes itself off is not written afterwards. */
+static void tell(struct pods *pods)
+{
+	__atomic_add_fetch(&pods->version, 1, __ATOMIC_RELEASE);
+	for (unsigned int i = 0; i < pods->watchers_count; i++)
+		signal_fd(pods->watchers[i]);
+}
+
+static int insert(struct pods *pods, unsigned int at, const struct pod *pod)
+{
+	struct entry *entries = pods->entries;
+	unsigned int size = pods->size;
+
+	if (pods->count - pods->deleted_count >= PODS_MAX)
+		return -ENOSPC;
+	if (pods->count == size) {
+		size = size ? 2 * size : 64;
+		entries = reallocarray(entries, size, sizeof(*entries));
+		if (!entries)
+			return -ENOMEM;
+		pods->entries = entries;
+		pods->size = size;
+	}
+	memmove(&entries[at + 1], &entries[at], (pods->count - at) * sizeof(*entries));
+	pods->count++;
+	entries[at] = (struct entry){ .pod = pod, .list = pods->list };
+	return 0;
+}
+
+/* Returns the pod whose reference is to be put: the other of the two. */
+static const struct pod *replace(struct pods *pods, struct entry *entry, const struct pod *pod)
+{
+	const struct pod *before = entry->pod;
+
+	if (entry->deleted)
+		pods->deleted_count--;
+	entry->deleted = 0;
+	entry->list = pods->list;
+	if (pod__equal(before, pod))
+		return pod;
+	entry->pod = pod;
+	tell(pods);
+	return before;
+}
+
+int pods__publish(struct pods *pods, struct pod *pod)
+{
+	const struct pod *rest = NULL;
+	unsigned int at;
+	int err = 0;
+	bool found;
+
+	pthread_mutex_lock(&pods->lock);
+	at = find(pods, pod->uid, &found);
+	if (found) {
+		rest = replace(pods, &pods->entries[at], pod);
+	} else {
+		err = insert(pods, at, pod);
+		if (err)
+			rest = pod;
+		else
+			tell(pods);
+	}
+	pthread_mutex_unlock(&pods->lock);
+	pod__put(rest);
+	return err;
+}
+
+/* Takes the entry out; the reference becomes the caller's. */
+static const struct pod *take(struct pods *pods, unsigned int at)
+{
+	struct entry *entry = &pods->entries[at];
+	const struct pod *pod = entry->pod;
+
+	if (entry->deleted)
+		pods->deleted_count--;
+	pods->count--;
+	memmove(entry, entry + 1, (pods->count - at) * sizeof(*entry));
+	return pod;
+}
+
+/* Who refers to it keeps it; only nobody finds it any more. */
+static void let_oldest_go(struct pods *pods)
+{
+	unsigned int oldest = pods->count;
+
+	for (unsigned int i = 0; i < pods->count; i++)
+		if (pods->entries[i].deleted &&
+		    (oldest == pods->count || pods->entries[i].deleted < pods->entries[oldest].deleted))
+			oldest = i;
+	if (oldest < pods->count)
+		pod__put(take(pods, oldest));
+}
+
+static void delete(struct pods *pods, unsigned int at)
+{
+	struct entry *entry = &pods->entries[at];
+
+	if (entry->deleted)
+		return;
+	entry->deleted = ++pods->deletions;
+	entry->unused_ms = 0;
+	pods->deleted_count++;
+	if (pods->deleted_count > PODS_DELETED_MAX)
+		let_oldest_go(pods);
+}
+
+void pods__remove(struct pods *pods, const char *uid)
+{
+	unsigned int at;
+	bool found;
+
+	pthread_mutex_lock(&pods->lock);
+	at = find(pods, uid, &found);
+	if (found)
+		delete(pods, at);
+	pthread_mutex_unlock(&pods->lock);
+}
+
+void pods__list_begin(struct pods *pods)
+{
+	pthread_mutex_lock(&pods->lock);
+	pods->list++;
+	pthread_mutex_unlock(&pods->lock);
+}
+
+/* From behind, as an older one may go. */
+void pods__list_end(struct pods *pods)
+{
+	pthread_mutex_lock(&pods->lock);
+	for (unsigned int i = pods->count; i-- > 0;)
+		if (i < pods->count && pods->entries[i].list != pods->list)
+			delete(pods, i);
+	pthread_mutex_unlock(&pods->lock);
+}
+
+/* pods__get adds its reference under the lock, so that one alone is the cache's own. */
+static bool expired(struct entry *entry, uint64_t now_ms)
+{
+	if (!entry->deleted)
+		return false;
+	if (__atomic_load_n(&entry->pod->references, __ATOMIC_ACQUIRE) > 1) {
+		entry->unused_ms = 0;
+		return false;
+	}
+	if (!entry->unused_ms)
+		entry->unused_ms = now_ms;
+	return now_ms - entry->unused_ms >= PODS_DELETED_MS;
+}
+
+void pods__expire(struct pods *pods, uint64_t now_ms)
+{
+	pthread_mutex_lock(&pods->lock);
+	for (unsigned int i = pods->deleted_count ? pods->count : 0; i-- > 0;)
+		if (expired(&pods->entries[i], now_ms))
+			pod__put(take(pods, i));
+	pthread_mutex_unlock(&pods->lock);
+}

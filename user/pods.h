@@ -1,0 +1,63 @@
+/*
+ * What is known of this node's pods, by the uid that the node knows them by. One thread fills it
+ * (kubernetes.h), any thread asks. Bounded: PODS_MAX pods that exist, and PODS_DELETED_MAX that are
+ * deleted and whose last lines may still come. Owner: agent.
+ */
+#ifndef LOGTAP_PODS_H
+#define LOGTAP_PODS_H
+
+#include <stdint.h>
+
+#include "record.h"
+
+#define PODS_MAX 4096
+#define PODS_DELETED_MAX 1024
+/* How long a deleted pod is kept that nobody refers to. */
+#define PODS_DELETED_MS 60000
+#define PODS_WATCHERS_MAX (SHARDS_MAX + 1)
+
+struct pod;
+struct pods;
+
+/* 0 or -errno. */
+int pods__new(struct pods **out);
+/* References that others hold stay valid. NULL does nothing. */
+void pods__free(struct pods *pods);
+
+/* --- for who asks; any thread */
+
+/* The pod as it is known at this moment, a reference of the caller's (pod__put); NULL: not known. */
+const struct pod *pods__get(struct pods *pods, const char *uid);
+/* Rises whenever pods__get would give another answer, but for deleted pods that are let go. */
+uint64_t pods__version(const struct pods *pods);
+/* The eventfd, not owned, is written after each rise. -ENOSPC beyond PODS_WATCHERS_MAX. */
+int pods__watch(struct pods *pods, int eventfd);
+/* Once it returns, the eventfd is not written any more. */
+void pods__unwatch(struct pods *pods, int eventfd);
+/*
+ * Says that a pod is missed, unless it is known: a source that is polled is asked at once, at most
+ * once a second. Returns at once.
+ */
+void pods__want(struct pods *pods, const char *uid);
+
+/* --- for the one thread that fills it */
+
+/*
+ * Takes the reference, on failure too. The pod takes the place of the one with its uid; one that
+ * says the same changes nothing. 0, -ENOSPC beyond PODS_MAX, -ENOMEM.
+ */
+int pods__publish(struct pods *pods, struct pod *pod);
+/* The pod is deleted; one that is not known: nothing. */
+void pods__remove(struct pods *pods, const char *uid);
+/*
+ * Of a list of all pods: begin, publish each, then end, which removes those that were not
+ * published since. A list that breaks off is begun anew, or not ended.
+ */
+void pods__list_begin(struct pods *pods);
+void pods__list_end(struct pods *pods);
+/* Lets deleted pods go; `now_ms` is clock__ms(). Call it every second or so. */
+void pods__expire(struct pods *pods, uint64_t now_ms);
+/* An eventfd that pods__want writes; owned by `pods`. */
+int pods__wanted_fd(const struct pods *pods);
+
+#endif
