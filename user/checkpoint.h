@@ -18,6 +18,7 @@
 #include "heap.h"
 #include "line_id.h"
 #include "record.h"
+#include "waiting.h"
 
 /* Process records kept of a way: one may be overtaken by another. */
 #define WAY_DEPTH 2
@@ -61,8 +62,9 @@ struct saved_stream {
 	struct dropped dropped;  /* not told yet */
 	struct saved_text text;
 	uint64_t spill;          /* block of struct saved_spill, or HEAP_NONE */
+	struct waiting waiting;
 	uint32_t carries_count;
-	uint32_t reserved;
+	uint32_t text_guessed;   /* made without the runtime's files */
 	struct saved_carry carries[SAVED_CARRIES]; /* unless there are more: then all are in the spill */
 };
 

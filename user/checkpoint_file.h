@@ -8,7 +8,7 @@
 #include "checkpoint.h"
 
 #define CHECKPOINT_MAGIC 0x74706b6370617467ULL
-#define CHECKPOINT_VERSION 1
+#define CHECKPOINT_VERSION 2
 #define CHECKPOINT_PAGE 4096u
 #define CHECKPOINT_STREAMS_MAX (1u << 20)
 
@@ -38,7 +38,7 @@ struct checkpoint_entry {
 
 _Static_assert(sizeof(struct checkpoint_header) <= CHECKPOINT_PAGE, "header in its page");
 _Static_assert(sizeof(struct checkpoint_entry) == 2048, "entries do not cross pages");
-_Static_assert(sizeof(struct saved_stream) == 456, "state layout");
+_Static_assert(sizeof(struct saved_stream) == 496, "state layout");
 _Static_assert(sizeof(struct saved_carry) == 72, "half line layout");
 _Static_assert(sizeof(struct saved_processes) == 512, "process layout");
 

@@ -8,6 +8,7 @@
 #include "kafka_aside.h"
 #include "kafka_conf.h"
 #include "record.h"
+#include "waiting.h"
 
 #define KIB (1ULL << 10)
 #define MIB (1ULL << 20)
@@ -66,7 +67,7 @@ void config__memory(const struct config *config, struct config_memory *out)
 			FILTER_SIZE * sizeof(__u32),
 		.journal = config->journal.max_size,
 		.checkpoint = checkpoints(capture),
-		.lines = config->lines.memory,
+		.lines = config->lines.memory + config->lines.memory / WAITING_SHARE,
 		.sink = MIB,
 	};
 

@@ -12,6 +12,7 @@
 #include "identity.h"
 #include "journal.h"
 #include "json.h"
+#include "pod.h"
 
 /* Of everything in a line record but the stream's text, the process's name and the message. */
 #define LINE_OVERHEAD 512
@@ -160,8 +161,8 @@ static void field(FILE *out, const char *name, const char *value)
 }
 
 /* Writes ,"name":{...} of what `fill` writes; nothing when it writes nothing. */
-static void object(FILE *out, const char *name, const struct identity *identity, const char *node,
-		   void (*fill)(FILE *out, const struct identity *identity, const char *node))
+static void object(FILE *out, const char *name, const struct stream_source *source, const char *node,
+		   void (*fill)(FILE *out, const struct stream_source *source, const char *node))
 {
 	char *text = NULL;
 	size_t length = 0;
@@ -169,15 +170,17 @@ static void object(FILE *out, const char *name, const struct identity *identity,
 
 	if (!inner)
 		return;
-	fill(inner, identity, node);
+	fill(inner, source, node);
 	fclose(inner);
 	if (length)
 		fprintf(out, ",\"%s\":{%s}", name, text + 1);
 	free(text);
 }
 
-static void container_fields(FILE *out, const struct identity *identity, const char *node)
+static void container_fields(FILE *out, const struct stream_source *source, const char *node)
 {
+	const struct identity *identity = source->identity;
+
 	(void)node;
 	field(out, "id", identity->container_id);
 	field(out, "name", identity->container_name);
@@ -185,8 +188,30 @@ static void container_fields(FILE *out, const struct identity *identity, const c
 	field(out, "runtime", identity->runtime);
 }
 
-static void kubernetes_fields(FILE *out, const struct identity *identity, const char *node)
+static void write_labels(FILE *out, const char *name, const struct labels *labels)
 {
+	if (!labels->count)
+		return;
+	fprintf(out, ",\"%s\":{", name);
+	for (unsigned int i = 0; i < labels->count; i++) {
+		char *text = NULL;
+		size_t length = 0;
+		FILE *pair = open_memstream(&text, &length);
+
+		if (!pair)
+			break;
+		field(pair, labels->label[i].name, labels->label[i].value);
+		fclose(pair);
+		fputs(text + !i, out);
+		free(text);
+	}
+	fputc('}', out);
+}
+
+static void kubernetes_fields(FILE *out, const struct stream_source *source, const char *node)
+{
+	const struct identity *identity = source->identity;
+
 	if (!*identity->pod_uid && !*identity->pod_name)
 		return;
 	field(out, "pod_name", identity->pod_name);
@@ -196,6 +221,10 @@ static void kubernetes_fields(FILE *out, const struct identity *identity, const 
 	field(out, "container_name", identity->container_name);
 	field(out, "container_id", identity->container_id);
 	field(out, "container_image", identity->image);
+	if (source->pod)
+		write_labels(out, "pod_labels", &source->pod->labels);
+	if (source->lacks_pod)
+		fputs(",\"enriched\":false", out);
 }
 
 static const char *const kind_name[] = {
@@ -216,8 +245,8 @@ static void write_fields(FILE *out, const struct encoder *encoder, const struct 
 		field(out, "file", source->file);
 	if (!source->identity)
 		return;
-	object(out, "container", source->identity, encoder->options.node, container_fields);
-	object(out, "kubernetes", source->identity, encoder->options.node, kubernetes_fields);
+	object(out, "container", source, encoder->options.node, container_fields);
+	object(out, "kubernetes", source, encoder->options.node, kubernetes_fields);
 }
 
 static void write_key(FILE *out, const struct encoder *encoder, const struct stream_source *source)

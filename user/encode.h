@@ -14,6 +14,7 @@
 struct counters;
 struct identity;
 struct journal;
+struct pod;
 
 struct encoder_options {
 	struct journal *journal;
@@ -35,6 +36,8 @@ struct stream_source {
 	enum stream_kind kind;
 	const char *file;
 	const struct identity *identity; /* NULL: not in a container */
+	const struct pod *pod;   /* what Kubernetes says of it; NULL: nothing */
+	bool lacks_pod;          /* nothing yet: the record says that it is not enriched */
 	enum kafka_key key;
 	uint64_t stream;         /* names it in its shard, see struct journal_meta */
 };

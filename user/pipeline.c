@@ -20,6 +20,7 @@
 #include "record.h"
 #include "shard.h"
 #include "sink.h"
+#include "waiting.h"
 
 /* Together PIPELINE_STOP_MS. */
 #define SHARDS_MS 5000
@@ -54,11 +55,11 @@ static int open_checkpoint(struct pipeline *pipeline, unsigned int index, const 
 	char *id_prefix = pipeline->id_prefixes[index];
 	struct capture *capture = pipeline->options.capture;
 	uint32_t streams = capture__max_streams(capture);
+	uint64_t lines = pipeline->options.config->lines.memory / pipeline->shards_count;
 	struct checkpoint_options options = {
 		.directory = directory,
 		.streams = streams,
-		.heap_limit = pipeline->options.config->lines.memory / pipeline->shards_count +
-			      streams * CHECKPOINT_TEXT,
+		.heap_limit = lines + lines / WAITING_SHARE + streams * CHECKPOINT_TEXT,
 		.epoch = capture__epoch(capture),
 		.id_prefix = id_prefix,
 	};
@@ -128,6 +129,7 @@ static struct shard_options shard_options(const struct pipeline *pipeline, unsig
 		.capture = pipeline->options.capture,
 		.counters = pipeline->options.counters,
 		.journal = journal,
+		.pods = pipeline->options.pods,
 		.checkpoint = pipeline->checkpoints[index],
 		.space_fd = pipeline->space_fds[index],
 		.index = index,

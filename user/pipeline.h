@@ -21,11 +21,13 @@ struct capture;
 struct config;
 struct counters;
 struct pipeline;
+struct pods;
 
 struct pipeline_options {
 	const struct config *config;
 	struct capture *capture;
 	struct counters *counters;
+	struct pods *pods;           /* NULL: nobody asks Kubernetes */
 	const char *root;            /* where the host's files are seen */
 	int output;                  /* see sink_stdout__output; not owned */
 };

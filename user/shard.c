@@ -19,12 +19,14 @@
 #include "identity.h"
 #include "journal.h"
 #include "log.h"
+#include "pods.h"
 #include "ring.h"
 #include "selection.h"
 #include "shard_fields.h"
 
 #define NAP_MS 10              /* how long data may wait in the ring while it flows */
 #define TICK_MS 1000           /* timers: losses, old half lines, the clock */
+#define LOOK_MS 20             /* between looks at the pods while streams wait for theirs */
 #define BUSY_MS 1              /* a record that somebody is writing */
 #define WAKE_BYTES (256 * 1024) /* or a quarter of the ring */
 #define BATCH_SHARE 8          /* ...or this part of the ring, which must not fill up while many are read */
@@ -139,7 +141,7 @@ static void close_slot(struct shard *shard, unsigned int live_index, uint64_t no
 	struct tenancy *tenancy = &shard->tenancies[slot];
 
 	stream__finish(tenancy->stream, PARTIAL_EOF, now);
-	/* It stays until its last gap record finds room. */
+	/* It stays until its pod is known, and until its last gap record finds room. */
 	if (!stream__is_told(tenancy->stream) && !__atomic_load_n(&shard->stop, __ATOMIC_ACQUIRE))
 		return;
 	stream__retire(tenancy->stream);
@@ -315,6 +317,27 @@ static void tick(struct shard *shard)
 }
 
 /*
+ * What Kubernetes says of the streams' pods: soon while a stream waits for its own, else once a second, when anything has
+ * changed. Not while what the agent before has read is read again: it is to come out the same.
+ */
+static void look_at_pods(struct shard *shard)
+{
+	uint64_t pause = (shard->context.waits ? LOOK_MS : TICK_MS) * NS_PER_MS;
+	uint64_t now = clock__ns(CLOCK_BOOTTIME);
+	uint64_t version;
+
+	if (!shard->options.pods || now < shard->last_look + pause || shard->consumed < shard->context.replayed)
+		return;
+	shard->last_look = now;
+	version = pods__version(shard->options.pods);
+	if (!shard->context.waits && version == shard->pods_version)
+		return;
+	shard->pods_version = version;
+	for (unsigned int i = 0; i < shard->live_count; i++)
+		stream__follow_pod(shard->tenancies[shard->live[i]].stream, now);
+}
+
+/*
  * Waits for records. While data flows the reader naps: a timer bounds the delay and the kernel half
  * wakes it only when much is waiting. After a nap without data it sleeps, and the next record wakes
  * it. The epoll is edge-triggered: a ring that has data is no reason to wake, a wake-up by the
@@ -324,7 +347,7 @@ static void wait_for_records(struct shard *shard, bool flows)
 {
 	uint64_t waiting = flows ? shard->state->wake_bytes : 1;
 	struct epoll_event event;
-	int timeout = flows ? NAP_MS : TICK_MS;
+	int timeout = flows ? NAP_MS : shard->context.waits ? LOOK_MS : TICK_MS;
 
 	__atomic_store_n(&shard->state->wait, flows ? READER_NAPS : READER_SLEEPS, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -344,8 +367,10 @@ static void finish_streams(struct shard *shard)
 {
 	uint64_t now = clock__ns(CLOCK_BOOTTIME);
 
-	for (unsigned int i = 0; i < shard->live_count; i++)
+	for (unsigned int i = 0; i < shard->live_count; i++) {
+		stream__end_wait(shard->tenancies[shard->live[i]].stream);
 		stream__finish(shard->tenancies[shard->live[i]].stream, PARTIAL_TIMEOUT, now);
+	}
 	shard__commit(shard);
 }
 
@@ -367,6 +392,7 @@ static void *run(void *argument)
 		if (shard->context.cancelled)
 			break;
 		tick(shard);
+		look_at_pods(shard);
 		wait_for_records(shard, count);
 	}
 	/* What was not committed is the next agent's, as is what the ring holds. */
@@ -431,6 +457,10 @@ int shard__open_context(struct shard *shard)
 	context->capture = options->capture;
 	context->counters = options->counters;
 	context->assembly = &shard->assembly;
+	context->pods = options->pods;
+	context->wait = 2000 * NS_PER_MS;
+	context->waiting_limit = shard->budget.limit / WAITING_SHARE;
+	context->waiting_stream_limit = context->waiting_limit / WAITING_SHARE;
 	context->key = config->kafka.key;
 	err = encoder__new(&shard->encoder, &context->encoder);
 	err = err ? err : selection__new(config, options->root, &context->selection);

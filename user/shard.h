@@ -13,6 +13,7 @@ struct checkpoint;
 struct config;
 struct counters;
 struct journal;
+struct pods;
 struct shard;
 
 struct shard_options {
@@ -20,6 +21,7 @@ struct shard_options {
 	struct capture *capture;
 	struct counters *counters;
 	struct journal *journal;     /* opened with the checkpoint's position as its end */
+	struct pods *pods;           /* NULL: nobody asks Kubernetes */
 	struct checkpoint *checkpoint; /* of the capture's epoch and slots, and this id_prefix */
 	int space_fd;                /* eventfd of the journal's; not owned */
 	unsigned int index;

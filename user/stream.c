@@ -9,6 +9,7 @@
 #include "counters.h"
 #include "identity.h"
 #include "log.h"
+#include "pod.h"
 #include "selection.h"
 #include "stream_fields.h"
 
@@ -27,19 +28,9 @@ static void mark_assembly(struct stream *stream)
 		stream__mark_changed(stream);
 }
 
-static void commit(struct stream *stream)
+void stream__commit(struct stream *stream)
 {
 	stream->context->commit(stream->context->owner);
-}
-
-static const struct identity *stream_identity(const struct stream *stream)
-{
-	const struct stream_slot *slot = stream->slot;
-	struct cgroup_names names = { .name = { slot->cgroup[0], slot->cgroup[1], slot->cgroup[2] } };
-
-	return identity_cache__get(stream->context->identities, slot->cgroup_id, &names,
-				   slot->flags & SLOT_PID_NAMESPACE &&
-					   slot->flags & SLOT_MOUNT_NAMESPACE);
 }
 
 /* Said once for each kind: the names that containers choose must not fill the log. */
@@ -81,7 +72,7 @@ static bool admit(struct stream *stream)
 	stream->kind = stream->slot->kind;
 	if (stream->kind == STREAM_FILE)
 		return admit_file(stream);
-	return selection__admits_pipe(stream->context->selection, stream->slot, stream_identity(stream),
+	return selection__admits_pipe(stream->context->selection, stream->slot, stream__identity(stream),
 				      &stream->kind);
 }
 
@@ -106,6 +97,7 @@ int stream__open(struct stream_context *context, uint32_t slot, struct stream **
 		return err;
 	stream->slot = s;
 	stream->generation = s->generation;
+	stream__learn_pod(stream);
 	if (context->unknown_past)
 		assume_told(stream);
 	stream->wanted = admit(stream) ? WANTED_NOW : WANTED_NEVER;
@@ -122,7 +114,9 @@ void stream__free(struct stream *stream)
 		return;
 	assembly__free(stream->assembly);
 	stream__give_blocks(stream);
+	stream__forget_wait(stream);
 	stream_text__free(stream->text);
+	pod__put(stream->pod);
 	free(stream->file);
 	free(stream);
 }
@@ -140,81 +134,6 @@ bool stream__wanted(const struct stream *stream)
 bool stream__unwanted_now(const struct stream *stream)
 {
 	return stream->wanted != WANTED_NOW;
-}
-
-static int make_text(const struct stream *stream, const struct identity *identity, struct stream_text **out)
-{
-	struct stream_source source = {
-		.kind = stream->kind,
-		.file = stream->file,
-		.identity = identity,
-		.key = stream->context->key,
-		.stream = (uint64_t)stream->index << 32 | stream->generation,
-	};
-
-	return stream_text__new(stream->context->encoder, &source, out);
-}
-
-/* In a transaction of its own, as the runtime's files may be others when the next line is made again. */
-static void keep_text(struct stream *stream)
-{
-	stream__save_text(stream);
-	stream__mark_changed(stream);
-	commit(stream);
-}
-
-/*
- * Finds out who the stream is, before its first line. NULL without memory: the caller's record
- * cannot be made then, which the caller counts.
- */
-static const struct stream_text *stream_text(struct stream *stream)
-{
-	if (stream->text || !stream->slot)
-		return stream->text;
-	if (make_text(stream, stream_identity(stream), &stream->text)) {
-		log_error("out of memory: a record of stream slot %u is lost", stream->index);
-		return NULL;
-	}
-	keep_text(stream);
-	return stream->text;
-}
-
-static bool same_text(const struct stream_text *one, const struct stream_text *other)
-{
-	struct text_parts a, b;
-
-	stream_text__parts(one, &a);
-	stream_text__parts(other, &b);
-	return a.fields_length == b.fields_length && a.key_length == b.key_length &&
-	       !memcmp(a.fields, b.fields, a.fields_length) && !memcmp(a.key, b.key, a.key_length);
-}
-
-/*
- * The configuration may have changed what the stream is called (node, kafka.key). A record that the agent before may have
- * published keeps the text it had then; with the first that certainly none has seen the text is made anew: if who the
- * stream is can be had, for a container may have ended whose last lines these are.
- */
-static void renew_text(struct stream *stream, uint64_t position)
-{
-	const struct identity *identity;
-	struct stream_text *text;
-
-	if (!stream->text_restored || position < stream->context->replayed)
-		return;
-	stream->text_restored = false;
-	identity = stream_identity(stream);
-	if (identity ? !identity->complete : stream->kind != STREAM_FILE)
-		return;
-	if (make_text(stream, identity, &text))
-		return;
-	if (same_text(text, stream->text)) {
-		stream_text__free(text);
-		return;
-	}
-	stream_text__free(stream->text);
-	stream->text = text;
-	heap__give(stream__heap(stream), stream->saved_text.block);
-	keep_text(stream);
 }
 
 static const struct process *find_process(const struct stream *stream, const struct writer *writer)
@@ -264,9 +183,9 @@ static void settle_dropped(struct stream *stream)
 {
 	if (!stream->dropped.bytes || !stream->text)
 		return;
-	commit(stream);
+	stream__commit(stream);
 	if (!tell_dropped(stream))
-		commit(stream);
+		stream__commit(stream);
 }
 
 /* No record could be made: there is no memory, or the end came before there was space. */
@@ -280,32 +199,47 @@ static void give_up(struct stream *stream, int err, uint64_t bytes)
 	stream->context->abandoned += err == -ECANCELED ? bytes : 0;
 }
 
-void stream__emit(void *context, const struct line *line)
+bool stream__append(struct stream *stream, const struct line *line, const struct process *process)
 {
-	struct stream *stream = context;
 	int err = -ENOMEM;
 
 	if (stream->context->cancelled)
-		return;
+		return false;
 	if (stream->text) {
 		err = tell_dropped(stream);
-		err = err ? err : encoder__line(stream->context->encoder, stream->text, line,
-						find_process(stream, &line->writer));
+		err = err ? err : encoder__line(stream->context->encoder, stream->text, line, process);
 	}
 	if (err == -ENOSPC)
 		drop(stream, line);
 	else if (err)
 		give_up(stream, err, line->length);
+	return !stream->context->cancelled;
+}
+
+/* A line that finds no room to wait ends the wait for all. */
+void stream__emit(void *context, const struct line *line)
+{
+	struct stream *stream = context;
+	const struct process *process = find_process(stream, &line->writer);
+
+	if (stream->context->cancelled)
+		return;
+	if (stream->waiting.deadline) {
+		if (stream__wait(stream, line, process))
+			return;
+		stream__release(stream);
+	}
+	stream__append(stream, line, process);
 }
 
 /* In transactions of their own, one half line each. */
 static void flush(struct stream *stream, uint64_t before, enum partial why)
 {
 	while (assembly__waits(stream->assembly, before)) {
-		commit(stream);
+		stream__commit(stream);
 		assembly__flush_one(stream->assembly, before, why);
 		mark_assembly(stream);
-		commit(stream);
+		stream__commit(stream);
 	}
 }
 
@@ -325,10 +259,10 @@ static void count_told(struct stream *stream, const struct gap *gap)
 /* Tells one gap, in a transaction of its own. False when it could not be told now. */
 static bool tell_gap(struct stream *stream, struct gap *gap)
 {
-	const struct stream_text *text = stream_text(stream);
+	const struct stream_text *text = stream__text(stream);
 	int err;
 
-	commit(stream);
+	stream__end_wait(stream);
 	gap->total = stream->told_bytes_total + stream->told_writes_total + gap->bytes + gap->writes;
 	if (!text || stream->context->cancelled)
 		return false;
@@ -342,7 +276,7 @@ static bool tell_gap(struct stream *stream, struct gap *gap)
 	if (stream->context->cancelled)
 		return false;
 	count_told(stream, gap);
-	commit(stream);
+	stream__commit(stream);
 	return true;
 }
 
@@ -449,8 +383,8 @@ static void add_data(struct stream *stream, const struct record *record, uint64_
 		counters__add(counters, COUNTER_bytes_discarded, piece.length);
 		return;
 	}
-	renew_text(stream, position);
-	stream_text(stream);
+	stream__renew_text(stream, position);
+	stream__text(stream);
 	check_losses(stream, record->lost_bytes, record->lost_writes, record->time);
 	allow_half_lines(stream);
 	assembly__add(stream->assembly, &piece);
@@ -496,11 +430,12 @@ void stream__finish(struct stream *stream, enum partial why, uint64_t now)
 
 bool stream__is_told(const struct stream *stream)
 {
-	return !stream->dropped.bytes;
+	return !stream->dropped.bytes && !stream->waiting.deadline;
 }
 
 void stream__abandon(struct stream *stream)
 {
+	stream__end_wait(stream);
 	flush(stream, UINT64_MAX, PARTIAL_LOST);
 }
 

@@ -20,6 +20,7 @@ struct capture;
 struct checkpoint;
 struct counters;
 struct identity_cache;
+struct pods;
 struct saved_stream;
 struct saved_processes;
 struct selection;
@@ -39,6 +40,12 @@ struct stream_context {
 	struct capture *capture;
 	struct selection *selection;
 	struct identity_cache *identities;
+	struct pods *pods;           /* NULL: nobody asks Kubernetes */
+	uint64_t wait;               /* ns that a stream's lines wait for what it says of their pod */
+	uint64_t waiting_limit;      /* bytes of them, of all streams... */
+	uint64_t waiting_stream_limit; /* ...and of one */
+	uint64_t waiting_bytes;
+	unsigned int waits;          /* streams that wait */
 	struct encoder *encoder;
 	struct counters *counters;
 	const struct assembly_options *assembly;
@@ -80,9 +87,16 @@ void stream__eof(struct stream *stream);
  * here.
  */
 void stream__tick(struct stream *stream, bool passed, uint64_t now);
+/*
+ * Asks for the stream's pod, outside of a batch: what it is called now holds for what comes, and what waits for it comes out, as it does
+ * at the end of its time (`now`: boot time, ns).
+ */
+void stream__follow_pod(struct stream *stream, uint64_t now);
+/* What waits for the pod comes out as it is known now. */
+void stream__end_wait(struct stream *stream);
 /* The last words: half lines, marked with the reason, and losses. */
 void stream__finish(struct stream *stream, enum partial why, uint64_t now);
-/* False when lines were dropped that no gap record tells yet, for the journal has no room for it. */
+/* False when lines wait for the pod, or were dropped and no gap record tells it yet, for the journal has no room for one. */
 bool stream__is_told(const struct stream *stream);
 /* Of a stream without a slot: half lines that nobody can finish. */
 void stream__abandon(struct stream *stream);

@@ -5,6 +5,7 @@
 #ifndef LOGTAP_STREAM_FIELDS_H
 #define LOGTAP_STREAM_FIELDS_H
 
+#include "cgroup_path.h"
 #include "checkpoint.h"
 #include "stream.h"
 
@@ -21,7 +22,11 @@ struct stream {
 	bool finished;
 	struct stream_text *text;    /* made with the first record: the runtime's files may come late */
 	bool text_restored;          /* made by the agent before, whose configuration may have been another */
+	bool text_guessed;           /* made without the runtime's files: another can only be better */
 	struct saved_text saved_text;
+	char pod_uid[POD_UID_MAX + 1]; /* "": nothing is to be asked about a pod */
+	const struct pod *pod;       /* a reference; NULL: not known */
+	struct waiting waiting;      /* lines that wait for the pod */
 	struct assembly *assembly;
 	uint64_t spill;              /* block of the heap, for more half lines than a saved state holds */
 	struct saved_processes processes;
@@ -45,6 +50,31 @@ void stream__mark_changed(struct stream *stream);
 struct heap *stream__heap(const struct stream *stream);
 /* The stream's text, once: for the next agent, which cannot ask who a container was that has ended. */
 void stream__save_text(struct stream *stream);
+/* Ends the transaction before the record that is being handled. */
+void stream__commit(struct stream *stream);
+
+/* Who the stream is, in stream_identity.c. */
+
+/* NULL: in no container. Valid until the next call. */
+const struct identity *stream__identity(const struct stream *stream);
+/*
+ * What its records have in common, made before the first: then it may have to wait for its pod. NULL without memory: the
+ * caller's record cannot be made then, which the caller counts.
+ */
+const struct stream_text *stream__text(struct stream *stream);
+/* For the record at this position, when the text is of the agent before. */
+void stream__renew_text(struct stream *stream, uint64_t position);
+/* Once the slot is known: which pod is to be asked about. */
+void stream__learn_pod(struct stream *stream);
+
+/* One record of a line, or what becomes of it when there is no room. False when it is the next agent's. */
+bool stream__append(struct stream *stream, const struct line *line, const struct process *process);
+/* Takes a line to those that wait. False when there is no room. */
+bool stream__wait(struct stream *stream, const struct line *line, const struct process *process);
+/* The state's: nothing waits any more, and it counts no longer. */
+void stream__forget_wait(struct stream *stream);
+/* Appends what waits, as part of this transaction; nothing waits from here on. */
+void stream__release(struct stream *stream);
 /* All blocks but those of half lines. */
 void stream__give_blocks(struct stream *stream);
 

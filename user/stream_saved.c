@@ -35,6 +35,7 @@ int stream__new(struct stream_context *context, uint32_t index, bool mid_line, s
 	stream->index = index;
 	stream->spill = HEAP_NONE;
 	stream->saved_text.block = HEAP_NONE;
+	waiting__init(&stream->waiting);
 	stream->processes_changed = true;
 	err = assembly__new(context->assembly, stream, mid_line, &stream->assembly);
 	if (err) {
@@ -50,6 +51,8 @@ void stream__give_blocks(struct stream *stream)
 {
 	heap__give(stream__heap(stream), stream->saved_text.block);
 	heap__give(stream__heap(stream), stream->spill);
+	stream->context->waiting_bytes -= stream->waiting.bytes;
+	waiting__clear(&stream->waiting, stream__heap(stream));
 	stream->saved_text.block = stream->spill = HEAP_NONE;
 }
 
@@ -163,6 +166,12 @@ int stream__restore(struct stream_context *context, uint32_t slot, bool slot_liv
 	stream->generation = saved->generation;
 	stream->kind = saved->kind;
 	stream->wanted = saved->wanted;
+	stream->text_guessed = saved->text_guessed;
+	stream->waiting = saved->waiting;
+	context->waits += stream->waiting.deadline != 0;
+	context->waiting_bytes += stream->waiting.bytes;
+	if (slot_lives)
+		stream__learn_pod(stream);
 	stream->processes = *processes;
 	stream->processes_changed = false;
 	stream->process_half = saved->process_half;
@@ -239,6 +248,8 @@ static void save(struct stream *stream)
 	out->told_writes_total = stream->told_writes_total;
 	out->dropped = stream->dropped;
 	out->text = stream->saved_text;
+	out->text_guessed = stream->text_guessed;
+	out->waiting = stream->waiting;
 	fill_carries(stream, out);
 	fill_processes(stream, out);
 }

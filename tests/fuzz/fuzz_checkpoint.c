@@ -49,10 +49,13 @@ static void stage(struct checkpoint *checkpoint, uint32_t slot, uint32_t carries
 
 	state->kind = STREAM_FILE;
 	state->wanted = 1;
-	state->mid_line = state->finished = 0;
+	state->mid_line = state->finished = state->text_guessed = 0;
 	state->text = (struct saved_text){ .block = heap__take(heap, 12), .fields_length = 5, .key_length = 4, .file_length = 3 };
 	memcpy(heap__at(heap, state->text.block), "fieldkey0/ab", 12);
 	state->text.checksum = checkpoint_check__sum("fieldkey0/ab", 12);
+	waiting__init(&state->waiting);
+	for (int i = 0; i < 3; i++)
+		waiting__add(&state->waiting, heap, UINT32_MAX, &(struct line){ .text = "waits", .length = 5 }, NULL);
 	state->spill = heap__take(heap, sizeof(struct saved_spill));
 	if (carries > SAVED_CARRIES)
 		out = ((struct saved_spill *)heap__at(heap, state->spill))->carries[state->half];
@@ -111,9 +114,17 @@ static void look(const struct checkpoint *checkpoint, uint32_t slot)
 	const struct saved_stream *saved = checkpoint__saved(checkpoint, slot);
 	const struct saved_carry *carries;
 	struct heap *heap = checkpoint__heap(checkpoint);
+	struct waiting waiting;
+	struct process process;
+	struct line line;
+	bool known;
 
 	if (!saved)
 		return;
+	for (waiting = saved->waiting; waiting__first(&waiting, heap, &line, &process, &known);
+	     waiting__remove_first(&waiting, heap))
+		for (size_t c = 0; c < line.length; c++)
+			sum += line.text[c];
 	carries = saved->carries;
 	if (saved->carries_count > SAVED_CARRIES)
 		carries = ((struct saved_spill *)heap__at(heap, saved->spill))->carries[saved->half];

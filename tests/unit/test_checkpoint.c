@@ -94,8 +94,9 @@ static struct saved_stream *stage(struct fixture *fixture, uint32_t slot, uint32
 	state->generation = generation;
 	state->kind = STREAM_STDOUT;
 	state->wanted = 1;
-	state->mid_line = state->finished = 0;
+	state->mid_line = state->finished = state->text_guessed = 0;
 	state->text.block = state->spill = HEAP_NONE;
+	waiting__init(&state->waiting);
 	state->carries_count = 0;
 	processes = checkpoint__stage_processes(fixture->checkpoint, slot, &state->process_half);
 	assert_non_null(processes);
@@ -510,6 +511,7 @@ static void script_save(struct script *script, uint32_t slot)
 	state->wanted = 1;
 	state->text.block = state->spill = HEAP_NONE;
 	state->told_bytes_total = script->told[slot];
+	waiting__init(&state->waiting);
 	state->carries_count = assembly__count(script->assemblies[slot]);
 	assembly__save(script->assemblies[slot], state->carries);
 	processes = checkpoint__stage_processes(script->checkpoint, slot, &state->process_half);

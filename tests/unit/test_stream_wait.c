@@ -1,0 +1,346 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../../user/clock.h"
+#include "../../user/pod.h"
+#include "../../user/pods.h"
+#include "stream_fixture.h"
+
+#define UID "0f0e0d0c-0b0a-0908-0706-050403020100"
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define WAIT (3600 * NS_PER_SECOND)
+
+static struct pods *pods;
+
+static void ask_for_pods(struct fixture *fixture)
+{
+	fixture->context.pods = pods;
+	fixture->context.wait = WAIT;
+	fixture->context.waiting_limit = 1 << 20;
+	fixture->context.waiting_stream_limit = 256 << 10;
+}
+
+/* A log file in a container of a pod. */
+static int setup_pod(void **state)
+{
+	struct fixture *fixture;
+
+	if (pods__new(&pods) || setup(state))
+		return -1;
+	fixture = *state;
+	strcpy(fixture->slot->cgroup[0], ID);
+	strcpy(fixture->slot->cgroup[1], "pod" UID);
+	ask_for_pods(fixture);
+	open_stream(fixture);
+	return 0;
+}
+
+static int teardown_pod(void **state)
+{
+	int err = teardown(state);
+
+	pods__free(pods);
+	return err;
+}
+
+static void publish(const char *app)
+{
+	struct pod *pod = pod__new();
+
+	pod->uid = strdup(UID);
+	pod->name = strdup("web-1");
+	pod->namespace = strdup("shop");
+	assert_int_equal(labels__set(&pod->labels, "app", app), 0);
+	assert_int_equal(pods__publish(pods, pod), 0);
+}
+
+static void follow(struct fixture *fixture)
+{
+	stream__follow_pod(fixture->stream, clock__ns(CLOCK_BOOTTIME));
+}
+
+static void restart_with_pods(struct fixture *fixture)
+{
+	crash(fixture);
+	ask_for_pods(fixture);
+	restore(fixture, true);
+}
+
+/* The line's label `app`, or NULL; one of the two is told. */
+static const char *app_of(const json_t *line)
+{
+	const json_t *kubernetes = json_object_get(line, "kubernetes");
+	const json_t *labels = json_object_get(kubernetes, "pod_labels");
+
+	assert_true(json_is_object(labels) != json_is_false(json_object_get(kubernetes, "enriched")));
+	return json_string_value(json_object_get(labels, "app"));
+}
+
+static void next_of_app(struct fixture *fixture, const char *message, const char *app)
+{
+	const char *is = app_of(next_line(fixture, message, NULL));
+
+	assert_string_equal(is ? is : "none", app ? app : "none");
+}
+
+static void a_known_pod_is_waited_for_by_nobody(void **state)
+{
+	struct fixture *fixture = *state;
+
+	publish("shop");
+	data(fixture, "one\n", 0, 0);
+	next_of_app(fixture, "one", "shop");
+	assert_int_equal(fixture->context.waits, 0);
+}
+
+static void lines_wait_for_the_pod_and_keep_their_order(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\ntwo\nthr", 0, 0);
+	data(fixture, "ee\n", 0, 0);
+	follow(fixture);
+	no_more(fixture);
+	assert_int_equal(fixture->context.waits, 1);
+	publish("shop");
+	follow(fixture);
+	data(fixture, "four\n", 0, 0);
+	next_of_app(fixture, "one", "shop");
+	next_of_app(fixture, "two", "shop");
+	next_of_app(fixture, "three", "shop");
+	next_of_app(fixture, "four", "shop");
+	no_more(fixture);
+	assert_int_equal(fixture->context.waits, 0);
+	assert_int_equal(fixture->context.waiting_bytes, 0);
+}
+
+static void at_the_end_of_their_time_they_come_without(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\n", 0, 0);
+	stream__follow_pod(fixture->stream, clock__ns(CLOCK_BOOTTIME) + WAIT - NS_PER_SECOND * 60);
+	no_more(fixture);
+	stream__follow_pod(fixture->stream, clock__ns(CLOCK_BOOTTIME) + WAIT);
+	next_of_app(fixture, "one", NULL);
+	data(fixture, "two\n", 0, 0);
+	next_of_app(fixture, "two", NULL);
+	/* Late is better than never. */
+	publish("shop");
+	follow(fixture);
+	data(fixture, "three\n", 0, 0);
+	next_of_app(fixture, "three", "shop");
+}
+
+static void a_change_holds_from_then_on(void **state)
+{
+	struct fixture *fixture = *state;
+
+	publish("shop");
+	data(fixture, "one\n", 0, 0);
+	publish("cart");
+	data(fixture, "two\n", 0, 0);
+	follow(fixture);
+	data(fixture, "three\n", 0, 0);
+	next_of_app(fixture, "one", "shop");
+	next_of_app(fixture, "two", "shop");
+	next_of_app(fixture, "three", "cart");
+}
+
+static void a_pod_that_is_deleted_is_known_to_the_last_line(void **state)
+{
+	struct fixture *fixture = *state;
+
+	publish("shop");
+	data(fixture, "one\n", 0, 0);
+	pods__remove(pods, UID);
+	pods__expire(pods, UINT64_MAX);
+	follow(fixture);
+	data(fixture, "two\n", 0, 0);
+	next_of_app(fixture, "one", "shop");
+	next_of_app(fixture, "two", "shop");
+}
+
+static void lines_that_wait_outlive_a_kill(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\ntwo\n", 0, 0);
+	commit(fixture);
+	data(fixture, "never committed\n", 0, 0);
+	restart_with_pods(fixture);
+	assert_int_equal(fixture->context.waits, 1);
+	no_more(fixture);
+	publish("shop");
+	follow(fixture);
+	next_of_app(fixture, "one", "shop");
+	next_of_app(fixture, "two", "shop");
+	restart_with_pods(fixture);
+	data(fixture, "three\n", 0, 0);
+	next_of_app(fixture, "three", "shop");
+	no_more(fixture);
+}
+
+static void after_a_kill_nothing_is_said_that_is_known_less(void **state)
+{
+	struct fixture *fixture = *state;
+
+	publish("shop");
+	data(fixture, "one\n", 0, 0);
+	next_of_app(fixture, "one", "shop");
+	pods__free(pods);
+	assert_int_equal(pods__new(&pods), 0);
+	restart_with_pods(fixture);
+	fixture->context.replayed = 0;
+	data(fixture, "two\n", 0, 0);
+	next_of_app(fixture, "two", "shop");
+	publish("cart");
+	follow(fixture);
+	data(fixture, "three\n", 0, 0);
+	next_of_app(fixture, "three", "cart");
+}
+
+static void more_than_there_is_room_for_ends_the_wait(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[1000];
+
+	memset(text, 'x', sizeof(text));
+	text[998] = '\n';
+	text[999] = 0;
+	for (int i = 0; i < 400; i++)
+		data(fixture, text, 0, 0);
+	text[998] = 0;
+	for (int i = 0; i < 400; i++)
+		next_of_app(fixture, text, NULL);
+	no_more(fixture);
+	assert_int_equal(fixture->context.waits, 0);
+	assert_int_equal(fixture->context.waiting_bytes, 0);
+}
+
+static void a_gap_keeps_its_place(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\n", 0, 0);
+	fixture->slot->lost_bytes_by[LOSS_RING_FULL] = fixture->slot->lost_bytes = 10;
+	fixture->slot->lost_writes_by[LOSS_RING_FULL] = fixture->slot->lost_writes = 1;
+	data(fixture, "two\n", 10, 1);
+	next_line(fixture, "one", NULL);
+	next_gap(fixture, 10, 1, "ring_full");
+	next_line(fixture, "two", "start");
+	no_more(fixture);
+}
+
+static void the_stream_is_not_over_while_its_lines_wait(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\ntwo", 0, 0);
+	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
+	assert_false(stream__is_told(fixture->stream));
+	publish("shop");
+	follow(fixture);
+	assert_true(stream__is_told(fixture->stream));
+	next_of_app(fixture, "one", "shop");
+	next_line(fixture, "two", "eof");
+	no_more(fixture);
+}
+
+static void without_its_slot_what_waits_comes_out(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\ntwo", 0, 0);
+	commit(fixture);
+	crash(fixture);
+	ask_for_pods(fixture);
+	restore(fixture, false);
+	stream__abandon(fixture->stream);
+	next_of_app(fixture, "one", NULL);
+	next_line(fixture, "two", "lost");
+	no_more(fixture);
+}
+
+static uint32_t pick(uint32_t *random, uint32_t n)
+{
+	*random = *random * 1664525 + 1013904223;
+	return (*random >> 8) % n;
+}
+
+#define LINES 300
+
+/* The pod comes, changes and is forgotten, agents are killed: each line comes once, in its place. */
+static void whatever_happens_each_line_comes_once(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[3000];
+
+	for (uint32_t seed = 1; seed <= 20; seed++) {
+		uint32_t random = seed;
+		int checked = 0;
+
+		for (int i = 0; i < LINES; i++) {
+			struct checkpoint_position position = { 0 };
+
+			fixture->position = 4096 * i;
+			memset(text, 'x', sizeof(text));
+			snprintf(text + pick(&random, 2900), 16, "-%d\n", i);
+			data(fixture, text, 0, 0);
+			if (!pick(&random, 40))
+				publish(pick(&random, 2) ? "shop" : "cart");
+			if (!pick(&random, 10))
+				commit(fixture);
+			if (!pick(&random, 12))
+				stream__follow_pod(fixture->stream, clock__ns(CLOCK_BOOTTIME) + pick(&random, 2) * WAIT);
+			if (pick(&random, 15))
+				continue;
+			if (!pick(&random, 3)) {
+				pods__remove(pods, UID);
+				pods__expire(pods, UINT64_MAX);
+			}
+			if (!checkpoint__position(fixture->checkpoint, &position))
+				continue;
+			restart_with_pods(fixture);
+			i = (int)(position.ring / 4096) - 1;
+		}
+		stream__end_wait(fixture->stream);
+		commit(fixture);
+		read_journal(fixture);
+		for (; fixture->checked < fixture->count; fixture->checked++) {
+			const char *message = json_string_value(json_object_get(fixture->seen[fixture->checked], "message"));
+
+			assert_int_equal(atoi(strrchr(message, '-') + 1), checked++);
+		}
+		assert_int_equal(checked, LINES);
+		teardown_pod(state);
+		setup_pod(state);
+		fixture = *state;
+	}
+}
+
+#define POD_TEST(name) cmocka_unit_test_setup_teardown(name, setup_pod, teardown_pod)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		POD_TEST(a_known_pod_is_waited_for_by_nobody),
+		POD_TEST(lines_wait_for_the_pod_and_keep_their_order),
+		POD_TEST(at_the_end_of_their_time_they_come_without),
+		POD_TEST(a_change_holds_from_then_on),
+		POD_TEST(a_pod_that_is_deleted_is_known_to_the_last_line),
+		POD_TEST(lines_that_wait_outlive_a_kill),
+		POD_TEST(after_a_kill_nothing_is_said_that_is_known_less),
+		POD_TEST(more_than_there_is_room_for_ends_the_wait),
+		POD_TEST(a_gap_keeps_its_place),
+		POD_TEST(the_stream_is_not_over_while_its_lines_wait),
+		POD_TEST(without_its_slot_what_waits_comes_out),
+		POD_TEST(whatever_happens_each_line_comes_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,203 @@
+#include "stream_fields.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture.h"
+#include "clock.h"
+#include "identity.h"
+#include "log.h"
+#include "pod.h"
+#include "pods.h"
+
+static struct cgroup_names cgroup_names(const struct stream_slot *slot)
+{
+	return (struct cgroup_names){ .name = { slot->cgroup[0], slot->cgroup[1], slot->cgroup[2] } };
+}
+
+const struct identity *stream__identity(const struct stream *stream)
+{
+	const struct stream_slot *slot = stream->slot;
+	struct cgroup_names names = cgroup_names(slot);
+
+	return identity_cache__get(stream->context->identities, slot->cgroup_id, &names,
+				   slot->flags & SLOT_PID_NAMESPACE &&
+					   slot->flags & SLOT_MOUNT_NAMESPACE);
+}
+
+void stream__learn_pod(struct stream *stream)
+{
+	struct cgroup_names names = cgroup_names(stream->slot);
+	struct cgroup_place place;
+
+	if (stream->context->pods && !cgroup_path__parse(&names, &place))
+		strcpy(stream->pod_uid, place.pod_uid);
+}
+
+static bool lacks_pod(const struct stream *stream)
+{
+	return *stream->pod_uid && !stream->pod;
+}
+
+static int make_text(const struct stream *stream, const struct identity *identity, struct stream_text **out)
+{
+	struct stream_source source = {
+		.kind = stream->kind,
+		.file = stream->file,
+		.identity = identity,
+		.pod = stream->pod,
+		.lacks_pod = lacks_pod(stream),
+		.key = stream->context->key,
+		.stream = (uint64_t)stream->index << 32 | stream->generation,
+	};
+
+	return stream_text__new(stream->context->encoder, &source, out);
+}
+
+/* In a transaction of its own, as the runtime's files may be others when the next line is made again. */
+static void keep_text(struct stream *stream)
+{
+	stream__save_text(stream);
+	stream__mark_changed(stream);
+	stream__commit(stream);
+}
+
+static void begin_wait(struct stream *stream)
+{
+	if (!lacks_pod(stream) || !stream->context->wait)
+		return;
+	stream->waiting.deadline = clock__ns(CLOCK_BOOTTIME) + stream->context->wait;
+	stream->context->waits++;
+}
+
+const struct stream_text *stream__text(struct stream *stream)
+{
+	const struct identity *identity;
+
+	if (stream->text || !stream->slot)
+		return stream->text;
+	if (*stream->pod_uid)
+		stream->pod = pods__get(stream->context->pods, stream->pod_uid);
+	identity = stream__identity(stream);
+	if (make_text(stream, identity, &stream->text)) {
+		log_error("out of memory: a record of stream slot %u is lost", stream->index);
+		return NULL;
+	}
+	stream->text_guessed = identity && !identity->complete;
+	begin_wait(stream);
+	keep_text(stream);
+	return stream->text;
+}
+
+static bool same_text(const struct stream_text *one, const struct stream_text *other)
+{
+	struct text_parts a, b;
+
+	stream_text__parts(one, &a);
+	stream_text__parts(other, &b);
+	return a.fields_length == b.fields_length && a.key_length == b.key_length &&
+	       !memcmp(a.fields, b.fields, a.fields_length) && !memcmp(a.key, b.key, a.key_length);
+}
+
+/* If who the stream is can be had: a container may have ended whose last lines these are. */
+static void make_text_anew(struct stream *stream)
+{
+	const struct identity *identity = stream__identity(stream);
+	struct stream_text *text;
+
+	stream->text_restored = false;
+	if (identity ? !identity->complete && !stream->text_guessed : stream->kind != STREAM_FILE)
+		return;
+	if (make_text(stream, identity, &text))
+		return;
+	if (same_text(text, stream->text)) {
+		stream_text__free(text);
+		return;
+	}
+	stream__commit(stream);
+	stream_text__free(stream->text);
+	stream->text = text;
+	heap__give(stream__heap(stream), stream->saved_text.block);
+	keep_text(stream);
+}
+
+/*
+ * The configuration may have changed what the stream is called (node, kafka.key). A record that the agent before may have
+ * published keeps the text it had then; with the first that certainly none has seen the text is made anew. What it says of
+ * a pod that is not known again yet is better than nothing.
+ */
+void stream__renew_text(struct stream *stream, uint64_t position)
+{
+	if (stream->text_restored && position >= stream->context->replayed && !lacks_pod(stream))
+		make_text_anew(stream);
+}
+
+bool stream__wait(struct stream *stream, const struct line *line, const struct process *process)
+{
+	struct stream_context *context = stream->context;
+	struct waiting *waiting = &stream->waiting;
+	uint64_t before = waiting->bytes;
+	uint64_t limit = before + context->waiting_limit - context->waiting_bytes;
+
+	if (limit > context->waiting_stream_limit)
+		limit = context->waiting_stream_limit;
+	if (waiting__add(waiting, stream__heap(stream), limit, line, process))
+		return false;
+	context->waiting_bytes += waiting->bytes - before;
+	stream__mark_changed(stream);
+	return true;
+}
+
+void stream__forget_wait(struct stream *stream)
+{
+	stream->context->waits -= stream->waiting.deadline != 0;
+	waiting__init(&stream->waiting);
+}
+
+void stream__release(struct stream *stream)
+{
+	struct stream_context *context = stream->context;
+	struct heap *heap = stream__heap(stream);
+	uint64_t before = stream->waiting.bytes;
+	struct process process;
+	struct line line;
+	bool known;
+
+	while (waiting__first(&stream->waiting, heap, &line, &process, &known)) {
+		if (!stream__append(stream, &line, known ? &process : NULL))
+			break;
+		waiting__remove_first(&stream->waiting, heap);
+	}
+	context->waiting_bytes -= before - stream->waiting.bytes;
+	/* Else what is left is the next agent's. */
+	if (!context->cancelled)
+		stream__forget_wait(stream);
+	stream__mark_changed(stream);
+}
+
+void stream__end_wait(struct stream *stream)
+{
+	stream__commit(stream);
+	if (!stream->waiting.deadline || stream->context->cancelled)
+		return;
+	stream__release(stream);
+	stream__commit(stream);
+}
+
+void stream__follow_pod(struct stream *stream, uint64_t now)
+{
+	const struct pod *pod;
+
+	if (!*stream->pod_uid || !stream->text || !stream->slot)
+		return;
+	pod = pods__get(stream->context->pods, stream->pod_uid);
+	if (pod && pod != stream->pod) {
+		pod__put(stream->pod);
+		stream->pod = pod__get(pod);
+		make_text_anew(stream);
+	}
+	pod__put(pod);
+	if (stream->waiting.deadline && (stream->pod || now >= stream->waiting.deadline))
+		stream__end_wait(stream);
+}
