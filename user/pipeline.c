@@ -18,6 +18,7 @@
 #include "line_id.h"
 #include "log.h"
 #include "record.h"
+#include "record_facts.h"
 #include "shard.h"
 #include "sink.h"
 
@@ -32,6 +33,7 @@ _Static_assert(SHARDS_MS + SINK_MS + SAVE_MS <= PIPELINE_STOP_MS, "as promised")
 
 struct pipeline {
 	struct pipeline_options options;
+	struct record_facts facts;
 	unsigned int shards_count;
 	int data_fd;
 	int space_fds[SHARDS_MAX];
@@ -58,7 +60,7 @@ static int open_checkpoint(struct pipeline *pipeline, unsigned int index, const 
 		.directory = directory,
 		.streams = streams,
 		.heap_limit = pipeline->options.config->lines.memory / pipeline->shards_count +
-			      streams * CHECKPOINT_TEXT,
+			      streams * (CHECKPOINT_TEXT + pipeline->options.config->record.labels_max),
 		.epoch = capture__epoch(capture),
 		.id_prefix = id_prefix,
 	};
@@ -131,6 +133,7 @@ static struct shard_options shard_options(const struct pipeline *pipeline, unsig
 		.checkpoint = pipeline->checkpoints[index],
 		.space_fd = pipeline->space_fds[index],
 		.index = index,
+		.facts = &pipeline->facts,
 		.root = pipeline->options.root,
 		.id_prefix = pipeline->id_prefixes[index],
 	};
@@ -253,6 +256,7 @@ int pipeline__start(const struct pipeline_options *options, struct pipeline **ou
 	if (!pipeline)
 		return -ENOMEM;
 	pipeline->options = *options;
+	record_facts__read(options->config, options->root, &pipeline->facts);
 	pipeline->shards_count = capture__shards(options->capture);
 	pipeline->data_fd = -1;
 	memset(pipeline->space_fds, -1, sizeof(pipeline->space_fds));
