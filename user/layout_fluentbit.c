@@ -93,7 +93,8 @@ static void own_fields(struct json_writer *writer, const struct layout_source *s
 	const struct pod *pod = source->stream->pod;
 
 	json_writer__open(writer, "logtap");
-	json_writer__string(writer, "host", source->node);
+	if (!layout_source__has_pod(source))
+		json_writer__string(writer, "host", source->node);
 	layout_own__host_ids(writer, source);
 	layout_own__cloud(writer, source->facts->cloud);
 	json_writer__string(writer, "file", layout_source__path(source));
