@@ -23,7 +23,7 @@
 /* Process records kept of a way: one may be overtaken by another. */
 #define WAY_DEPTH 2
 
-/* Of the heap, for what one stream is called. */
+/* Of the heap, for what one stream is called, beside its labels. */
 #define CHECKPOINT_TEXT (2ULL << 10)
 
 struct saved_processes {
@@ -42,7 +42,8 @@ struct saved_text {
 	uint64_t block;          /* HEAP_NONE: not made yet */
 	uint32_t fields_length;
 	uint32_t key_length;
-	uint32_t file_length;
+	uint16_t file_length;
+	uint16_t names;          /* enum record_names, of the fields */
 	uint32_t checksum;
 };
 

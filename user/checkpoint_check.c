@@ -45,7 +45,7 @@ static int check_text(const struct saved_text *text, struct heap *heap)
 
 	if (text->block == HEAP_NONE)
 		return 0;
-	if (length > TEXT_MAX || text->file_length >= PATH_MAX)
+	if (length > TEXT_MAX || text->file_length >= PATH_MAX || text->names >= NAMES_COUNT)
 		return -EINVAL;
 	while (size < length)
 		size *= 2;

@@ -20,6 +20,11 @@ enum when_full { WHEN_FULL_WAIT, WHEN_FULL_DROP_OLDEST, WHEN_FULL_DROP_NEWEST };
 enum replay { REPLAY_IN_ORDER, REPLAY_INTERLEAVED };
 enum disk_fsync { DISK_FSYNC_NONE, DISK_FSYNC_SEGMENT };
 
+/* Under which names records say what they say: see layout.h. Kept in journals and checkpoints. */
+enum record_names { NAMES_DEFAULT, NAMES_FLUENTBIT, NAMES_ECS, NAMES_OTEL, NAMES_COUNT };
+/* What records tell of the machine beside its name. */
+enum host_fact { HOST_FACT_MACHINE_ID, HOST_FACT_BOOT_ID, HOST_FACT_CLOUD };
+
 struct name_value {
 	char *name;
 	char *value;
@@ -61,6 +66,36 @@ struct journal_config {
 	struct disk_config disk;
 };
 
+/* Globs of names: those that one of `allow` matches and none of `deny`. */
+struct globs_config {
+	char **allow;
+	unsigned int allow_count;
+	char **deny;
+	unsigned int deny_count;
+};
+
+struct record_config {
+	enum record_names names;
+	struct globs_config pod_labels;
+	struct globs_config pod_annotations;
+	struct globs_config namespace_labels;
+	struct globs_config node_labels;
+	struct globs_config container_labels;
+	uint64_t labels_max;     /* bytes of all of them in one record */
+	bool dedot;              /* a.b/c -> a_b/c in the names of labels and annotations */
+	enum host_fact *host;
+	unsigned int host_count;
+};
+
+/* Where the machine runs; "": not told. */
+struct cloud_config {
+	char *provider;
+	char *instance_id;
+	char *region;
+	char *zone;
+	char *account;
+};
+
 struct kafka_config {
 	char **brokers;          /* host:port */
 	unsigned int brokers_count;
@@ -78,6 +113,8 @@ struct config {
 	char *node;              /* the record's host; never empty after loading */
 	struct capture_config capture;
 	struct lines_config lines;
+	struct record_config record;
+	struct cloud_config cloud;
 	struct journal_config journal;
 	enum sink_kind sink;
 	struct kafka_config kafka;

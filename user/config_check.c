@@ -113,8 +113,8 @@ static void check_journal(const struct config *config, struct config_source *sou
 	if (journal->segment_size < record && !config_source__mistaken(source, "lines.max_line"))
 		mistake(source, "journal.segment_size", "lines.max_line",
 			"%s cannot hold the largest record, %s: lines.max_line six times, as "
-			"escaping may lengthen it, and 64KiB; use at least that, or a smaller "
-			"lines.max_line",
+			"escaping may lengthen it, 64KiB, and what record.labels_max has beyond 16KiB; "
+			"use at least that, or a smaller lines.max_line",
 			quantity__format(QUANTITY_SIZE, journal->segment_size, is),
 			quantity__format(QUANTITY_SIZE, record, must));
 	if (journal->max_size < needed && !config_source__mistaken(source, "journal.max_size") &&

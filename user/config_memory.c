@@ -15,8 +15,9 @@
 
 /* JSON turns one byte into at most six: \u0000. */
 #define ESCAPE_FACTOR 6
-/* Everything in a record beside the message: identity, labels, names. */
+/* Everything in a record beside the message: identity, names, and labels within this bound. */
 #define RECORD_OVERHEAD (64 * KIB)
+#define LABELS_INCLUDED (16 * KIB)
 
 /* Of the kernel's hash maps for one stream: its own element, and those of the cgroups. */
 #define HASHED_STREAM 1024
@@ -27,7 +28,10 @@
 
 uint64_t config__max_record(const struct config *config)
 {
-	return config->lines.max_line * ESCAPE_FACTOR + RECORD_OVERHEAD;
+	uint64_t labels = config->record.labels_max;
+
+	return config->lines.max_line * ESCAPE_FACTOR + RECORD_OVERHEAD +
+	       (labels > LABELS_INCLUDED ? labels - LABELS_INCLUDED : 0);
 }
 
 static uint64_t queued_messages(const struct config *config)
@@ -49,11 +53,12 @@ static uint64_t queued_messages(const struct config *config)
  * Each shard has an entry for every slot that was ever its own, and over time that may be all of them; a text has only the
  * stream that lives. Each heap grows by steps.
  */
-static uint64_t checkpoints(const struct capture_config *capture)
+static uint64_t checkpoints(const struct config *config)
 {
+	const struct capture_config *capture = &config->capture;
 	uint64_t shard = checkpoint_file__heap_offset(capture->max_streams) + HEAP_STEP;
 
-	return capture->shards * shard + capture->max_streams * CHECKPOINT_TEXT;
+	return capture->shards * shard + capture->max_streams * (CHECKPOINT_TEXT + config->record.labels_max);
 }
 
 void config__memory(const struct config *config, struct config_memory *out)
@@ -66,7 +71,7 @@ void config__memory(const struct config *config, struct config_memory *out)
 		.maps = capture->max_streams * (sizeof(struct stream_slot) + HASHED_STREAM) +
 			FILTER_SIZE * sizeof(__u32),
 		.journal = config->journal.max_size,
-		.checkpoint = checkpoints(capture),
+		.checkpoint = checkpoints(config),
 		.lines = config->lines.memory + config->lines.memory / WAITING_SHARE,
 		.sink = MIB,
 	};

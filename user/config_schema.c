@@ -17,6 +17,11 @@ static const cyaml_schema_value_t path_schema = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 4095),
 };
 
+/* Names of labels have 253 bytes, a slash and 63 at most. */
+static const cyaml_schema_value_t label_glob_schema = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 1024),
+};
+
 static const cyaml_schema_value_t broker_schema = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 512),
 };
@@ -58,6 +63,23 @@ static const cyaml_strval_t replay_names[] = {
 	{ "interleaved", REPLAY_INTERLEAVED },
 };
 
+static const cyaml_strval_t record_names[] = {
+	{ "default", NAMES_DEFAULT },
+	{ "fluentbit", NAMES_FLUENTBIT },
+	{ "ecs", NAMES_ECS },
+	{ "otel", NAMES_OTEL },
+};
+
+static const cyaml_strval_t host_facts[] = {
+	{ "machine_id", HOST_FACT_MACHINE_ID },
+	{ "boot_id", HOST_FACT_BOOT_ID },
+	{ "cloud", HOST_FACT_CLOUD },
+};
+
+static const cyaml_schema_value_t host_fact_schema = {
+	CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, enum host_fact, host_facts, CYAML_ARRAY_LEN(host_facts)),
+};
+
 static const cyaml_strval_t disk_fsync_names[] = {
 	{ "none", DISK_FSYNC_NONE },
 	{ "segment", DISK_FSYNC_SEGMENT },
@@ -93,6 +115,40 @@ static const cyaml_schema_field_t lines_fields[] = {
 	CYAML_FIELD_UINT("memory", CYAML_FLAG_DEFAULT, struct lines_config, memory),
 	CYAML_FIELD_UINT("timeout", CYAML_FLAG_DEFAULT, struct lines_config, timeout_ms),
 	FIELD_ENUM("invalid_utf8", struct lines_config, invalid_utf8, invalid_utf8_names),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_field_t globs_fields[] = {
+	FIELD_LIST("allow", struct globs_config, allow, &label_glob_schema, LIST_MAX),
+	FIELD_LIST("deny", struct globs_config, deny, &label_glob_schema, LIST_MAX),
+	CYAML_FIELD_END
+};
+
+#define FIELD_GLOBS(key, member) \
+	CYAML_FIELD_MAPPING(key, CYAML_FLAG_DEFAULT, struct record_config, member, globs_fields)
+
+static const cyaml_schema_field_t record_fields[] = {
+	FIELD_ENUM("names", struct record_config, names, record_names),
+	FIELD_GLOBS("pod_labels", pod_labels),
+	FIELD_GLOBS("pod_annotations", pod_annotations),
+	FIELD_GLOBS("namespace_labels", namespace_labels),
+	FIELD_GLOBS("node_labels", node_labels),
+	FIELD_GLOBS("container_labels", container_labels),
+	CYAML_FIELD_UINT("labels_max", CYAML_FLAG_DEFAULT, struct record_config, labels_max),
+	CYAML_FIELD_BOOL("dedot", CYAML_FLAG_DEFAULT, struct record_config, dedot),
+	FIELD_LIST("host", struct record_config, host, &host_fact_schema, CYAML_ARRAY_LEN(host_facts)),
+	CYAML_FIELD_END
+};
+
+#define FIELD_CLOUD(key, member) \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, struct cloud_config, member, 0, 253)
+
+static const cyaml_schema_field_t cloud_fields[] = {
+	FIELD_CLOUD("provider", provider),
+	FIELD_CLOUD("instance_id", instance_id),
+	FIELD_CLOUD("region", region),
+	FIELD_CLOUD("zone", zone),
+	FIELD_CLOUD("account", account),
 	CYAML_FIELD_END
 };
 
@@ -132,6 +188,8 @@ static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_STRING_PTR("node", CYAML_FLAG_POINTER, struct config, node, 0, 253),
 	CYAML_FIELD_MAPPING("capture", CYAML_FLAG_DEFAULT, struct config, capture, capture_fields),
 	CYAML_FIELD_MAPPING("lines", CYAML_FLAG_DEFAULT, struct config, lines, lines_fields),
+	CYAML_FIELD_MAPPING("record", CYAML_FLAG_DEFAULT, struct config, record, record_fields),
+	CYAML_FIELD_MAPPING("cloud", CYAML_FLAG_DEFAULT, struct config, cloud, cloud_fields),
 	CYAML_FIELD_MAPPING("journal", CYAML_FLAG_DEFAULT, struct config, journal, journal_fields),
 	FIELD_ENUM("sink", struct config, sink, sink_names),
 	CYAML_FIELD_MAPPING("kafka", CYAML_FLAG_DEFAULT, struct config, kafka, kafka_fields),
@@ -140,7 +198,7 @@ static const cyaml_schema_field_t config_fields[] = {
 
 #define FITS(fields) (CYAML_ARRAY_LEN(fields) - 1 <= CONFIG_FIELDS_MAX)
 _Static_assert(FITS(config_fields) && FITS(capture_fields) && FITS(lines_fields) &&
-		       FITS(journal_fields) && FITS(disk_fields) && FITS(kafka_fields),
+		       FITS(record_fields) && FITS(globs_fields) && FITS(cloud_fields) && FITS(journal_fields) && FITS(disk_fields) && FITS(kafka_fields),
 	       "CONFIG_FIELDS_MAX");
 
 const cyaml_schema_value_t config_schema = {
@@ -165,6 +223,16 @@ static const struct config_rule rules[] = {
 	{ "lines.memory", "64MiB", MIB, 64 * GIB, QUANTITY_SIZE, false },
 	{ "lines.timeout", "5s", 100, 60 * MINUTE, QUANTITY_DURATION, false },
 	{ .key = "lines.invalid_utf8", .preset = "replace" },
+	{ .key = "record.names", .preset = "default" },
+	{ .key = "record.pod_labels.allow", .preset = "*" },
+	{ .key = "record.container_labels.allow", .preset = "*" },
+	{ "record.labels_max", "8KiB", 0, MIB / 4, QUANTITY_SIZE, false },
+	{ .key = "record.dedot", .preset = "false" },
+	{ .key = "cloud.provider", .preset = "${CLOUD_PROVIDER:-}" },
+	{ .key = "cloud.instance_id", .preset = "${CLOUD_INSTANCE_ID:-}" },
+	{ .key = "cloud.region", .preset = "${CLOUD_REGION:-}" },
+	{ .key = "cloud.zone", .preset = "${CLOUD_ZONE:-}" },
+	{ .key = "cloud.account", .preset = "${CLOUD_ACCOUNT:-}" },
 	{ .key = "journal.directory", .preset = "/run/logtap" },
 	{ "journal.max_size", "256MiB", 2 * MIB, 1024 * GIB, QUANTITY_SIZE, false },
 	{ "journal.segment_size", "8MiB", MIB, GIB, QUANTITY_SIZE, false },

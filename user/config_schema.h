@@ -22,10 +22,10 @@ extern const cyaml_schema_value_t config_schema;
 /* No mapping has more keys than this. */
 #define CONFIG_FIELDS_MAX 16
 
-/* Of a key that holds one value. */
+/* Of a key that holds one value, or of a list that is not empty when it is left out. */
 struct config_rule {
 	const char *key;         /* "section.key" */
-	const char *preset;      /* as it would be written in the file */
+	const char *preset;      /* as it would be written in the file; a list's only entry */
 	uint64_t min, max;       /* of numbers, in bytes or milliseconds */
 	enum quantity quantity;
 	bool power_of_two;

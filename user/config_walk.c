@@ -255,18 +255,14 @@ static int walk_pairs(struct walk *walk, const char *section, yaml_node_t *node,
 	return list;
 }
 
-static int preset(struct walk *walk, const char *path, const cyaml_schema_value_t *schema)
+static int preset_value(struct walk *walk, const char *path, const cyaml_schema_value_t *schema,
+			const struct config_rule *rule)
 {
-	const struct config_rule *rule = config_schema__rule(path);
 	char problem[PROBLEM_MAX];
 	char *value = NULL;
 	int id = 0;
 	int err;
 
-	if (schema->type == CYAML_MAPPING)
-		return walk_mapping(walk, path, NULL, schema);
-	if (schema->type == CYAML_SEQUENCE)
-		return make_sequence(walk);
 	err = config_value__normalize(schema, rule, rule->preset, &value, problem, sizeof(problem));
 	if (!err)
 		id = make_scalar(walk, value);
@@ -276,6 +272,21 @@ static int preset(struct walk *walk, const char *path, const cyaml_schema_value_
 		walk->err = err;
 	free(value);
 	return id;
+}
+
+static int preset(struct walk *walk, const char *path, const cyaml_schema_value_t *schema)
+{
+	const struct config_rule *rule = config_schema__rule(path);
+	int list;
+
+	if (schema->type == CYAML_MAPPING)
+		return walk_mapping(walk, path, NULL, schema);
+	if (schema->type != CYAML_SEQUENCE)
+		return preset_value(walk, path, schema, rule);
+	list = make_sequence(walk);
+	if (rule)
+		make_item(walk, list, preset_value(walk, path, schema->sequence.entry, rule));
+	return list;
 }
 
 static int walk_value(struct walk *walk, const char *path, yaml_node_t *node,

@@ -37,6 +37,7 @@
 	X(lines_partial_eof)                                                                    \
 	X(lines_partial_lost)                                                                   \
 	X(lines_invalid_utf8)                                                                   \
+	X(labels_left_out)       /* of a stream's, beyond record.labels_max or not UTF-8 */     \
 	X(journal_records)       /* appended */                                                 \
 	X(journal_bytes)                                                                        \
 	X(journal_full)          /* times a shard had to wait for space */                      \

@@ -9,12 +9,14 @@
 #include <stdint.h>
 
 #include "assembly.h"
+#include "config.h"
 #include "record.h"
 
 struct counters;
 struct identity;
 struct journal;
 struct pod;
+struct record_facts;
 
 struct encoder_options {
 	struct journal *journal;
@@ -27,17 +29,28 @@ struct encoder_options {
 	enum invalid_utf8 invalid_utf8;
 	const char *node;
 	const char *id_prefix;   /* of line ids: node, boot, shard and ring epoch */
+	const struct record_config *record; /* NULL: the default preset, no labels */
+	const struct record_facts *facts;   /* NULL: none */
 };
 
 struct encoder;
+
+/* Of systemd's, who writes a file. */
+struct service {
+	const char *unit;
+	const char *slice;
+	const char *session;
+	const char *user_unit;
+};
 
 /* What all records of one stream have in common. Strings are "" or NULL where there is nothing. */
 struct stream_source {
 	enum stream_kind kind;
 	const char *file;
 	const struct identity *identity; /* NULL: not in a container */
-	const struct pod *pod;   /* what Kubernetes says of it; NULL: nothing */
-	bool lacks_pod;          /* nothing yet: the record says that it is not enriched */
+	const struct pod *pod;   /* NULL: not known, or not a pod's */
+	bool enrichment;         /* pods are asked for: a record tells when its pod is not known */
+	const struct service *service; /* NULL: none that is known */
 	enum kafka_key key;
 	uint64_t stream;         /* names it in its shard, see struct journal_meta */
 };
@@ -92,6 +105,7 @@ struct text_parts {
 	const char *key;
 	size_t key_length;
 	uint64_t stream;
+	enum record_names names; /* the preset of its records, whatever the encoder's */
 };
 void stream_text__parts(const struct stream_text *text, struct text_parts *out);
 int stream_text__restore(const struct text_parts *parts, struct stream_text **out);

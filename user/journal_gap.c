@@ -1,8 +1,6 @@
 #include "journal_gap.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "journal.h"
@@ -16,21 +14,26 @@ static const char *const reason[] = {
 int journal_gap__make(const struct journal_meta *meta, const char *value, uint64_t bytes,
 		      uint64_t lines, enum journal_loss why, char *out, struct journal_meta *gap)
 {
+	const struct layout *layout = layout__get(journal_names(meta));
+	const struct layout_loss loss = {
+		.id_suffix = ".lost",
+		.bytes = bytes,
+		.unit = "lines",
+		.count = lines,
+		.reason = reason[why],
+	};
+
 	if (!meta->head_len)
 		return -EINVAL;
 	memcpy(out, value, meta->head_len);
 	*gap = (struct journal_meta){
 		.key_len = meta->key_len,
 		.head_len = meta->head_len,
-		.flags = JOURNAL_GAP,
+		.flags = meta->flags | JOURNAL_GAP,
 		.raw_len = bytes,
 		.lines = lines,
 		.stream = meta->stream,
 	};
-	gap->value_len = meta->head_len +
-			 snprintf(out + meta->head_len, JOURNAL_GAP_TAIL,
-				  ".lost\",\"lost\":{\"bytes\":%" PRIu64 ",\"lines\":%" PRIu64
-				  ",\"reason\":\"%s\"}}",
-				  bytes, lines, reason[why]);
+	gap->value_len = meta->head_len + layout->loss(out + meta->head_len, JOURNAL_GAP_TAIL, &loss);
 	return 0;
 }

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "layout.h"
+
 struct journal_meta;
 
 enum journal_loss {
@@ -17,7 +19,7 @@ enum journal_loss {
 };
 
 /* Bytes that a gap's value is longer than its head, at most. */
-#define JOURNAL_GAP_TAIL 128
+#define JOURNAL_GAP_TAIL LAYOUT_LOSS_SIZE
 
 /*
  * Writes the gap's value to `out` (meta->head_len + JOURNAL_GAP_TAIL bytes) and makes *gap its

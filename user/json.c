@@ -295,6 +295,20 @@ char *json__escape(char *out, const char *text, size_t len, struct json_shape sh
 	return out + len;
 }
 
+char *json__put(char *out, const char *text)
+{
+	const char *at = text;
+	size_t length;
+
+	/* Names are short and plain: then this is the cheapest way. */
+	while (*at >= ' ' && *at < 127 && *at != '"' && *at != '\\')
+		*out++ = *at++;
+	if (!*at)
+		return out;
+	length = strlen(at);
+	return json__escape(out, at, length, json__measure(at, length));
+}
+
 size_t json__base64_len(size_t len)
 {
 	return (len + 2) / 3 * 4;

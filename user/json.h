@@ -21,6 +21,9 @@ struct json_shape json__measure(const char *text, size_t len);
  */
 char *json__escape(char *out, const char *text, size_t len, struct json_shape shape);
 
+/* Measures and escapes a text that ends with a NUL. */
+char *json__put(char *out, const char *text);
+
 /* Base64 (RFC 4648, padded). Writes json__base64_len(len) bytes and returns the end. */
 size_t json__base64_len(size_t len);
 char *json__base64(char *out, const char *data, size_t len);

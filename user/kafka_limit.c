@@ -8,10 +8,8 @@
 
 #include "journal.h"
 #include "json.h"
+#include "layout.h"
 
-static const char mark[] = "\",\"partial\":\"max_size\"}";
-
-#define MARK_LEN (sizeof(mark) - 1)
 /* Of a batch with one record: the header of version 2 (61 bytes) and the record's own, at most. */
 #define OVERHEAD 100
 
@@ -44,21 +42,21 @@ int kafka_limit__cut(const struct journal_record *record, size_t headers_size, s
 		     char **out, size_t *out_len)
 {
 	const struct journal_meta *meta = &record->meta;
-	size_t least = kafka_limit__encoded(record, meta->message_off + MARK_LEN, headers_size);
-	size_t message_len;
+	size_t least, message_len;
 	char *value;
 
-	if (!meta->message_off || least > limit)
+	if (!meta->message_off)
+		return -EMSGSIZE;
+	least = kafka_limit__encoded(record, layout__cut(meta, record->value, 0, NULL), headers_size);
+	if (least > limit)
 		return -EMSGSIZE;
 	message_len = cut_message(record->value + meta->message_off, meta->message_len,
 				  limit - least);
-	value = malloc(meta->message_off + message_len + MARK_LEN);
+	value = malloc(layout__cut(meta, record->value, message_len, NULL));
 	if (!value)
 		return -ENOMEM;
-	memcpy(value, record->value, meta->message_off + message_len);
-	memcpy(value + meta->message_off + message_len, mark, MARK_LEN);
+	*out_len = layout__cut(meta, record->value, message_len, value);
 	*out = value;
-	*out_len = meta->message_off + message_len + MARK_LEN;
 	return 0;
 }
 

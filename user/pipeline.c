@@ -18,6 +18,7 @@
 #include "line_id.h"
 #include "log.h"
 #include "record.h"
+#include "record_facts.h"
 #include "shard.h"
 #include "sink.h"
 #include "waiting.h"
@@ -33,6 +34,7 @@ _Static_assert(SHARDS_MS + SINK_MS + SAVE_MS <= PIPELINE_STOP_MS, "as promised")
 
 struct pipeline {
 	struct pipeline_options options;
+	struct record_facts facts;
 	unsigned int shards_count;
 	int data_fd;
 	int space_fds[SHARDS_MAX];
@@ -59,7 +61,8 @@ static int open_checkpoint(struct pipeline *pipeline, unsigned int index, const 
 	struct checkpoint_options options = {
 		.directory = directory,
 		.streams = streams,
-		.heap_limit = lines + lines / WAITING_SHARE + streams * CHECKPOINT_TEXT,
+		.heap_limit = lines + lines / WAITING_SHARE +
+			      streams * (CHECKPOINT_TEXT + pipeline->options.config->record.labels_max),
 		.epoch = capture__epoch(capture),
 		.id_prefix = id_prefix,
 	};
@@ -133,6 +136,7 @@ static struct shard_options shard_options(const struct pipeline *pipeline, unsig
 		.checkpoint = pipeline->checkpoints[index],
 		.space_fd = pipeline->space_fds[index],
 		.index = index,
+		.facts = &pipeline->facts,
 		.root = pipeline->options.root,
 		.id_prefix = pipeline->id_prefixes[index],
 	};
@@ -255,6 +259,7 @@ int pipeline__start(const struct pipeline_options *options, struct pipeline **ou
 	if (!pipeline)
 		return -ENOMEM;
 	pipeline->options = *options;
+	record_facts__read(options->config, options->root, &pipeline->facts);
 	pipeline->shards_count = capture__shards(options->capture);
 	pipeline->data_fd = -1;
 	memset(pipeline->space_fds, -1, sizeof(pipeline->space_fds));

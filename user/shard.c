@@ -443,6 +443,8 @@ int shard__open_context(struct shard *shard)
 		.invalid_utf8 = config->lines.invalid_utf8,
 		.node = config->node,
 		.id_prefix = options->id_prefix,
+		.record = &config->record,
+		.facts = options->facts,
 	};
 	shard->assembly.mode = config->lines.assembly;
 	shard->assembly.max_line = config->lines.max_line;

@@ -25,6 +25,7 @@ struct shard_options {
 	struct checkpoint *checkpoint; /* of the capture's epoch and slots, and this id_prefix */
 	int space_fd;                /* eventfd of the journal's; not owned */
 	unsigned int index;
+	const struct record_facts *facts;
 	const char *root;            /* see identity.h */
 	const char *id_prefix;       /* of line ids */
 };

@@ -47,7 +47,7 @@ static int make_text(const struct stream *stream, const struct identity *identit
 		.file = stream->file,
 		.identity = identity,
 		.pod = stream->pod,
-		.lacks_pod = lacks_pod(stream),
+		.enrichment = stream->context->pods,
 		.key = stream->context->key,
 		.stream = (uint64_t)stream->index << 32 | stream->generation,
 	};
@@ -96,7 +96,7 @@ static bool same_text(const struct stream_text *one, const struct stream_text *o
 
 	stream_text__parts(one, &a);
 	stream_text__parts(other, &b);
-	return a.fields_length == b.fields_length && a.key_length == b.key_length &&
+	return a.names == b.names && a.fields_length == b.fields_length && a.key_length == b.key_length &&
 	       !memcmp(a.fields, b.fields, a.fields_length) && !memcmp(a.key, b.key, a.key_length);
 }
 

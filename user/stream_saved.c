@@ -65,6 +65,7 @@ void stream__save_text(struct stream *stream)
 	stream_text__parts(stream->text, &parts);
 	saved->fields_length = parts.fields_length;
 	saved->key_length = parts.key_length;
+	saved->names = parts.names;
 	saved->file_length = stream->file ? strlen(stream->file) : 0;
 	saved->block = heap__take(stream__heap(stream),
 				  parts.fields_length + parts.key_length + saved->file_length);
@@ -92,6 +93,7 @@ static int restore_text(struct stream *stream, const struct saved_text *saved)
 		.key = bytes + saved->fields_length,
 		.key_length = saved->key_length,
 		.stream = (uint64_t)stream->index << 32 | stream->generation,
+		.names = saved->names,
 	};
 	if (saved->file_length) {
 		stream->file = strndup(parts.key + parts.key_length, saved->file_length);

@@ -49,6 +49,7 @@ bool capture__covers(const struct capture *capture, uint64_t magic)
 struct fixture {
 	char directory[64];
 	char *files[1];
+	char *every[1];
 	struct config config;
 	struct journal_options journal_options;
 	struct journal *journal;
@@ -137,6 +138,7 @@ static inline void open_parts(struct fixture *fixture)
 								 .abandon = &fixture->abandon,
 								 .counters = &fixture->counters,
 								 .node = "n",
+								 .record = &fixture->config.record,
 								 .id_prefix = "" },
 				      &context->encoder),
 			 0);
@@ -167,6 +169,9 @@ static inline int setup(void **state)
 	fixture->config.capture.files = fixture->files;
 	fixture->config.capture.files_count = 1;
 	fixture->config.capture.containers = true;
+	fixture->every[0] = (char *)"*";
+	fixture->config.record.pod_labels = (struct globs_config){ .allow = fixture->every, .allow_count = 1 };
+	fixture->config.record.labels_max = 65536;
 	fixture->journal_options = (struct journal_options){
 		.directory = fixture->directory,
 		.max_size = 4 * SEGMENT,

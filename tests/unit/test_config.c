@@ -89,6 +89,17 @@ static void no_file_gives_the_defaults(void **state)
 	assert_int_equal(config->journal.disk.max_size, 8192 * MIB);
 	assert_int_equal(config->journal.disk.max_age_ms, 0);
 	assert_int_equal(config->journal.disk.fsync, DISK_FSYNC_SEGMENT);
+	assert_int_equal(config->record.names, NAMES_DEFAULT);
+	assert_int_equal(config->record.pod_labels.allow_count, 1);
+	assert_string_equal(config->record.pod_labels.allow[0], "*");
+	assert_int_equal(config->record.pod_annotations.allow_count, 0);
+	assert_int_equal(config->record.namespace_labels.allow_count, 0);
+	assert_int_equal(config->record.node_labels.allow_count, 0);
+	assert_int_equal(config->record.container_labels.allow_count, 1);
+	assert_int_equal(config->record.labels_max, 8 * KIB);
+	assert_false(config->record.dedot);
+	assert_int_equal(config->record.host_count, 0);
+	assert_string_equal(config->cloud.instance_id, "");
 	assert_int_equal(config->sink, SINK_STDOUT);
 	assert_int_equal(config->kafka.brokers_count, 0);
 	assert_string_equal(config->kafka.topic, "logs");
@@ -181,10 +192,10 @@ static unsigned int count_ruled(const char *section, const cyaml_schema_field_t 
 		snprintf(key, sizeof(key), "%s%s%s", section, *section ? "." : "", field->key);
 		if (field->value.type == CYAML_MAPPING) {
 			count += count_ruled(key, field->value.mapping.fields);
-		} else if (field->value.type != CYAML_SEQUENCE) {
-			if (!config_schema__rule(key))
-				fail_msg("%s has no rule", key);
+		} else if (config_schema__rule(key)) {
 			count++;
+		} else if (field->value.type != CYAML_SEQUENCE) {
+			fail_msg("%s has no rule", key);
 		}
 	}
 	return count;
@@ -259,6 +270,40 @@ static void every_value_is_taken(void **state)
 	config__free(config);
 }
 
+static void a_record_is_configured(void **state)
+{
+	struct config *config = accept("record: {names: otel, pod_labels: {allow: [], deny: [a*]}, labels_max: 1KiB, "
+				       "dedot: true, host: [boot_id, cloud]}\n"
+				       "cloud: {provider: aws, instance_id: i-1, region: r, zone: z, account: '7'}\n");
+
+	(void)state;
+	assert_int_equal(config->record.names, NAMES_OTEL);
+	assert_int_equal(config->record.pod_labels.allow_count, 0);
+	assert_int_equal(config->record.pod_labels.deny_count, 1);
+	assert_string_equal(config->record.pod_labels.deny[0], "a*");
+	assert_int_equal(config->record.container_labels.allow_count, 1);
+	assert_int_equal(config->record.labels_max, 1024);
+	assert_true(config->record.dedot);
+	assert_int_equal(config->record.host_count, 2);
+	assert_int_equal(config->record.host[0], HOST_FACT_BOOT_ID);
+	assert_int_equal(config->record.host[1], HOST_FACT_CLOUD);
+	assert_string_equal(config->cloud.account, "7");
+	config__free(config);
+}
+
+static void mistakes_in_a_record_are_told(void **state)
+{
+	(void)state;
+	refuse("record: {names: gelf}\n",
+	       "c.yaml:1: record.names: \"gelf\" is not allowed; use default, fluentbit, ecs or otel\n");
+	refuse("record:\n  pod_labels: [app]\n",
+	       "c.yaml:2: record.pod_labels: must be a mapping: lines of \"KEY: VALUE\"\n");
+	refuse("record:\n  host: [serial]\n",
+	       "c.yaml:2: record.host: \"serial\" is not allowed; use machine_id, boot_id or cloud\n");
+	refuse("record:\n  labels_max: 1MiB\n",
+	       "c.yaml:2: record.labels_max: 1MiB is out of range; use 0B to 256KiB\n");
+}
+
 static void empty_sections_stand_for_the_defaults(void **state)
 {
 	struct config *config = accept(
@@ -320,7 +365,7 @@ static void every_mistake_is_reported_in_the_order_of_the_file(void **state)
 	       "c.yaml:15: kafka.compression: librdkafka refuses it: Invalid value \"zip\" for "
 	       "configuration property \"compression.codec\"; use none, gzip, snappy, lz4 or "
 	       "zstd\n"
-	       "c.yaml:16: zzz: unknown key. Allowed here: node, capture, lines, journal, sink, "
+	       "c.yaml:16: zzz: unknown key. Allowed here: node, capture, lines, record, cloud, journal, sink, "
 	       "kafka\n");
 }
 
@@ -361,12 +406,14 @@ static void a_segment_holds_the_largest_record(void **state)
 	config__free(accept("lines: {max_line: 512KiB}\njournal: {segment_size: 3211264}\n"));
 	refuse("lines: {max_line: 512KiB}\njournal:\n  segment_size: 3211263\n",
 	       "c.yaml:3: journal.segment_size: 3211263B cannot hold the largest record, 3136KiB: "
-	       "lines.max_line six times, as escaping may lengthen it, and 64KiB; use at least "
+	       "lines.max_line six times, as escaping may lengthen it, 64KiB, and what record.labels_max has beyond "
+	       "16KiB; use at least "
 	       "that, or a smaller lines.max_line\n");
 	/* Told where the cause is when the key is not in the file. */
 	refuse("node: a\nlines:\n  max_line: 1MiB\njournal: {segment_size: 1MiB}\n",
 	       "c.yaml:4: journal.segment_size: 1MiB cannot hold the largest record, 6208KiB: "
-	       "lines.max_line six times, as escaping may lengthen it, and 64KiB; use at least "
+	       "lines.max_line six times, as escaping may lengthen it, 64KiB, and what record.labels_max has beyond "
+	       "16KiB; use at least "
 	       "that, or a smaller lines.max_line\n");
 }
 
@@ -539,7 +586,7 @@ static void escapes_for_the_terminal_are_not_printed(void **state)
 {
 	(void)state;
 	refuse("\"\\e[2J\": 1\n", "c.yaml:1: ?[2J: unknown key. Allowed here: node, capture, "
-				  "lines, journal, sink, kafka\n");
+				  "lines, record, cloud, journal, sink, kafka\n");
 }
 
 static void an_unreadable_file_is_told(void **state)
@@ -573,9 +620,9 @@ static void memory_adds_up(void **state)
 			100 * sizeof(struct stream_slot) + MIB);
 	assert_int_equal(small.journal, 64 * MIB);
 	assert_int_equal(small.lines, 3 * MIB);
-	/* An entry of 2 KiB for each shard and slot, a text of 2 KiB for each stream; a page and a step of the heap for each shard. */
-	assert_in_range(small.checkpoint, 2 * 100 * 2048 + 100 * 2048 + 2 * MIB,
-			2 * 100 * 2048 + 100 * 2048 + 2 * MIB + 2 * 2 * 4096);
+	/* An entry of 2 KiB for each shard and slot, a text of 2 + 8 KiB for each stream; a page and a step of the heap for each shard. */
+	assert_in_range(small.checkpoint, 2 * 100 * 2048 + 100 * 10240 + 2 * MIB,
+			2 * 100 * 2048 + 100 * 10240 + 2 * MIB + 2 * 2 * 4096);
 	assert_int_equal(small.total, small.rings + small.maps + small.journal + small.checkpoint +
 					      small.lines + small.sink);
 	assert_int_equal(small.disk, 0);
@@ -604,6 +651,8 @@ int main(void)
 		cmocka_unit_test(shipped_file_has_every_key),
 		cmocka_unit_test(keys_and_rules_match),
 		cmocka_unit_test(every_value_is_taken),
+		cmocka_unit_test(a_record_is_configured),
+		cmocka_unit_test(mistakes_in_a_record_are_told),
 		cmocka_unit_test(empty_sections_stand_for_the_defaults),
 		cmocka_unit_test(an_alias_stands_for_its_value),
 		cmocka_unit_test(every_mistake_is_reported_in_the_order_of_the_file),

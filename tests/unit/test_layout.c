@@ -1,0 +1,280 @@
+/* What holds for every preset alike. */
+#include "layout_fixture.h"
+
+#include "journal_gap.h"
+#include "layout.h"
+
+static const char *const preset[] = { "default", "fluentbit", "ecs", "otel" };
+
+/* Names and values as nobody would give them. */
+static const struct identity hostile = {
+	.container_id = "c\"\\",
+	.container_name = "\",\"id\":\"",
+	.image = "\xff\xfe:\x01@\"",
+	.runtime = "\n",
+	.pod_name = "{\"timeUnixNano\":\"",
+	.pod_namespace = "\xed\xa0\x80",
+	.pod_uid = "\x7f\t",
+};
+static const struct service hostile_service = { "\"", "\\", "\x02", "\xc0" };
+static const struct process hostile_process = { .tag = 9, .tgid = 41, .uid = 7, .name = "\"},\"\xff\n" };
+
+static int setup(void **state)
+{
+	*state = open_fixture(NAMES_DEFAULT);
+	return 0;
+}
+
+static void use(struct fixture *fixture, enum record_names names)
+{
+	fixture->record.names = names;
+	start_encoder(fixture);
+}
+
+static void a_cut_record_is_that_of_a_shorter_line(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod };
+
+	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
+		use(fixture, names);
+		for (enum partial partial = PARTIAL_NONE; partial <= PARTIAL_LOST; partial++) {
+			struct journal_record whole = *encode_line(fixture, &source, "12345678", 8, partial, &process);
+			struct journal_record shorter =
+				*encode_line(fixture, &source, "12345", 5, PARTIAL_MAX_SIZE, &process);
+			char cut[8192];
+			size_t length = layout__cut(&whole.meta, whole.value, 5, cut);
+
+			assert_int_equal(length, shorter.meta.value_len);
+			assert_int_equal(length, layout__cut(&whole.meta, whole.value, 5, NULL));
+			assert_memory_equal(cut, shorter.value, length);
+		}
+	}
+}
+
+/* The configuration may be another by the time that a record is cut. */
+static void a_record_is_cut_by_its_own_names(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_FILE, .file = "/a" };
+
+	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
+		struct journal_record record;
+		char cut[8192];
+
+		use(fixture, names);
+		record = *encode_line(fixture, &source, "12345678", 8, PARTIAL_NONE, NULL);
+		assert_int_equal(journal_names(&record.meta), names);
+		use(fixture, NAMES_DEFAULT);
+		json_decref(parse(cut, layout__cut(&record.meta, record.value, 3, cut)));
+	}
+}
+
+static void a_text_keeps_its_names(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod };
+	const struct line line = { .text = "x", .length = 1, .time = 5, .writer = { .tgid = 1, .tid = 1 } };
+
+	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
+		struct stream_text *text, *restored;
+		struct text_parts parts;
+		struct journal_record first, second;
+
+		use(fixture, names);
+		text = text_of(fixture, &source);
+		assert_int_equal(encoder__line(fixture->encoder, text, &line, NULL), 0);
+		first = *next_record(fixture);
+		use(fixture, (names + 1) % NAMES_COUNT);
+		stream_text__parts(text, &parts);
+		assert_int_equal(stream_text__restore(&parts, &restored), 0);
+		assert_int_equal(encoder__line(fixture->encoder, restored, &line, NULL), 0);
+		second = *next_record(fixture);
+		assert_int_equal(second.meta.value_len, first.meta.value_len);
+		assert_memory_equal(second.value, first.value, first.meta.value_len);
+		assert_int_equal(second.meta.flags, first.meta.flags);
+		stream_text__free(text);
+		stream_text__free(restored);
+	}
+}
+
+static void assert_contains(const char *value, size_t length, const char *part)
+{
+	if (!memmem(value, length, part, strlen(part)))
+		fail_msg("no %s in %.*s", part, (int)length, value);
+}
+
+static void a_gap_takes_any_records_place(void **state)
+{
+	static const char *const told[] = {
+		"\"lost\":{\"bytes\":9223372036854775807,\"lines\":9223372036854775807,\"reason\":\"journal_full\"}",
+		"\"lost\":{\"bytes\":9223372036854775807,\"lines\":9223372036854775807,\"reason\":\"journal_full\"}",
+		"\"lost\":{\"bytes\":9223372036854775807,\"lines\":9223372036854775807,\"reason\":\"journal_full\"}",
+		"{\"key\":\"logtap.lost.lines\",\"value\":{\"intValue\":\"9223372036854775807\"}},"
+		"{\"key\":\"logtap.lost.reason\",\"value\":{\"stringValue\":\"journal_full\"}}",
+	};
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod };
+
+	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
+		struct journal_record record;
+		struct journal_meta gap, again;
+		char value[8192], second[8192];
+
+		use(fixture, names);
+		record = *encode_line(fixture, &source, "gone", 4, PARTIAL_TIMEOUT, &process);
+		assert_int_equal(journal_gap__make(&record.meta, record.value, INT64_MAX, INT64_MAX, JOURNAL_LOSS_FULL,
+						   value, &gap),
+				 0);
+		assert_in_range(gap.value_len, gap.head_len, gap.head_len + JOURNAL_GAP_TAIL - 1);
+		json_decref(parse(value, gap.value_len));
+		assert_contains(value, gap.value_len, told[names]);
+		assert_contains(value, gap.value_len, "\"be5cdbf3.a924f201.0.1bd3.780.10.lost\"");
+		assert_null(memmem(value, gap.value_len, "gone", 4));
+		assert_int_equal(journal_gap__make(&gap, value, INT64_MAX, INT64_MAX, JOURNAL_LOSS_FULL, second, &again), 0);
+		assert_int_equal(again.value_len, gap.value_len);
+		assert_memory_equal(second, value, gap.value_len);
+	}
+}
+
+static void what_was_dropped_is_told(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_FILE, .file = "/a" };
+	const struct dropped dropped = { .bytes = 9, .lines = 2, .position = 0x780, .offset = 16, .time = 1 };
+
+	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
+		struct stream_text *text;
+		const struct journal_record *record;
+
+		use(fixture, names);
+		text = text_of(fixture, &source);
+		assert_int_equal(encoder__dropped(fixture->encoder, text, &dropped), 0);
+		stream_text__free(text);
+		record = next_record(fixture);
+		json_decref(parse(record->value, record->meta.value_len));
+		assert_contains(record->value, record->meta.value_len, "780.10.lost\"");
+		assert_contains(record->value, record->meta.value_len, "journal_full");
+	}
+}
+
+static void hostile_names_make_no_other_json(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = {
+		.kind = STREAM_STDOUT, .identity = &hostile, .pod = fixture->pod, .service = &hostile_service,
+	};
+
+	labels__set(&fixture->pod->labels, "\",\"a\":{\"", "\"}\x01");
+	labels__set(&fixture->pod->labels, "bad\xff", "x");
+	labels__set(&fixture->pod->labels, "bad\xfe", "x");
+	labels__set(&fixture->pod->labels, "utf8", "\xc3\x28");
+	free(fixture->pod->containers[0].name);
+	fixture->pod->containers[0].name = strdup(hostile.container_name);
+	tell_the_host(fixture);
+	fixture->options.node = "\"\xff";
+	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
+		const struct journal_record *record;
+		char cut[16384];
+
+		use(fixture, names);
+		for (enum stream_kind kind = STREAM_STDOUT; kind <= STREAM_FILE; kind++) {
+			source.kind = kind;
+			source.file = "/\"\xff\n/\x03";
+			record = encode_line(fixture, &source, "\"},{\xff\0", 6, PARTIAL_LOST, &hostile_process);
+			json_decref(parse(record->value, record->meta.value_len));
+			assert_contains(record->value, record->meta.value_len, preset[names][0] == 'o' ? "UnixNano\":\"1700" : "2023");
+			json_decref(parse(cut, layout__cut(&record->meta, record->value, 2, cut)));
+		}
+	}
+}
+
+static json_t *labels_of(struct fixture *fixture)
+{
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod };
+	const struct journal_record *record = encode_line(fixture, &source, "x", 1, PARTIAL_NONE, NULL);
+	json_t *json = parse(record->value, record->meta.value_len);
+	json_t *labels = json_incref(json_object_get(json_object_get(json, "kubernetes"), "pod_labels"));
+
+	json_decref(json);
+	return labels;
+}
+
+static void globs_choose_labels(void **state)
+{
+	struct fixture *fixture = *state;
+	char *allow[] = { (char *)"app.*", (char *)"c*" }, *deny[] = { (char *)"*ary" };
+	json_t *labels;
+
+	labels__set(&fixture->pod->labels, "cost", "1");
+	fixture->record.pod_labels = (struct globs_config){ allow, 2, deny, 1 };
+	start_encoder(fixture);
+	labels = labels_of(fixture);
+	assert_int_equal(json_object_size(labels), 2);
+	assert_non_null(json_object_get(labels, "app.kubernetes.io/name"));
+	assert_non_null(json_object_get(labels, "cost"));
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_labels_left_out), 0);
+	json_decref(labels);
+}
+
+static void dots_become_underscores(void **state)
+{
+	struct fixture *fixture = *state;
+	json_t *labels;
+
+	labels__set(&fixture->pod->labels, "a.b", "dots");
+	labels__set(&fixture->pod->labels, "a_b", "its own");
+	fixture->record.dedot = true;
+	start_encoder(fixture);
+	labels = labels_of(fixture);
+	assert_non_null(json_object_get(labels, "app_kubernetes_io/name"));
+	assert_string_equal(json_string_value(json_object_get(labels, "a_b")), "its own");
+	assert_int_equal(json_object_size(labels), 3);
+	json_decref(labels);
+}
+
+/* More than half a megabyte of them: what has no room is left out, and the line is whole. */
+static void labels_beyond_the_bound_are_left_out(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod };
+	char name[32], *value = malloc(4096);
+	unsigned int count = 0;
+
+	memset(value, 1, 4095);
+	value[4095] = 0;
+	for (int err = 0; !err; count++) {
+		snprintf(name, sizeof(name), "z%08u", count);
+		err = labels__set(&fixture->pod->labels, name, value);
+	}
+	free(value);
+	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
+		uint64_t before = counters__get(&fixture->counters, COUNTER_labels_left_out);
+		const struct journal_record *record;
+
+		fixture->record.labels_max = 30000;
+		use(fixture, names);
+		record = encode_line(fixture, &source, "whole", 5, PARTIAL_NONE, NULL);
+		json_decref(parse(record->value, record->meta.value_len));
+		assert_in_range(record->meta.value_len, 20000, 36000);
+		assert_contains(record->value, record->meta.value_len, "\"z00000000\"" + (names == NAMES_OTEL));
+		assert_int_equal(counters__get(&fixture->counters, COUNTER_labels_left_out), before + count - 2);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_cut_record_is_that_of_a_shorter_line, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(a_record_is_cut_by_its_own_names, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(a_text_keeps_its_names, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(a_gap_takes_any_records_place, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(what_was_dropped_is_told, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(hostile_names_make_no_other_json, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(globs_choose_labels, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(dots_become_underscores, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(labels_beyond_the_bound_are_left_out, setup, close_fixture),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

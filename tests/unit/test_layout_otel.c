@@ -1,0 +1,163 @@
+#include "layout_fixture.h"
+
+static int setup(void **state)
+{
+	*state = open_fixture(NAMES_OTEL);
+	return 0;
+}
+
+static void a_line_of_a_pod(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod, .enrichment = true };
+
+	assert_value(encode_line(fixture, &source, "GET \"/\"", 7, PARTIAL_NONE, &process),
+		     "{\"resourceLogs\":[{\"resource\":{\"attributes\":[{\"key\":\"host.name\",\"value\":{"
+		     "\"stringValue\":\"node-1\"}},{\"key\":\"container.id\",\"value\":{"
+		     "\"stringValue\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}},{"
+		     "\"key\":\"container.image.name\",\"value\":{"
+		     "\"stringValue\":\"registry.example.org:5000/shop/web\"}},{\"key\":\"container.image.tag\","
+		     "\"value\":{\"stringValue\":\"1.2\"}},{\"key\":\"container.image.id\",\"value\":{"
+		     "\"stringValue\":\"registry.example.org:5000/shop/web@sha256:ab12\"}},{"
+		     "\"key\":\"container.runtime\",\"value\":{\"stringValue\":\"containerd\"}},{"
+		     "\"key\":\"k8s.pod.name\",\"value\":{\"stringValue\":\"web-7d4b9c6f5-x2x9p\"}},{"
+		     "\"key\":\"k8s.namespace.name\",\"value\":{\"stringValue\":\"shop\"}},{\"key\":\"k8s.pod.uid\","
+		     "\"value\":{\"stringValue\":\"8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b\"}},{"
+		     "\"key\":\"k8s.node.name\",\"value\":{\"stringValue\":\"node-1\"}},{"
+		     "\"key\":\"k8s.container.name\",\"value\":{\"stringValue\":\"web\"}},{"
+		     "\"key\":\"k8s.container.restart_count\",\"value\":{\"stringValue\":\"3\"}},{"
+		     "\"key\":\"k8s.pod.ip\",\"value\":{\"stringValue\":\"10.1.2.3\"}},{"
+		     "\"key\":\"k8s.replicaset.name\",\"value\":{\"stringValue\":\"web-7d4b9c6f5\"}},{"
+		     "\"key\":\"k8s.deployment.name\",\"value\":{\"stringValue\":\"web\"}},{"
+		     "\"key\":\"k8s.pod.qos_class\",\"value\":{\"stringValue\":\"Burstable\"}},{"
+		     "\"key\":\"logtap.service_account\",\"value\":{\"stringValue\":\"default\"}},{"
+		     "\"key\":\"service.name\",\"value\":{\"stringValue\":\"web\"}},{\"key\":\"service.namespace\","
+		     "\"value\":{\"stringValue\":\"shop\"}},{\"key\":\"k8s.pod.labels.app.kubernetes.io/name\","
+		     "\"value\":{\"stringValue\":\"web\"}},{\"key\":\"k8s.pod.labels.canary\",\"value\":{"
+		     "\"stringValue\":\"\"}},{\"key\":\"k8s.pod.annotations.prometheus.io/port\",\"value\":{"
+		     "\"stringValue\":\"9100\"}},{\"key\":\"k8s.namespace.labels.team\",\"value\":{"
+		     "\"stringValue\":\"cart\"}},{\"key\":\"k8s.node.labels.zone\",\"value\":{"
+		     "\"stringValue\":\"a\"}}]},\"scopeLogs\":[{\"scope\":{},\"logRecords\":[{"
+		     "\"timeUnixNano\":\"1700000000123456789\",\"observedTimeUnixNano\":\"1700000000123456789\","
+		     "\"attributes\":[{\"key\":\"log.iostream\",\"value\":{\"stringValue\":\"stdout\"}},{"
+		     "\"key\":\"logtag\",\"value\":{\"stringValue\":\"F\"}},{\"key\":\"logtap.id\",\"value\":{"
+		     "\"stringValue\":\"be5cdbf3.a924f201.0.1bd3.780.10\"}},{\"key\":\"process.pid\",\"value\":{"
+		     "\"intValue\":\"41\"}},{\"key\":\"logtap.tid\",\"value\":{\"intValue\":\"42\"}},{"
+		     "\"key\":\"process.executable.name\",\"value\":{\"stringValue\":\"nginx\"}},{"
+		     "\"key\":\"process.real_user.id\",\"value\":{\"intValue\":\"1000\"}}],\"body\":{"
+		     "\"stringValue\":\"GET \\\"/\\\"\"}}]}]}]}");
+}
+
+static void a_pod_that_is_not_known(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_STDERR, .identity = &identity, .enrichment = true };
+
+	assert_value(encode_line(fixture, &source, "x", 1, PARTIAL_START, NULL),
+		     "{\"resourceLogs\":[{\"resource\":{\"attributes\":[{\"key\":\"host.name\",\"value\":{"
+		     "\"stringValue\":\"node-1\"}},{\"key\":\"container.id\",\"value\":{"
+		     "\"stringValue\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}},{"
+		     "\"key\":\"container.image.name\",\"value\":{"
+		     "\"stringValue\":\"registry.example.org:5000/shop/web\"}},{\"key\":\"container.image.tag\","
+		     "\"value\":{\"stringValue\":\"1.2\"}},{\"key\":\"container.runtime\",\"value\":{"
+		     "\"stringValue\":\"containerd\"}},{\"key\":\"k8s.pod.name\",\"value\":{"
+		     "\"stringValue\":\"web-7d4b9c6f5-x2x9p\"}},{\"key\":\"k8s.namespace.name\",\"value\":{"
+		     "\"stringValue\":\"shop\"}},{\"key\":\"k8s.pod.uid\",\"value\":{"
+		     "\"stringValue\":\"8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b\"}},{\"key\":\"k8s.node.name\","
+		     "\"value\":{\"stringValue\":\"node-1\"}},{\"key\":\"k8s.container.name\",\"value\":{"
+		     "\"stringValue\":\"web\"}},{\"key\":\"service.name\",\"value\":{"
+		     "\"stringValue\":\"web-7d4b9c6f5-x2x9p\"}},{\"key\":\"service.namespace\",\"value\":{"
+		     "\"stringValue\":\"shop\"}},{\"key\":\"logtap.enriched\",\"value\":{\"boolValue\":false}}]},"
+		     "\"scopeLogs\":[{\"scope\":{},\"logRecords\":[{\"timeUnixNano\":\"1700000000123456789\","
+		     "\"observedTimeUnixNano\":\"1700000000123456789\",\"attributes\":[{\"key\":\"log.iostream\","
+		     "\"value\":{\"stringValue\":\"stderr\"}},{\"key\":\"logtag\",\"value\":{\"stringValue\":\"F\"}},{"
+		     "\"key\":\"logtap.id\",\"value\":{\"stringValue\":\"be5cdbf3.a924f201.0.1bd3.780.10\"}},{"
+		     "\"key\":\"logtap.partial\",\"value\":{\"stringValue\":\"start\"}},{\"key\":\"process.pid\","
+		     "\"value\":{\"intValue\":\"41\"}},{\"key\":\"logtap.tid\",\"value\":{\"intValue\":\"42\"}}],"
+		     "\"body\":{\"stringValue\":\"x\"}}]}]}]}");
+}
+
+static void a_file_of_a_service(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_FILE, .file = "/var/log/nginx/a.log", .service = &service };
+
+	tell_the_host(fixture);
+	assert_value(encode_line(fixture, &source, "x", 1, PARTIAL_MAX_SIZE, &process),
+		     "{\"resourceLogs\":[{\"resource\":{\"attributes\":[{\"key\":\"host.name\",\"value\":{"
+		     "\"stringValue\":\"node-1\"}},{\"key\":\"host.id\",\"value\":{\"stringValue\":\"i-07\"}},{"
+		     "\"key\":\"logtap.host_id\",\"value\":{\"stringValue\":\"00112233445566778899aabbccddeeff\"}},{"
+		     "\"key\":\"logtap.boot_id\",\"value\":{"
+		     "\"stringValue\":\"11111111-2222-3333-4444-555555555555\"}},{\"key\":\"cloud.provider\","
+		     "\"value\":{\"stringValue\":\"aws\"}},{\"key\":\"cloud.region\",\"value\":{"
+		     "\"stringValue\":\"eu-west-1\"}},{\"key\":\"cloud.availability_zone\",\"value\":{"
+		     "\"stringValue\":\"eu-west-1b\"}},{\"key\":\"cloud.account.id\",\"value\":{"
+		     "\"stringValue\":\"4711\"}},{\"key\":\"systemd.unit\",\"value\":{"
+		     "\"stringValue\":\"nginx.service\"}},{\"key\":\"systemd.slice\",\"value\":{"
+		     "\"stringValue\":\"system.slice\"}}]},\"scopeLogs\":[{\"scope\":{},\"logRecords\":[{"
+		     "\"timeUnixNano\":\"1700000000123456789\",\"observedTimeUnixNano\":\"1700000000123456789\","
+		     "\"attributes\":[{\"key\":\"log.file.path\",\"value\":{"
+		     "\"stringValue\":\"/var/log/nginx/a.log\"}},{\"key\":\"log.file.name\",\"value\":{"
+		     "\"stringValue\":\"a.log\"}},{\"key\":\"logtap.id\",\"value\":{"
+		     "\"stringValue\":\"be5cdbf3.a924f201.0.1bd3.780.10\"}},{\"key\":\"logtap.partial\",\"value\":{"
+		     "\"stringValue\":\"max_size\"}},{\"key\":\"process.pid\",\"value\":{\"intValue\":\"41\"}},{"
+		     "\"key\":\"logtap.tid\",\"value\":{\"intValue\":\"42\"}},{\"key\":\"process.executable.name\","
+		     "\"value\":{\"stringValue\":\"nginx\"}},{\"key\":\"process.real_user.id\",\"value\":{"
+		     "\"intValue\":\"1000\"}}],\"body\":{\"stringValue\":\"x\"}}]}]}]}");
+}
+
+static void a_container_of_no_pod(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &lone, .enrichment = true };
+
+	fixture->options.invalid_utf8 = INVALID_UTF8_BASE64;
+	start_encoder(fixture);
+	assert_value(encode_line(fixture, &source, "\xff", 1, PARTIAL_EOF, &process),
+		     "{\"resourceLogs\":[{\"resource\":{\"attributes\":[{\"key\":\"host.name\",\"value\":{"
+		     "\"stringValue\":\"node-1\"}},{\"key\":\"container.id\",\"value\":{"
+		     "\"stringValue\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}},{"
+		     "\"key\":\"container.name\",\"value\":{\"stringValue\":\"db\"}},{"
+		     "\"key\":\"container.image.name\",\"value\":{\"stringValue\":\"postgres\"}},{"
+		     "\"key\":\"container.image.tag\",\"value\":{\"stringValue\":\"latest\"}},{"
+		     "\"key\":\"container.runtime\",\"value\":{\"stringValue\":\"docker\"}}]},\"scopeLogs\":[{"
+		     "\"scope\":{},\"logRecords\":[{\"timeUnixNano\":\"1700000000123456789\","
+		     "\"observedTimeUnixNano\":\"1700000000123456789\",\"attributes\":[{\"key\":\"log.iostream\","
+		     "\"value\":{\"stringValue\":\"stdout\"}},{\"key\":\"logtag\",\"value\":{\"stringValue\":\"F\"}},{"
+		     "\"key\":\"logtap.id\",\"value\":{\"stringValue\":\"be5cdbf3.a924f201.0.1bd3.780.10\"}},{"
+		     "\"key\":\"logtap.partial\",\"value\":{\"stringValue\":\"eof\"}},{\"key\":\"process.pid\","
+		     "\"value\":{\"intValue\":\"41\"}},{\"key\":\"logtap.tid\",\"value\":{\"intValue\":\"42\"}},{"
+		     "\"key\":\"process.executable.name\",\"value\":{\"stringValue\":\"nginx\"}},{"
+		     "\"key\":\"process.real_user.id\",\"value\":{\"intValue\":\"1000\"}}],\"body\":{"
+		     "\"bytesValue\":\"/w==\"}}]}]}]}");
+}
+
+static void a_gap(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_FILE, .file = "/a.log" };
+
+	assert_value(encode_gap(fixture, &source),
+		     "{\"resourceLogs\":[{\"resource\":{\"attributes\":[{\"key\":\"host.name\",\"value\":{"
+		     "\"stringValue\":\"node-1\"}}]},\"scopeLogs\":[{\"scope\":{},\"logRecords\":[{"
+		     "\"timeUnixNano\":\"1700000000123456789\",\"observedTimeUnixNano\":\"1700000000123456789\","
+		     "\"attributes\":[{\"key\":\"log.file.path\",\"value\":{\"stringValue\":\"/a.log\"}},{"
+		     "\"key\":\"log.file.name\",\"value\":{\"stringValue\":\"a.log\"}},{\"key\":\"logtap.id\","
+		     "\"value\":{\"stringValue\":\"be5cdbf3.a924f201.0.1bd3.gap.3.4.5\"}},{"
+		     "\"key\":\"logtap.lost.bytes\",\"value\":{\"intValue\":\"100\"}},{\"key\":\"logtap.lost.writes\","
+		     "\"value\":{\"intValue\":\"2\"}},{\"key\":\"logtap.lost.reason\",\"value\":{"
+		     "\"stringValue\":\"ring_full\"}}]}]}]}]}");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_line_of_a_pod, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(a_pod_that_is_not_known, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(a_file_of_a_service, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(a_container_of_no_pod, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(a_gap, setup, close_fixture),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

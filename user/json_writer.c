@@ -1,0 +1,86 @@
+#include "json_writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+
+void json_writer__quote(FILE *out, const char *text)
+{
+	size_t length = strlen(text);
+	struct json_shape shape = json__measure(text, length);
+	char *escaped = malloc(shape.len + 1);
+
+	fputc('"', out);
+	if (escaped) {
+		json__escape(escaped, text, length, shape);
+		fwrite(escaped, 1, shape.len, out);
+	}
+	fputc('"', out);
+	free(escaped);
+}
+
+static void begin_member(struct json_writer *writer, const char *name)
+{
+	if (writer->comma)
+		fputc(',', writer->out);
+	json_writer__quote(writer->out, name);
+	fputc(':', writer->out);
+	writer->comma = true;
+}
+
+static void begin_objects(struct json_writer *writer)
+{
+	while (writer->written < writer->depth) {
+		begin_member(writer, writer->names[writer->written++]);
+		fputc('{', writer->out);
+		writer->comma = false;
+	}
+}
+
+void json_writer__open(struct json_writer *writer, const char *name)
+{
+	writer->names[writer->depth++] = name;
+}
+
+void json_writer__close(struct json_writer *writer)
+{
+	if (writer->written == writer->depth--) {
+		writer->written--;
+		fputc('}', writer->out);
+	}
+}
+
+void json_writer__begin(struct json_writer *writer, const char *name)
+{
+	begin_objects(writer);
+	begin_member(writer, name);
+}
+
+void json_writer__text(struct json_writer *writer, const char *name, const char *value)
+{
+	json_writer__begin(writer, name);
+	json_writer__quote(writer->out, value);
+}
+
+void json_writer__string(struct json_writer *writer, const char *name, const char *value)
+{
+	if (value && *value)
+		json_writer__text(writer, name, value);
+}
+
+void json_writer__raw(struct json_writer *writer, const char *name, const char *value)
+{
+	json_writer__begin(writer, name);
+	fputs(value, writer->out);
+}
+
+void json_writer__digits(struct json_writer *writer, const char *name, const char *digits)
+{
+	if (!digits || !*digits || digits[strspn(digits, "0123456789")])
+		return;
+	/* JSON's numbers have no zeros before them. */
+	while (digits[0] == '0' && digits[1])
+		digits++;
+	json_writer__raw(writer, name, digits);
+}

@@ -1,0 +1,64 @@
+/*
+ * Names of logtap's own: the default preset's, which the others have in their object `logtap` where
+ * they have no name for a thing. Pure functions, any thread.
+ */
+#ifndef LOGTAP_LAYOUT_OWN_H
+#define LOGTAP_LAYOUT_OWN_H
+
+#include "encode.h"
+#include "json.h"
+#include "layout.h"
+#include "text_put.h"
+
+struct cloud_config;
+struct json_writer;
+struct layout_source;
+struct pod;
+
+/* "cloud":{...}; nothing for NULL. */
+void layout_own__cloud(struct json_writer *writer, const struct cloud_config *cloud);
+/* "host_id", "boot_id". */
+void layout_own__host_ids(struct json_writer *writer, const struct layout_source *source);
+/* "workload":{...}, "service_account", "qos_class". */
+void layout_own__pod(struct json_writer *writer, const struct pod *pod);
+/* "restart_count", "enriched". */
+void layout_own__container(struct json_writer *writer, const struct layout_source *source);
+
+/* ,"process":{...} */
+static inline char *layout_own__process(char *out, const struct layout_line *line)
+{
+	out = PUT_LITERAL(out, ",\"process\":{\"pid\":");
+	out = put_number(out, line->writer->tgid);
+	out = PUT_LITERAL(out, ",\"tid\":");
+	out = put_number(out, line->writer->tid);
+	if (line->process) {
+		out = PUT_LITERAL(out, ",\"name\":\"");
+		out = json__put(out, line->process->name);
+		out = PUT_LITERAL(out, "\",\"uid\":");
+		out = put_number(out, line->process->uid);
+	}
+	*out++ = '}';
+	return out;
+}
+
+/* ,"partial":"..." */
+static inline char *layout_own__partial(char *out, enum partial partial)
+{
+	if (partial == PARTIAL_NONE)
+		return out;
+	out = PUT_LITERAL(out, ",\"partial\":\"");
+	out = put_string(out, layout__partial(partial));
+	*out++ = '"';
+	return out;
+}
+
+/* ,"encoding":"base64" */
+static inline char *layout_own__encoding(char *out, bool base64)
+{
+	return base64 ? PUT_LITERAL(out, ",\"encoding\":\"base64\"") : out;
+}
+
+/* "lost":{...} behind the id, with its end and `close`. As snprintf. */
+int layout_own__loss(char *out, size_t size, const struct layout_loss *loss, const char *close);
+
+#endif

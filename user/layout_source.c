@@ -1,0 +1,131 @@
+#include "layout_source.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "config.h"
+#include "encode.h"
+#include "identity.h"
+#include "json_writer.h"
+#include "label_filter.h"
+#include "layout.h"
+#include "pod.h"
+#include "record_facts.h"
+
+static const struct record_facts no_facts;
+
+/* In the order in which they get the room. */
+static int filter_labels(struct layout_source *source, const struct record_config *config,
+			 struct label_filter *filter)
+{
+	const struct pod *pod = source->stream->pod;
+	int err = 0;
+
+	if (pod) {
+		err = label_filter__apply(filter, &pod->labels, &config->pod_labels, &source->pod_labels);
+		err = err ? err : label_filter__apply(filter, &pod->namespace_labels, &config->namespace_labels,
+						      &source->namespace_labels);
+		err = err ? err : label_filter__apply(filter, &pod->node_labels, &config->node_labels,
+						      &source->node_labels);
+		err = err ? err : label_filter__apply(filter, &pod->annotations, &config->pod_annotations,
+						      &source->pod_annotations);
+	}
+	return err;
+}
+
+int layout_source__init(struct layout_source *out, const struct encoder_options *options, const struct layout *layout,
+			const struct stream_source *stream)
+{
+	const struct record_config *config = options->record;
+	struct layout_source source = {
+		.stream = stream,
+		.node = options->node,
+		.facts = options->facts ? options->facts : &no_facts,
+	};
+	int err = 0;
+
+	if (config) {
+		struct label_filter filter = {
+			.dedot = config->dedot || layout->dedot,
+			.room = config->labels_max,
+			.overhead = layout->label_overhead,
+		};
+
+		err = filter_labels(&source, config, &filter);
+		source.left_out = filter.left_out;
+	}
+	if (err)
+		layout_source__clear(&source);
+	else
+		*out = source;
+	return err;
+}
+
+void layout_source__clear(struct layout_source *source)
+{
+	labels__free(&source->pod_labels);
+	labels__free(&source->pod_annotations);
+	labels__free(&source->namespace_labels);
+	labels__free(&source->node_labels);
+	labels__free(&source->container_labels);
+}
+
+bool layout_source__is_file(const struct layout_source *source)
+{
+	return source->stream->kind == STREAM_FILE;
+}
+
+const char *layout_source__stream(const struct layout_source *source)
+{
+	static const char *const name[] = {
+		[STREAM_STDOUT] = "stdout",
+		[STREAM_STDERR] = "stderr",
+	};
+
+	return layout_source__is_file(source) ? NULL : name[source->stream->kind];
+}
+
+const char *layout_source__path(const struct layout_source *source)
+{
+	return layout_source__is_file(source) ? source->stream->file : NULL;
+}
+
+bool layout_source__has_pod(const struct layout_source *source)
+{
+	const struct identity *identity = source->stream->identity;
+
+	return identity && (*identity->pod_uid || *identity->pod_name);
+}
+
+bool layout_source__unenriched(const struct layout_source *source)
+{
+	return source->stream->enrichment && !source->stream->pod && layout_source__has_pod(source);
+}
+
+const struct pod_container *layout_source__container(const struct layout_source *source)
+{
+	const struct stream_source *stream = source->stream;
+
+	if (!stream->pod || !stream->identity)
+		return NULL;
+	return pod__container(stream->pod, stream->identity->container_name);
+}
+
+const char *layout_source__restart_count(const struct layout_source *source, char buffer[RESTART_COUNT_SIZE])
+{
+	const struct pod_container *container = layout_source__container(source);
+
+	/* The API may speak of the container before this one, or after it. */
+	if (!container || !container->id || strcmp(container->id, source->stream->identity->container_id))
+		return "";
+	snprintf(buffer, RESTART_COUNT_SIZE, "%u", container->restart_count);
+	return buffer;
+}
+
+void layout_source__labels(struct json_writer *writer, const char *name, const struct labels *labels)
+{
+	json_writer__open(writer, name);
+	for (unsigned int i = 0; i < labels->count; i++)
+		json_writer__text(writer, labels->label[i].name, labels->label[i].value);
+	json_writer__close(writer);
+}
