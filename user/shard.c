@@ -77,9 +77,8 @@ void shard__settle(struct shard *shard, uint32_t slot, struct stream *stream)
 	shard->live[shard->live_count++] = slot;
 	if (!stream__unwanted_now(stream))
 		return;
-	/* Saved first: once it is withdrawn nobody may take it for one of which more will come. */
-	if (stream__wanted(stream))
-		shard__commit(shard);
+	/* Saved first: once it is withdrawn nobody may take it for one of which more will come, whatever is selected then. */
+	shard__commit(shard);
 	if (shard->context.cancelled)
 		return;
 	capture__withdraw(shard->options.capture, slot);

@@ -32,7 +32,7 @@ static void commit(struct stream *stream)
 	stream->context->commit(stream->context->owner);
 }
 
-static const struct identity *stream_identity(const struct stream *stream)
+const struct identity *stream__identity(const struct stream *stream)
 {
 	const struct stream_slot *slot = stream->slot;
 	struct cgroup_names names = { .name = { slot->cgroup[0], slot->cgroup[1], slot->cgroup[2] } };
@@ -76,13 +76,27 @@ static bool admit_file(struct stream *stream)
 	return stream->file;
 }
 
-static bool admit(struct stream *stream)
+/* Returns what it is to be counted as. */
+static enum counter admit_pipe(struct stream *stream)
+{
+	const struct selection *selection = stream->context->selection;
+	const struct identity *identity = stream__identity(stream);
+	enum selected selected;
+
+	if (!selection__admits_pipe(selection, stream->slot, identity, &stream->kind))
+		return COUNTER_streams_rejected;
+	selected = selection__container(selection, identity, NULL, stream->kind);
+	if (selected == SELECTED_NO || (selected == SELECTED_UNKNOWN && !selection__takes_unknown(selection)))
+		return COUNTER_streams_deselected;
+	return COUNTER_streams_opened;
+}
+
+static enum counter admit(struct stream *stream)
 {
 	stream->kind = stream->slot->kind;
-	if (stream->kind == STREAM_FILE)
-		return admit_file(stream);
-	return selection__admits_pipe(stream->context->selection, stream->slot, stream_identity(stream),
-				      &stream->kind);
+	if (stream->kind != STREAM_FILE)
+		return admit_pipe(stream);
+	return admit_file(stream) ? COUNTER_streams_opened : COUNTER_streams_rejected;
 }
 
 /* What an agent whose memory is lost has told nobody knows: better not to tell it twice. */
@@ -101,6 +115,7 @@ int stream__open(struct stream_context *context, uint32_t slot, struct stream **
 	struct stream_slot *s = capture__slot(context->capture, slot);
 	struct stream *stream;
 	int err = stream__new(context, slot, s->flags & SLOT_MID_LINE || context->unknown_past, &stream);
+	enum counter admitted;
 
 	if (err)
 		return err;
@@ -108,9 +123,9 @@ int stream__open(struct stream_context *context, uint32_t slot, struct stream **
 	stream->generation = s->generation;
 	if (context->unknown_past)
 		assume_told(stream);
-	stream->wanted = admit(stream) ? WANTED_NOW : WANTED_NEVER;
-	counters__add(context->counters,
-		      stream->wanted ? COUNTER_streams_opened : COUNTER_streams_rejected, 1);
+	admitted = admit(stream);
+	stream->wanted = admitted == COUNTER_streams_opened ? WANTED_NOW : WANTED_NEVER;
+	counters__add(context->counters, admitted, 1);
 	stream__mark_changed(stream);
 	*out = stream;
 	return 0;
@@ -171,7 +186,7 @@ static const struct stream_text *stream_text(struct stream *stream)
 {
 	if (stream->text || !stream->slot)
 		return stream->text;
-	if (make_text(stream, stream_identity(stream), &stream->text)) {
+	if (make_text(stream, stream__identity(stream), &stream->text)) {
 		log_error("out of memory: a record of stream slot %u is lost", stream->index);
 		return NULL;
 	}
@@ -202,7 +217,7 @@ static void renew_text(struct stream *stream, uint64_t position)
 	if (!stream->text_restored || position < stream->context->replayed)
 		return;
 	stream->text_restored = false;
-	identity = stream_identity(stream);
+	identity = stream__identity(stream);
 	if (identity ? !identity->complete : stream->kind != STREAM_FILE)
 		return;
 	if (make_text(stream, identity, &text))

@@ -43,6 +43,8 @@ int stream__new(struct stream_context *context, uint32_t index, bool mid_line, s
 /* To be saved by the commit to come. */
 void stream__mark_changed(struct stream *stream);
 struct heap *stream__heap(const struct stream *stream);
+/* Who the slot's container is, as far as its runtime tells; NULL when it is none. Valid until the next call. */
+const struct identity *stream__identity(const struct stream *stream);
 /* The stream's text, once: for the next agent, which cannot ask who a container was that has ended. */
 void stream__save_text(struct stream *stream);
 /* All blocks but those of half lines. */

@@ -7,6 +7,7 @@
 #include "capture.h"
 #include "checkpoint_check.h"
 #include "counters.h"
+#include "identity.h"
 #include "log.h"
 #include "selection.h"
 
@@ -127,9 +128,27 @@ static int set_file(struct stream *stream, const char *file)
 }
 
 /*
- * The configuration may have changed. A pipe keeps what was decided of it, unless none is wanted any more: the runtime's
- * files, by which it was decided, may be gone. The path by which a file is known tells as much as its mounts did. Its path
- * may not have been saved, before its first record.
+ * The runtime's files, by which it was decided whose the pipe is, may be gone: then it stays, as it does where it depends
+ * on what is not known.
+ */
+static bool pipe_stays(const struct stream *stream)
+{
+	const struct selection *selection = stream->context->selection;
+	const struct identity *identity;
+
+	if (!selection__takes_pipes(selection))
+		return false;
+	identity = stream__identity(stream);
+	if (!identity || !identity->complete ||
+	    selection__container(selection, identity, NULL, stream->kind) != SELECTED_NO)
+		return true;
+	counters__add(stream->context->counters, COUNTER_streams_deselected, 1);
+	return false;
+}
+
+/*
+ * The configuration may have changed. The path by which a file is known tells as much as its mounts did. Its path may not
+ * have been saved, before its first record.
  */
 static int decide_again(struct stream *stream)
 {
@@ -140,7 +159,7 @@ static int decide_again(struct stream *stream)
 	if (stream->kind == STREAM_FILE)
 		file = selection__file(stream->context->selection, stream->slot, stream->file);
 	else
-		file = selection__takes_pipes(stream->context->selection) ? "" : NULL;
+		file = pipe_stays(stream) ? "" : NULL;
 	if (!file) {
 		stream->wanted = WANTED_BEFORE;
 		stream__mark_changed(stream);
