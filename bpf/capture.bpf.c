@@ -294,7 +294,7 @@ int census_tasks(struct bpf_iter__task *ctx)
 	    !BPF_CORE_READ(cgroup, level) || in_init_mount_namespace(task))
 		return 0;
 	id = BPF_CORE_READ(cgroup, kn, id);
-	if (settings.census_containers)
+	if (settings.census_containers == CENSUS_ALL)
 		bpf_map_update_elem(&entered_cgroups, &id, &entered, BPF_NOEXIST);
 	oldest = bpf_map_lookup_elem(&oldest_tasks, &id);
 	if (oldest && oldest->start_time <= task->start_boottime)
@@ -306,12 +306,20 @@ int census_tasks(struct bpf_iter__task *ctx)
 	return 0;
 }
 
+static __always_inline bool has_begun(u64 cgroup_id)
+{
+	return bpf_map_lookup_elem(&entered_cgroups, &cgroup_id) ||
+	       (moving && bpf_map_lookup_elem(&entered_before, &cgroup_id));
+}
+
 static __always_inline void census_pipe(struct task_struct *task, u32 fd, struct inode *inode)
 {
 	struct oldest_task *oldest;
 	u64 id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 	u32 flags = SLOT_CENSUS | SLOT_MID_LINE;
 
+	if (settings.census_containers == CENSUS_BEGUN && !has_begun(id))
+		return;
 	oldest = bpf_map_lookup_elem(&oldest_tasks, &id);
 	if (!oldest)
 		return;

@@ -206,9 +206,16 @@ struct name_patterns {
 };
 
 /* Of one load of the programs; user space changes the patterns that are not in use, then the index. */
+/* Which containers' pipes a census looks for. */
+enum census_containers {
+	CENSUS_NONE,
+	CENSUS_ALL,              /* their hooks are new: what has begun by now is known by it */
+	CENSUS_BEGUN,            /* only of those that have begun: the others' first exec will find theirs */
+};
+
 struct capture_settings {
 	__u32 patterns_now;      /* which of the two */
-	__u32 census_containers; /* the census looks for containers' pipes too, not only for files */
+	__u32 census_containers; /* enum census_containers */
 	struct name_patterns patterns[2];
 };
 

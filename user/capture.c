@@ -232,14 +232,14 @@ static uint64_t missed_opens(const struct capture *capture)
 	return capture_programs__missed(capture->programs, 1 << HOOK_FILE_OPEN);
 }
 
-static int take_census(struct capture *capture, bool containers)
+static int take_census(struct capture *capture, enum census_containers containers)
 {
 	int err;
 
 	capture_programs__settings(capture->programs)->census_containers = containers;
 	err = capture_programs__census_tasks(capture->programs);
 	/* Only a census of all there is deals with what was refused, also while no agent ran. */
-	if (containers || !capture->config->capture.containers)
+	if (containers == CENSUS_ALL || !capture->config->capture.containers)
 		capture->unregistered = capture__unregistered(capture);
 	capture->missed_opens = missed_opens(capture);
 	return err ? err : capture_programs__census_files(capture->programs);
@@ -271,16 +271,27 @@ static int switch_groups(struct capture *capture, bool writes)
 }
 
 /*
- * Where hooks are new, streams are marked as found in mid-line until all of them are there. Where
- * none is, the containers' pipes are known: looking for them would only find those of containers
- * that have not begun, and mark them.
+ * Where the hooks are not new, the pipes are known of all containers that have begun, but for those that were withdrawn.
+ * Looking for others would only find those of containers that have not begun, and mark them as found in mid-line.
  */
-int capture__attach(struct capture *capture)
+static enum census_containers which_containers(const struct capture *capture, bool withdrawn)
+{
+	if (!capture->config->capture.containers)
+		return CENSUS_NONE;
+	if (capture_programs__is_off(capture->programs, HOOK_EXEC) ||
+	    capture_programs__is_off(capture->programs, HOOK_PIPE_WRITE))
+		return CENSUS_ALL;
+	return withdrawn ? CENSUS_BEGUN : CENSUS_NONE;
+}
+
+/*
+ * Where hooks are new, streams are marked as found in mid-line until all of them are there.
+ * `withdrawn`: streams that were withdrawn may be wanted now.
+ */
+static int attach(struct capture *capture, bool withdrawn)
 {
 	struct capture_state *state = capture_programs__state(capture->programs);
-	bool containers = capture->config->capture.containers &&
-			  (capture_programs__is_off(capture->programs, HOOK_EXEC) ||
-			   capture_programs__is_off(capture->programs, HOOK_PIPE_WRITE));
+	enum census_containers containers = which_containers(capture, withdrawn);
 	int err;
 
 	if (is_widened(capture))
@@ -303,12 +314,21 @@ int capture__attach(struct capture *capture)
 	return err;
 }
 
+/* What the agent before has withdrawn, by a selection of its own, may be wanted by ours. */
+int capture__attach(struct capture *capture)
+{
+	return attach(capture, true);
+}
+
+/* Who goes back to the configuration that was may have gone half of the way, and withdrawn by the other. */
 int capture__reload(struct capture *capture, const struct config *config)
 {
+	bool withdrawn = config == capture->config || !config__selects_alike(config, capture->config);
+
 	capture->config = config;
 	capture_programs__set_globs(capture->programs, &capture->config->capture);
 	say_kept(capture);
-	return capture__attach(capture);
+	return attach(capture, withdrawn);
 }
 
 void capture__detach(struct capture *capture)
@@ -379,7 +399,7 @@ void capture__retry_census(struct capture *capture)
 	if (capture__unregistered(capture) == capture->unregistered &&
 	    missed_opens(capture) == capture->missed_opens)
 		return;
-	if (take_census(capture, capture->config->capture.containers))
+	if (take_census(capture, capture->config->capture.containers ? CENSUS_ALL : CENSUS_NONE))
 		log_warn("streams that found no room, or whose open was not seen, are still not captured: the census failed; it will be tried again");
 }
 

@@ -241,3 +241,26 @@ void config__free(struct config *config)
 {
 	cyaml_free(&cyaml_settings, &config_schema, config, 0);
 }
+
+/* As text, so that no key can be forgotten. NULL without memory. */
+static char *selection_text(const struct config *config, size_t *len)
+{
+	char *text = NULL;
+
+	if (cyaml_save_data(&text, len, &cyaml_settings, &config_selection_schema,
+			    (const cyaml_data_t *)&config->selection, 0) != CYAML_OK)
+		return NULL;
+	return text;
+}
+
+bool config__selects_alike(const struct config *one, const struct config *other)
+{
+	size_t one_len = 0, other_len = 0;
+	char *one_text = selection_text(one, &one_len);
+	char *other_text = selection_text(other, &other_len);
+	bool alike = one_text && other_text && one_len == other_len && !memcmp(one_text, other_text, one_len);
+
+	free(one_text);
+	free(other_text);
+	return alike;
+}

@@ -19,6 +19,8 @@ enum when_full { WHEN_FULL_WAIT, WHEN_FULL_DROP_OLDEST, WHEN_FULL_DROP_NEWEST };
 /* In which order a backlog and what comes meanwhile are delivered. */
 enum replay { REPLAY_IN_ORDER, REPLAY_INTERLEAVED };
 enum disk_fsync { DISK_FSYNC_NONE, DISK_FSYNC_SEGMENT };
+/* What becomes of a stream of which it cannot be known whether it is selected. */
+enum unknown_stream { UNKNOWN_INCLUDE, UNKNOWN_EXCLUDE };
 
 /* Under which names records say what they say: see layout.h. Kept in journals and checkpoints. */
 enum record_names { NAMES_DEFAULT, NAMES_FLUENTBIT, NAMES_ECS, NAMES_OTEL, NAMES_COUNT };
@@ -109,9 +111,36 @@ struct kafka_config {
 	unsigned int rdkafka_count;
 };
 
+/* All lists that have entries must match, each with one of them; at least one has. */
+struct selection_rule {
+	char **namespaces;       /* globs */
+	unsigned int namespaces_count;
+	char **pods;             /* globs */
+	unsigned int pods_count;
+	char **containers;       /* globs */
+	unsigned int containers_count;
+	char **images;           /* globs */
+	unsigned int images_count;
+	char **labels;           /* see label_selector.h */
+	unsigned int labels_count;
+	int *streams;            /* enum stream_kind: stdout, stderr */
+	unsigned int streams_count;
+};
+
+struct selection_config {
+	struct selection_rule *include; /* none: everything */
+	unsigned int include_count;
+	struct selection_rule *exclude;
+	unsigned int exclude_count;
+	bool annotations;        /* what pods ask for themselves counts */
+	bool annotated_only;     /* only what asks for it */
+	enum unknown_stream unknown;
+};
+
 struct config {
 	char *node;              /* the record's host; never empty after loading */
 	struct capture_config capture;
+	struct selection_config selection;
 	struct lines_config lines;
 	struct record_config record;
 	struct cloud_config cloud;
@@ -130,5 +159,8 @@ int config__load(const char *path, FILE *errors, struct config **out);
 int config__parse(const char *name, const char *text, size_t len, FILE *errors,
 		  struct config **out);
 void config__free(struct config *config);
+
+/* False also when memory is out. */
+bool config__selects_alike(const struct config *one, const struct config *other);
 
 #endif

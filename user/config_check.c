@@ -1,5 +1,6 @@
 #include "config_check.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "config.h"
 #include "config_memory.h"
 #include "config_source.h"
+#include "label_selector.h"
 #include "quantity.h"
 
 /*
@@ -49,6 +51,51 @@ static void check_capture(const struct capture_config *capture, struct config_so
 	    !config_source__mistaken(source, "capture.files"))
 		mistake(source, "capture.containers", "capture",
 			"nothing to capture: set it to true, or list files in capture.files");
+}
+
+/* "selection.include[0].labels" */
+static void check_selectors(const struct selection_rule *rule, const char *key, struct config_source *source)
+{
+	bool complete = !config_source__mistaken(source, key);
+
+	for (unsigned int i = 0; i < rule->labels_count; i++) {
+		struct label_selector *selector = NULL;
+		char item[CONFIG_KEY_MAX + 16], problem[512];
+
+		/* Where an entry was left out as mistaken, those behind it have other indexes. */
+		snprintf(item, sizeof(item), "%s[%u]", key, i);
+		if (label_selector__parse(rule->labels[i], &selector, problem, sizeof(problem)) == -EINVAL)
+			config_source__mistake(source, line_of(source, complete ? item : key, key), key, "%s", problem);
+		label_selector__free(selector);
+	}
+}
+
+static void check_rules(const struct selection_rule *rules, unsigned int count, const char *key,
+			struct config_source *source)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		const struct selection_rule *rule = &rules[i];
+		char item[CONFIG_KEY_MAX], labels[CONFIG_KEY_MAX];
+
+		snprintf(item, sizeof(item), "%s[%u]", key, i);
+		snprintf(labels, sizeof(labels), "%s[%u].labels", key, i);
+		check_selectors(rule, labels, source);
+		if (!rule->namespaces_count && !rule->pods_count && !rule->containers_count && !rule->images_count &&
+		    !rule->labels_count && !rule->streams_count && !config_source__mistaken(source, item) &&
+		    !config_source__mistaken_in(source, item))
+			mistake(source, item, key,
+				"an empty rule would match everything; give it one of namespaces, pods, containers, images, labels, streams, or remove it");
+	}
+}
+
+static void check_selection(const struct selection_config *selection, struct config_source *source)
+{
+	check_rules(selection->include, selection->include_count, "selection.include", source);
+	check_rules(selection->exclude, selection->exclude_count, "selection.exclude", source);
+	if (selection->annotated_only && !selection->annotations &&
+	    !config_source__mistaken(source, "selection.annotations"))
+		mistake(source, "selection.annotated_only", "selection",
+			"nothing could ask to be captured: it needs \"annotations: true\"");
 }
 
 static void check_lines(const struct config *config, struct config_source *source)
@@ -262,6 +309,7 @@ static void check_kafka(const struct config *config, struct config_source *sourc
 void config_check(const struct config *config, struct config_source *source)
 {
 	check_capture(&config->capture, source);
+	check_selection(&config->selection, source);
 	check_lines(config, source);
 	check_journal(config, source);
 	check_kafka(config, source);

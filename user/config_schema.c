@@ -12,6 +12,8 @@
 #define MINUTE (60 * SECOND)
 
 #define LIST_MAX 1024
+/* Of rules, and of a rule's entries: an alias in the file may stand for much, and all of it is compared. */
+#define RULES_MAX 64
 
 static const cyaml_schema_value_t path_schema = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 4095),
@@ -34,6 +36,14 @@ static const cyaml_schema_field_t name_value_fields[] = {
 
 static const cyaml_schema_value_t name_value_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct name_value, name_value_fields),
+};
+
+static const cyaml_schema_value_t glob_schema = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 512),
+};
+
+static const cyaml_schema_value_t selector_schema = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 4096),
 };
 
 static const cyaml_strval_t assembly_names[] = {
@@ -92,6 +102,20 @@ static const cyaml_strval_t kafka_key_names[] = {
 	{ "none", KAFKA_KEY_NONE },
 };
 
+static const cyaml_strval_t stream_names[] = {
+	{ "stdout", STREAM_STDOUT },
+	{ "stderr", STREAM_STDERR },
+};
+
+static const cyaml_schema_value_t stream_schema = {
+	CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, int, stream_names, CYAML_ARRAY_LEN(stream_names)),
+};
+
+static const cyaml_strval_t unknown_names[] = {
+	{ "include", UNKNOWN_INCLUDE },
+	{ "exclude", UNKNOWN_EXCLUDE },
+};
+
 #define FIELD_ENUM(key, type, member, names) \
 	CYAML_FIELD_ENUM(key, CYAML_FLAG_STRICT, type, member, names, CYAML_ARRAY_LEN(names))
 /* An empty list is a null pointer. */
@@ -106,6 +130,29 @@ static const cyaml_schema_field_t capture_fields[] = {
 	CYAML_FIELD_UINT("ring_size", CYAML_FLAG_DEFAULT, struct capture_config, ring_size),
 	CYAML_FIELD_UINT("max_streams", CYAML_FLAG_DEFAULT, struct capture_config, max_streams),
 	CYAML_FIELD_STRING_PTR("pin", CYAML_FLAG_POINTER, struct capture_config, pin, 0, 2048),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_field_t selection_rule_fields[] = {
+	FIELD_LIST("namespaces", struct selection_rule, namespaces, &glob_schema, RULES_MAX),
+	FIELD_LIST("pods", struct selection_rule, pods, &glob_schema, RULES_MAX),
+	FIELD_LIST("containers", struct selection_rule, containers, &glob_schema, RULES_MAX),
+	FIELD_LIST("images", struct selection_rule, images, &glob_schema, RULES_MAX),
+	FIELD_LIST("labels", struct selection_rule, labels, &selector_schema, RULES_MAX),
+	FIELD_LIST("streams", struct selection_rule, streams, &stream_schema, RULES_MAX),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_value_t selection_rule_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct selection_rule, selection_rule_fields),
+};
+
+static const cyaml_schema_field_t selection_fields[] = {
+	FIELD_LIST("include", struct selection_config, include, &selection_rule_schema, RULES_MAX),
+	FIELD_LIST("exclude", struct selection_config, exclude, &selection_rule_schema, RULES_MAX),
+	CYAML_FIELD_BOOL("annotations", CYAML_FLAG_DEFAULT, struct selection_config, annotations),
+	CYAML_FIELD_BOOL("annotated_only", CYAML_FLAG_DEFAULT, struct selection_config, annotated_only),
+	FIELD_ENUM("unknown", struct selection_config, unknown, unknown_names),
 	CYAML_FIELD_END
 };
 
@@ -187,6 +234,7 @@ static const cyaml_schema_field_t kafka_fields[] = {
 static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_STRING_PTR("node", CYAML_FLAG_POINTER, struct config, node, 0, 253),
 	CYAML_FIELD_MAPPING("capture", CYAML_FLAG_DEFAULT, struct config, capture, capture_fields),
+	CYAML_FIELD_MAPPING("selection", CYAML_FLAG_DEFAULT, struct config, selection, selection_fields),
 	CYAML_FIELD_MAPPING("lines", CYAML_FLAG_DEFAULT, struct config, lines, lines_fields),
 	CYAML_FIELD_MAPPING("record", CYAML_FLAG_DEFAULT, struct config, record, record_fields),
 	CYAML_FIELD_MAPPING("cloud", CYAML_FLAG_DEFAULT, struct config, cloud, cloud_fields),
@@ -196,9 +244,15 @@ static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_END
 };
 
+const cyaml_schema_value_t config_selection_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct selection_config, selection_fields),
+};
+
 #define FITS(fields) (CYAML_ARRAY_LEN(fields) - 1 <= CONFIG_FIELDS_MAX)
-_Static_assert(FITS(config_fields) && FITS(capture_fields) && FITS(lines_fields) &&
-		       FITS(record_fields) && FITS(globs_fields) && FITS(cloud_fields) && FITS(journal_fields) && FITS(disk_fields) && FITS(kafka_fields),
+_Static_assert(FITS(config_fields) && FITS(capture_fields) && FITS(selection_fields) &&
+		       FITS(selection_rule_fields) && FITS(lines_fields) && FITS(record_fields) &&
+		       FITS(globs_fields) && FITS(cloud_fields) && FITS(journal_fields) &&
+		       FITS(disk_fields) && FITS(kafka_fields),
 	       "CONFIG_FIELDS_MAX");
 
 const cyaml_schema_value_t config_schema = {
@@ -218,6 +272,9 @@ static const struct config_rule rules[] = {
 	{ "capture.ring_size", "16MiB", 64 * KIB, GIB, QUANTITY_SIZE, true },
 	{ "capture.max_streams", "4096", 16, 262144, QUANTITY_COUNT, false },
 	{ .key = "capture.pin", .preset = "/sys/fs/bpf/logtap" },
+	{ .key = "selection.annotations", .preset = "true" },
+	{ .key = "selection.annotated_only", .preset = "false" },
+	{ .key = "selection.unknown", .preset = "include" },
 	{ .key = "lines.assembly", .preset = "auto" },
 	{ "lines.max_line", "256KiB", KIB, MIB, QUANTITY_SIZE, false },
 	{ "lines.memory", "64MiB", MIB, 64 * GIB, QUANTITY_SIZE, false },
@@ -250,6 +307,11 @@ static const struct config_rule rules[] = {
 	{ .key = "kafka.compression", .preset = "lz4" },
 	{ "kafka.aside_size", "32MiB", 0, 64 * GIB, QUANTITY_SIZE, false },
 };
+
+bool config_schema__is_pairs(const cyaml_schema_value_t *schema)
+{
+	return schema->type == CYAML_SEQUENCE && schema->sequence.entry == &name_value_schema;
+}
 
 const struct config_rule *config_schema__rule(const char *key)
 {

@@ -14,10 +14,13 @@
 
 /*
  * Describes struct config. Every key is required here, because the walk fills in the presets of
- * those that the file does not give. A sequence of mappings {name, value} is written in the file as
- * one mapping with free keys.
+ * those that the file does not give. A sequence of struct name_value is written in the file as one
+ * mapping with free keys.
  */
 extern const cyaml_schema_value_t config_schema;
+/* struct selection_config alone. */
+extern const cyaml_schema_value_t config_selection_schema;
+bool config_schema__is_pairs(const cyaml_schema_value_t *schema);
 
 /* No mapping has more keys than this. */
 #define CONFIG_FIELDS_MAX 16

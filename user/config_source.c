@@ -120,6 +120,16 @@ bool config_source__mistaken(const struct config_source *source, const char *key
 	return false;
 }
 
+bool config_source__mistaken_in(const struct config_source *source, const char *section)
+{
+	size_t length = strlen(section);
+
+	for (size_t i = 0; i < source->mistakes_count; i++)
+		if (!strncmp(source->mistakes[i].key, section, length) && source->mistakes[i].key[length] == '.')
+			return true;
+	return false;
+}
+
 static int by_line(const void *a, const void *b)
 {
 	const struct mistake *x = a;

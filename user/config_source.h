@@ -26,6 +26,8 @@ unsigned int config_source__line(const struct config_source *source, const char 
 void config_source__mistake(struct config_source *source, unsigned int line, const char *key,
 			    const char *format, ...) __attribute__((format(printf, 4, 5)));
 bool config_source__mistaken(const struct config_source *source, const char *key);
+/* The same of any key below `section`. */
+bool config_source__mistaken_in(const struct config_source *source, const char *section);
 
 /*
  * Writes "NAME:LINE: KEY: what" for each mistake. 0: there was none; -EINVAL; -ENOMEM when some

@@ -78,6 +78,12 @@ static bool is_null(const yaml_node_t *node)
 	return !*text || strcmp(text, "~") == 0 || strcmp(text, "null") == 0;
 }
 
+/* `!name`, as a label's absence is written. */
+static bool is_tag(const yaml_node_t *node)
+{
+	return node->tag && node->tag[0] == '!' && node->tag[1];
+}
+
 static void join(char path[CONFIG_KEY_MAX], const char *section, const char *key)
 {
 	snprintf(path, CONFIG_KEY_MAX, "%s%s%s", section, *section ? "." : "", key);
@@ -110,7 +116,11 @@ static int walk_scalar(struct walk *walk, const char *path, const yaml_node_t *n
 	if (!text)
 		return 0;
 	if (is_null(node)) {
-		mistake(walk, node, path, "has no value; give it one, or remove the key");
+		if (is_tag(node))
+			mistake(walk, node, path, "YAML takes %s for a tag; quote it: \"%s\"", (const char *)node->tag,
+				(const char *)node->tag);
+		else
+			mistake(walk, node, path, "has no value; give it one, or remove the key");
 		return 0;
 	}
 	err = config_value__normalize(schema, config_schema__rule(path), text, &value, problem,
@@ -123,6 +133,19 @@ static int walk_scalar(struct walk *walk, const char *path, const yaml_node_t *n
 		walk->err = err;
 	free(value);
 	return id;
+}
+
+/* Its line is kept under "key[index]", by which a mapping's keys are told, too. */
+static int walk_item(struct walk *walk, const char *path, unsigned int index, yaml_node_t *node,
+		     const cyaml_schema_value_t *schema)
+{
+	char item[CONFIG_KEY_MAX + 16];
+
+	snprintf(item, sizeof(item), "%s[%u]", path, index);
+	config_source__place(walk->source, item, node->start_mark.line + 1);
+	if (schema->type == CYAML_MAPPING)
+		return walk_mapping(walk, item, is_null(node) ? NULL : node, schema);
+	return walk_scalar(walk, path, node, schema);
 }
 
 static int walk_list(struct walk *walk, const char *path, yaml_node_t *node,
@@ -144,7 +167,7 @@ static int walk_list(struct walk *walk, const char *path, yaml_node_t *node,
 			mistake(walk, value, path, "more than %u entries", schema->sequence.max);
 			return 0;
 		}
-		make_item(walk, list, walk_scalar(walk, path, value, schema->sequence.entry));
+		make_item(walk, list, walk_item(walk, path, count - 1, value, schema->sequence.entry));
 	}
 	return list;
 }
@@ -298,7 +321,7 @@ static int walk_value(struct walk *walk, const char *path, yaml_node_t *node,
 	case CYAML_SEQUENCE:
 		if (is_null(node))
 			return 0;
-		if (schema->sequence.entry->type == CYAML_MAPPING)
+		if (config_schema__is_pairs(schema))
 			return walk_pairs(walk, path, node, schema);
 		return walk_list(walk, path, node, schema);
 	default:

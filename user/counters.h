@@ -13,6 +13,7 @@
 	X(streams_opened)        /* streams registered: pipes, files */                         \
 	X(streams_closed)        /* streams whose last writer is gone and whose lines are out */\
 	X(streams_rejected)      /* registered by the kernel's superset, refused by user space */\
+	X(streams_deselected)    /* a container's, refused or ended as selection says so */     \
 	X(streams_unregistered)  /* could not be registered: slot table or map full */          \
 	X(writes_captured)       /* writes that reached user space, whole or in part */         \
 	X(bytes_captured)                                                                       \

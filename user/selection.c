@@ -7,8 +7,11 @@
 
 #include "config.h"
 #include "identity.h"
+#include "log.h"
 #include "mounts.h"
 #include "path_glob.h"
+#include "pod.h"
+#include "pod_annotations.h"
 
 /*
  * Where the kubelet, containerd and Docker write what containers have printed: those lines were
@@ -25,6 +28,7 @@ struct selection {
 	const char *root;
 	char mountinfo[64];
 	struct mounts *mounts;
+	struct selection_rules *rules;
 	char host_path[2 * SLOT_PATH_SIZE];
 };
 
@@ -40,6 +44,7 @@ int selection__new(const struct config *config, const char *root, struct selecti
 	snprintf(selection->mountinfo, sizeof(selection->mountinfo), "/proc/%s/mountinfo",
 		 *root ? "1" : "self");
 	err = mounts__new(selection->mountinfo, &selection->mounts);
+	err = err ? err : selection_rules__new(&config->selection, &selection->rules);
 	if (err) {
 		selection__free(selection);
 		return err;
@@ -53,6 +58,7 @@ void selection__free(struct selection *selection)
 	if (!selection)
 		return;
 	mounts__free(selection->mounts);
+	selection_rules__free(selection->rules);
 	free(selection);
 }
 
@@ -79,6 +85,80 @@ bool selection__admits_pipe(const struct selection *selection, const struct stre
 bool selection__takes_pipes(const struct selection *selection)
 {
 	return selection->config->capture.containers;
+}
+
+/* Who asks is a stranger: each pod is told of once, and so many of them in all. */
+#define TOLD_PODS 64
+
+static bool is_first_time(const char *uid)
+{
+	static uint64_t told[TOLD_PODS];
+	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+
+	for (; *uid; uid++)
+		hash = (hash ^ (unsigned char)*uid) * 0x100000001b3;
+	for (int i = 0; i < TOLD_PODS; i++) {
+		uint64_t before = 0;
+
+		/* All shards ask; 0 stands for a place that is free. */
+		if (__atomic_compare_exchange_n(&told[i], &before, hash | 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			return true;
+		if (before == (hash | 1))
+			return false;
+	}
+	return false;
+}
+
+static void tell_unclear(const struct pod *pod, const char *annotation)
+{
+	char text[1024];
+
+	if (!pod->uid || !is_first_time(pod->uid))
+		return;
+	snprintf(text, sizeof(text), "pod %.253s in %.63s: %s", pod->name ? pod->name : pod->uid,
+		 pod->namespace ? pod->namespace : "?", annotation);
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	log_warn("%s has a value that means nothing and is ignored; use \"true\" or \"false\", or for streams stdout or stderr",
+		 text);
+}
+
+static enum selected asked_for(const struct selection_config *config, const struct identity *identity,
+			       const struct pod *pod, enum stream_kind kind)
+{
+	char unclear[ANNOTATION_NAME_SIZE];
+	enum asked asked;
+
+	if (!config->annotations || !selection_rules__is_pods(identity, pod))
+		return config->annotated_only ? SELECTED_NO : SELECTED_YES;
+	if (!pod)
+		return SELECTED_UNKNOWN;
+	asked = pod_annotations__ask(&(struct pod_words){
+					     .annotations = &pod->annotations,
+					     .labels = &pod->labels,
+					     .namespace_labels = &pod->namespace_labels,
+					     .container = selection_rules__container(identity, pod),
+					     .kind = kind,
+				     },
+				     unclear);
+	if (*unclear)
+		tell_unclear(pod, unclear);
+	if (asked == ASKED_NOTHING)
+		return config->annotated_only ? SELECTED_NO : SELECTED_YES;
+	return asked == ASKED_INCLUDE ? SELECTED_YES : SELECTED_NO;
+}
+
+enum selected selection__container(const struct selection *selection, const struct identity *identity,
+				   const struct pod *pod, enum stream_kind kind)
+{
+	return selected__and(selection_rules__decide(selection->rules, identity, pod, kind),
+			     asked_for(&selection->config->selection, identity, pod, kind));
+}
+
+bool selection__takes_unknown(const struct selection *selection)
+{
+	return selection->config->selection.unknown == UNKNOWN_INCLUDE;
 }
 
 static bool any_matches(char *const *globs, unsigned int count, const char *path)

@@ -9,9 +9,11 @@
 #include <stddef.h>
 
 #include "record.h"
+#include "selection_rules.h"
 
 struct config;
 struct identity;
+struct pod;
 struct selection;
 
 /*
@@ -31,6 +33,15 @@ bool selection__admits_pipe(const struct selection *selection, const struct stre
 
 /* False: no container's, whoever's it is. */
 bool selection__takes_pipes(const struct selection *selection);
+
+/*
+ * Whether a container's stream is selected, by the rules and by what its pod asks for itself. `pod`
+ * is NULL when it is not known, or there is none.
+ */
+enum selected selection__container(const struct selection *selection, const struct identity *identity,
+				   const struct pod *pod, enum stream_kind kind);
+/* What becomes of a stream where that stays unknown. */
+bool selection__takes_unknown(const struct selection *selection);
 
 /*
  * The path by which a file is wanted: the one it is known by already (NULL: none), its writer's or

@@ -71,16 +71,13 @@ void shard__commit(void *owner)
 	shard->committed = position;
 }
 
-void shard__settle(struct shard *shard, uint32_t slot, struct stream *stream)
+/* Nothing more is to be captured of it; what the ring holds is read. */
+static void withdraw(struct shard *shard, uint32_t slot)
 {
 	struct tenancy *tenancy = &shard->tenancies[slot];
 
-	*tenancy = (struct tenancy){ .stream = stream, .held = tenancy->held };
-	shard->live[shard->live_count++] = slot;
-	if (!stream__unwanted_now(stream))
-		return;
 	/* Saved first: once it is withdrawn nobody may take it for one of which more will come. */
-	if (stream__wanted(stream))
+	if (stream__wanted(tenancy->stream))
 		shard__commit(shard);
 	if (shard->context.cancelled)
 		return;
@@ -89,6 +86,16 @@ void shard__settle(struct shard *shard, uint32_t slot, struct stream *stream)
 	tenancy->close_position = POSITION_UNKNOWN;
 	tenancy->close_time = clock__ns(CLOCK_BOOTTIME) + WITHDRAWN_GRACE;
 	shard->closing_count++;
+}
+
+void shard__settle(struct shard *shard, uint32_t slot, struct stream *stream)
+{
+	struct tenancy *tenancy = &shard->tenancies[slot];
+
+	*tenancy = (struct tenancy){ .stream = stream, .held = tenancy->held };
+	shard->live[shard->live_count++] = slot;
+	if (stream__unwanted_now(stream))
+		withdraw(shard, slot);
 }
 
 /*
@@ -333,8 +340,13 @@ static void look_at_pods(struct shard *shard)
 	if (!shard->context.waits && version == shard->pods_version)
 		return;
 	shard->pods_version = version;
-	for (unsigned int i = 0; i < shard->live_count; i++)
-		stream__follow_pod(shard->tenancies[shard->live[i]].stream, now);
+	for (unsigned int i = 0; i < shard->live_count; i++) {
+		const struct tenancy *tenancy = &shard->tenancies[shard->live[i]];
+
+		stream__follow_pod(tenancy->stream, now);
+		if (stream__unwanted_now(tenancy->stream) && !tenancy->closing)
+			withdraw(shard, shard->live[i]);
+	}
 }
 
 /*

@@ -33,49 +33,6 @@ void stream__commit(struct stream *stream)
 	stream->context->commit(stream->context->owner);
 }
 
-/* Said once for each kind: the names that containers choose must not fill the log. */
-static void warn_of_file_system(const char *file, uint64_t magic)
-{
-	static _Thread_local uint64_t told[16];
-
-	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
-		if (told[i] == magic)
-			return;
-		if (told[i])
-			continue;
-		told[i] = magic;
-		log_warn("%s: writes to its file system (magic 0x%" PRIx64 ") cannot be seen, so it is not captured: "
-			 "`logtap doctor` lists the file systems; a module must be loaded before logtap starts",
-			 file, magic);
-		return;
-	}
-}
-
-/* A file's path out of its slot. False when it is not wanted, or there is no memory. */
-static bool admit_file(struct stream *stream)
-{
-	const struct stream_context *context = stream->context;
-	const char *file = selection__file(context->selection, stream->slot, NULL);
-
-	if (!file)
-		return false;
-	if (!capture__covers(context->capture, stream->slot->magic)) {
-		warn_of_file_system(file, stream->slot->magic);
-		return false;
-	}
-	stream->file = strdup(file);
-	return stream->file;
-}
-
-static bool admit(struct stream *stream)
-{
-	stream->kind = stream->slot->kind;
-	if (stream->kind == STREAM_FILE)
-		return admit_file(stream);
-	return selection__admits_pipe(stream->context->selection, stream->slot, stream__identity(stream),
-				      &stream->kind);
-}
-
 /* What an agent whose memory is lost has told nobody knows: better not to tell it twice. */
 static void assume_told(struct stream *stream)
 {
@@ -100,9 +57,7 @@ int stream__open(struct stream_context *context, uint32_t slot, struct stream **
 	stream__learn_pod(stream);
 	if (context->unknown_past)
 		assume_told(stream);
-	stream->wanted = admit(stream) ? WANTED_NOW : WANTED_NEVER;
-	counters__add(context->counters,
-		      stream->wanted ? COUNTER_streams_opened : COUNTER_streams_rejected, 1);
+	stream__admit(stream);
 	stream__mark_changed(stream);
 	*out = stream;
 	return 0;

@@ -19,6 +19,7 @@ struct stream {
 	enum stream_kind kind;
 	char *file;
 	enum wanted wanted;
+	bool undecided;              /* it is wanted until its pod says otherwise, and nothing of it has come out */
 	bool finished;
 	struct stream_text *text;    /* made with the first record: the runtime's files may come late */
 	bool text_restored;          /* made by the agent before, whose configuration may have been another */
@@ -48,10 +49,21 @@ int stream__new(struct stream_context *context, uint32_t index, bool mid_line, s
 /* To be saved by the commit to come. */
 void stream__mark_changed(struct stream *stream);
 struct heap *stream__heap(const struct stream *stream);
+/* Who the slot's container is, as far as its runtime tells; NULL when it is none. Valid until the next call. */
+const struct identity *stream__identity(const struct stream *stream);
 /* The stream's text, once: for the next agent, which cannot ask who a container was that has ended. */
 void stream__save_text(struct stream *stream);
 /* Ends the transaction before the record that is being handled. */
 void stream__commit(struct stream *stream);
+
+/* Whether the stream is wanted, in stream_wanted.c. */
+
+/* Decides it for a stream that is new, and counts it. */
+void stream__admit(struct stream *stream);
+/* For one that an agent before has admitted: the configuration may have changed. 0 or -ENOMEM. */
+int stream__admit_again(struct stream *stream);
+/* Decides with what is known now of its pod. `over`: nothing more is waited for. */
+void stream__decide(struct stream *stream, bool over);
 
 /* Who the stream is, in stream_identity.c. */
 
@@ -66,6 +78,10 @@ const struct stream_text *stream__text(struct stream *stream);
 void stream__renew_text(struct stream *stream, uint64_t position);
 /* Once the slot is known: which pod is to be asked about. */
 void stream__learn_pod(struct stream *stream);
+/* Asks for it. True when another is known than before. */
+bool stream__take_pod(struct stream *stream);
+/* Nothing is known of the pod that the stream belongs to. */
+bool stream__lacks_pod(const struct stream *stream);
 
 /* One record of a line, or what becomes of it when there is no room. False when it is the next agent's. */
 bool stream__append(struct stream *stream, const struct line *line, const struct process *process);

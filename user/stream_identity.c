@@ -35,7 +35,21 @@ void stream__learn_pod(struct stream *stream)
 		strcpy(stream->pod_uid, place.pod_uid);
 }
 
-static bool lacks_pod(const struct stream *stream)
+bool stream__take_pod(struct stream *stream)
+{
+	const struct pod *pod = *stream->pod_uid ? pods__get(stream->context->pods, stream->pod_uid) : NULL;
+
+	/* One that is deleted and let go is the one that it was. */
+	if (!pod || pod == stream->pod) {
+		pod__put(pod);
+		return false;
+	}
+	pod__put(stream->pod);
+	stream->pod = pod;
+	return true;
+}
+
+bool stream__lacks_pod(const struct stream *stream)
 {
 	return *stream->pod_uid && !stream->pod;
 }
@@ -65,7 +79,7 @@ static void keep_text(struct stream *stream)
 
 static void begin_wait(struct stream *stream)
 {
-	if (!lacks_pod(stream) || !stream->context->wait)
+	if (!stream->context->wait || !(stream__lacks_pod(stream) || stream->undecided))
 		return;
 	stream->waiting.deadline = clock__ns(CLOCK_BOOTTIME) + stream->context->wait;
 	stream->context->waits++;
@@ -77,8 +91,7 @@ const struct stream_text *stream__text(struct stream *stream)
 
 	if (stream->text || !stream->slot)
 		return stream->text;
-	if (*stream->pod_uid)
-		stream->pod = pods__get(stream->context->pods, stream->pod_uid);
+	stream__take_pod(stream);
 	identity = stream__identity(stream);
 	if (make_text(stream, identity, &stream->text)) {
 		log_error("out of memory: a record of stream slot %u is lost", stream->index);
@@ -129,7 +142,7 @@ static void make_text_anew(struct stream *stream)
  */
 void stream__renew_text(struct stream *stream, uint64_t position)
 {
-	if (stream->text_restored && position >= stream->context->replayed && !lacks_pod(stream))
+	if (stream->text_restored && position >= stream->context->replayed && !stream__lacks_pod(stream))
 		make_text_anew(stream);
 }
 
@@ -187,17 +200,16 @@ void stream__end_wait(struct stream *stream)
 
 void stream__follow_pod(struct stream *stream, uint64_t now)
 {
-	const struct pod *pod;
+	bool changed, over;
 
-	if (!*stream->pod_uid || !stream->text || !stream->slot)
+	if (!*stream->pod_uid || !stream->slot)
 		return;
-	pod = pods__get(stream->context->pods, stream->pod_uid);
-	if (pod && pod != stream->pod) {
-		pod__put(stream->pod);
-		stream->pod = pod__get(pod);
+	changed = stream__take_pod(stream);
+	over = stream->waiting.deadline && (stream->pod || now >= stream->waiting.deadline);
+	if (changed || over)
+		stream__decide(stream, over);
+	if (changed && stream->text && stream__wanted(stream))
 		make_text_anew(stream);
-	}
-	pod__put(pod);
-	if (stream->waiting.deadline && (stream->pod || now >= stream->waiting.deadline))
+	if (over)
 		stream__end_wait(stream);
 }

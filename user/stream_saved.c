@@ -7,6 +7,7 @@
 #include "capture.h"
 #include "checkpoint_check.h"
 #include "counters.h"
+#include "identity.h"
 #include "log.h"
 #include "selection.h"
 
@@ -120,42 +121,6 @@ static int restore_carries(struct stream *stream, const struct saved_stream *sav
 	return assembly__restore(stream->assembly, carries, saved->carries_count);
 }
 
-static int set_file(struct stream *stream, const char *file)
-{
-	char *copy = strdup(file);
-
-	if (!copy)
-		return -ENOMEM;
-	free(stream->file);
-	stream->file = copy;
-	return 0;
-}
-
-/*
- * The configuration may have changed. A pipe keeps what was decided of it, unless none is wanted any more: the runtime's
- * files, by which it was decided, may be gone. The path by which a file is known tells as much as its mounts did. Its path
- * may not have been saved, before its first record.
- */
-static int decide_again(struct stream *stream)
-{
-	const char *file;
-
-	if (stream->wanted != WANTED_NOW)
-		return 0;
-	if (stream->kind == STREAM_FILE)
-		file = selection__file(stream->context->selection, stream->slot, stream->file);
-	else
-		file = selection__takes_pipes(stream->context->selection) ? "" : NULL;
-	if (!file) {
-		stream->wanted = WANTED_BEFORE;
-		stream__mark_changed(stream);
-		file = stream->file ? stream->file : stream->slot->path;
-	}
-	if (stream->kind != STREAM_FILE || file == stream->file)
-		return 0;
-	return set_file(stream, file);
-}
-
 int stream__restore(struct stream_context *context, uint32_t slot, bool slot_lives, const struct saved_stream *saved,
 		    const struct saved_processes *processes, struct stream **out)
 {
@@ -184,7 +149,7 @@ int stream__restore(struct stream_context *context, uint32_t slot, bool slot_liv
 	stream->told_writes_total = saved->told_writes_total;
 	err = restore_text(stream, &saved->text);
 	err = err ? err : restore_carries(stream, saved);
-	err = err || !slot_lives ? err : decide_again(stream);
+	err = err || !slot_lives ? err : stream__admit_again(stream);
 	if (err) {
 		stream__free(stream);
 		return err;

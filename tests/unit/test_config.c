@@ -75,6 +75,11 @@ static void no_file_gives_the_defaults(void **state)
 	assert_in_range(config->capture.shards, 1, 4);
 	assert_int_equal(config->capture.ring_size, 16 * MIB);
 	assert_int_equal(config->capture.max_streams, 4096);
+	assert_int_equal(config->selection.include_count, 0);
+	assert_int_equal(config->selection.exclude_count, 0);
+	assert_true(config->selection.annotations);
+	assert_false(config->selection.annotated_only);
+	assert_int_equal(config->selection.unknown, UNKNOWN_INCLUDE);
 	assert_int_equal(config->lines.assembly, ASSEMBLY_AUTO);
 	assert_int_equal(config->lines.max_line, 256 * KIB);
 	assert_int_equal(config->lines.memory, 64 * MIB);
@@ -217,6 +222,15 @@ static void every_value_is_taken(void **state)
 		"capture: {containers: no, files: [/a/*.log, /b], exclude_files: [/c], shards: "
 		"3, ring_size: 64KiB,\n"
 		"          max_streams: 17}\n"
+		"selection:\n"
+		"  include:\n"
+		"    - {namespaces: [shop, team-*], pods: [web-*], containers: [nginx], images: ['*/web:*'],\n"
+		"       labels: [app=web, 'env in (a, b)'], streams: [stdout, stderr]}\n"
+		"    - streams: [stderr]\n"
+		"  exclude: [{labels: ['!app']}]\n"
+		"  annotations: on\n"
+		"  annotated_only: yes\n"
+		"  unknown: exclude\n"
 		"lines: {assembly: process, max_line: 64kB, memory: 2MiB, timeout: 1m, invalid_utf8: base64}\n"
 		"journal: {directory: /j, max_size: 1GiB, segment_size: 2097152, when_full: drop_oldest, "
 		"replay: interleaved, disk: {directory: /d, max_size: 1GiB, max_age: 24h, fsync: none}}\n"
@@ -240,6 +254,21 @@ static void every_value_is_taken(void **state)
 	assert_int_equal(config->capture.shards, 3);
 	assert_int_equal(config->capture.ring_size, 65536);
 	assert_int_equal(config->capture.max_streams, 17);
+	assert_int_equal(config->selection.include_count, 2);
+	assert_int_equal(config->selection.include[0].namespaces_count, 2);
+	assert_string_equal(config->selection.include[0].namespaces[1], "team-*");
+	assert_string_equal(config->selection.include[0].pods[0], "web-*");
+	assert_string_equal(config->selection.include[0].containers[0], "nginx");
+	assert_string_equal(config->selection.include[0].images[0], "*/web:*");
+	assert_string_equal(config->selection.include[0].labels[1], "env in (a, b)");
+	assert_int_equal(config->selection.include[0].streams_count, 2);
+	assert_int_equal(config->selection.include[0].streams[0], STREAM_STDOUT);
+	assert_int_equal(config->selection.include[1].namespaces_count, 0);
+	assert_int_equal(config->selection.include[1].streams[0], STREAM_STDERR);
+	assert_int_equal(config->selection.exclude_count, 1);
+	assert_string_equal(config->selection.exclude[0].labels[0], "!app");
+	assert_true(config->selection.annotated_only);
+	assert_int_equal(config->selection.unknown, UNKNOWN_EXCLUDE);
 	assert_int_equal(config->lines.assembly, ASSEMBLY_PROCESS);
 	assert_int_equal(config->lines.max_line, 64000);
 	assert_int_equal(config->lines.memory, 2 * MIB);
@@ -365,7 +394,7 @@ static void every_mistake_is_reported_in_the_order_of_the_file(void **state)
 	       "c.yaml:15: kafka.compression: librdkafka refuses it: Invalid value \"zip\" for "
 	       "configuration property \"compression.codec\"; use none, gzip, snappy, lz4 or "
 	       "zstd\n"
-	       "c.yaml:16: zzz: unknown key. Allowed here: node, capture, lines, record, cloud, journal, sink, "
+	       "c.yaml:16: zzz: unknown key. Allowed here: node, capture, selection, lines, record, cloud, journal, sink, "
 	       "kafka\n");
 }
 
@@ -473,6 +502,86 @@ static void kafka_needs_brokers(void **state)
 	refuse("kafka: {topic: 'a/b'}",
 	       "c.yaml:1: kafka.topic: \"a/b\" is no topic name; use letters, digits, \".\", "
 	       "\"_\" and \"-\"\n");
+}
+
+static void every_mistake_in_a_rule_is_reported_with_its_line(void **state)
+{
+	static const char empty[] = "an empty rule would match everything; give it one of namespaces, pods, "
+				    "containers, images, labels, streams, or remove it\n";
+	char expected[4096];
+
+	(void)state;
+	snprintf(expected, sizeof(expected),
+		 "c.yaml:4: selection.include[1]: %s"
+		 "c.yaml:5: selection.include[2]: %s"
+		 "c.yaml:7: selection.include[3].labels: \"in\" and \"notin\" want values in parentheses, as in "
+		 "\"env in (a, b)\"\n"
+		 "c.yaml:8: selection.include[3].labels: \"web*\" is no label's value; use up to 63 letters, digits, "
+		 "\"-\", \"_\" and \".\" (globs are not for labels)\n"
+		 "c.yaml:9: selection.include[4].namespace: unknown key; did you mean \"namespaces\"? Allowed here: "
+		 "namespaces, pods, containers, images, labels, streams\n"
+		 "c.yaml:10: selection.include[5].streams: \"stdin\" is not allowed; use stdout or stderr\n"
+		 "c.yaml:11: selection.include[6]: must be a mapping: lines of \"KEY: VALUE\"\n"
+		 "c.yaml:12: selection.include[7].labels: YAML takes !app for a tag; quote it: \"!app\"\n"
+		 "c.yaml:13: selection.include[8].pods: given twice; it is on line 13 already\n"
+		 "c.yaml:14: selection.exclude: must be a list: one line \"- VALUE\" for each, or [VALUE, ...]\n"
+		 "c.yaml:15: selection.annotated_only: nothing could ask to be captured: it needs \"annotations: true\"\n"
+		 "c.yaml:17: selection.unknown: \"wait\" is not allowed; use include or exclude\n",
+		 empty, empty);
+	refuse("selection:\n"
+	       "  include:\n"
+	       "    - {namespaces: [shop]}\n"
+	       "    -\n"
+	       "    - {pods: []}\n"
+	       "    - labels:\n"
+	       "      - tier in x\n"
+	       "      - app=web*\n"
+	       "    - {namespace: [shop]}\n"
+	       "    - {streams: [stdin]}\n"
+	       "    - shop\n"
+	       "    - {labels: [!app , b]}\n"
+	       "    - {pods: [a], pods: [b]}\n"
+	       "  exclude: {pods: [a]}\n"
+	       "  annotated_only: true\n"
+	       "  annotations: false\n"
+	       "  unknown: wait\n",
+	       expected);
+}
+
+static void an_alias_cannot_make_rules_without_end(void **state)
+{
+	char text[8192] = "selection: {include: [&r {pods: [a]}";
+
+	(void)state;
+	for (int i = 0; i < 64; i++)
+		strcat(text, ", *r");
+	strcat(text, "]}\n");
+	refuse(text, "c.yaml:1: selection.include: more than 64 entries\n");
+}
+
+static bool alike(const char *one, const char *other)
+{
+	struct config *a = accept(one), *b = accept(other);
+	bool is = config__selects_alike(a, b);
+
+	config__free(a);
+	config__free(b);
+	return is;
+}
+
+static void selections_are_compared(void **state)
+{
+	static const char rules[] = "selection: {include: [{pods: [a], labels: [b]}, {streams: [stdout]}]}";
+
+	(void)state;
+	assert_true(alike("", "node: n\n"));
+	assert_true(alike(rules, rules));
+	assert_false(alike(rules, ""));
+	assert_false(alike(rules, "selection: {exclude: [{pods: [a], labels: [b]}, {streams: [stdout]}]}"));
+	assert_false(alike(rules, "selection: {include: [{pods: [a], labels: [b]}, {streams: [stderr]}]}"));
+	assert_false(alike(rules, "selection: {include: [{pods: [a, b], labels: [b]}, {streams: [stdout]}]}"));
+	assert_false(alike("", "selection: {unknown: exclude}"));
+	assert_false(alike("", "selection: {annotated_only: true}"));
 }
 
 static void librdkafka_has_the_word_on_its_properties(void **state)
@@ -585,7 +694,7 @@ static void broken_yaml_is_told_with_line_and_column(void **state)
 static void escapes_for_the_terminal_are_not_printed(void **state)
 {
 	(void)state;
-	refuse("\"\\e[2J\": 1\n", "c.yaml:1: ?[2J: unknown key. Allowed here: node, capture, "
+	refuse("\"\\e[2J\": 1\n", "c.yaml:1: ?[2J: unknown key. Allowed here: node, capture, selection, "
 				  "lines, record, cloud, journal, sink, kafka\n");
 }
 
@@ -663,6 +772,9 @@ int main(void)
 		cmocka_unit_test(a_disk_is_another_absolute_directory_with_room),
 		cmocka_unit_test(there_must_be_something_to_capture),
 		cmocka_unit_test(kafka_needs_brokers),
+		cmocka_unit_test(every_mistake_in_a_rule_is_reported_with_its_line),
+		cmocka_unit_test(an_alias_cannot_make_rules_without_end),
+		cmocka_unit_test(selections_are_compared),
 		cmocka_unit_test(librdkafka_has_the_word_on_its_properties),
 		cmocka_unit_test(the_environment_is_data_not_yaml),
 		cmocka_unit_test(the_environment_fills_in_any_value),

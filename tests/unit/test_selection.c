@@ -16,6 +16,7 @@
 
 #include "../../user/config.h"
 #include "../../user/identity.h"
+#include "../../user/pod.h"
 #include "../../user/selection.h"
 
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -162,6 +163,120 @@ static void without_a_file_the_oldest_tasks_pipes_are_taken(void **state)
 	fixture->slot.flags |= SLOT_OLDEST_TASK;
 	assert_true(admits(fixture, &kind));
 	assert_int_equal(kind, STREAM_STDOUT);
+}
+
+/* --- what pods ask for */
+
+static struct pod *make_pod(const char *uid, const char *annotation, const char *value)
+{
+	struct pod *pod = pod__new();
+
+	assert_non_null(pod);
+	pod->uid = strdup(uid);
+	pod->name = strdup("web\x1b[2J");
+	pod->namespace = strdup("shop");
+	assert_int_equal(labels__set(&pod->annotations, annotation, value), 0);
+	return pod;
+}
+
+/* What is selected of stdout of the pod's container; the pod goes. */
+static enum selected selected(struct fixture *fixture, struct pod *pod)
+{
+	const struct identity of_pod = { .container_id = "id", .container_name = "main", .image = "image",
+					 .runtime = "containerd", .pod_name = "web", .pod_namespace = "shop",
+					 .pod_uid = "uid", .complete = true };
+	enum selected is = selection__container(fixture->selection, &of_pod, pod, STREAM_STDOUT);
+
+	pod__put(pod);
+	return is;
+}
+
+static void pods_may_ask_to_be_left_out(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(selected(fixture, make_pod("u", "logtap.io/exclude", "true")), SELECTED_YES);
+	fixture->config.selection.annotations = true;
+	assert_int_equal(selected(fixture, make_pod("u", "logtap.io/exclude", "true")), SELECTED_NO);
+	assert_int_equal(selected(fixture, make_pod("u", "logtap.io/exclude", "false")), SELECTED_YES);
+	assert_int_equal(selected(fixture, make_pod("u", "fluentbit.io/exclude-main", "true")), SELECTED_NO);
+	assert_int_equal(selected(fixture, make_pod("u", "fluentbit.io/exclude-web", "true")), SELECTED_YES);
+	assert_int_equal(selected(fixture, NULL), SELECTED_UNKNOWN);
+}
+
+static void only_pods_that_ask_for_it_may_be_wanted(void **state)
+{
+	const struct identity of_docker = { .container_id = "id", .container_name = "main", .image = "image",
+					    .runtime = "docker", .pod_name = "", .pod_namespace = "", .pod_uid = "",
+					    .complete = true };
+	struct fixture *fixture = *state;
+
+	fixture->config.selection.annotations = true;
+	assert_int_equal(selection__container(fixture->selection, &of_docker, NULL, STREAM_STDOUT), SELECTED_YES);
+	fixture->config.selection.annotated_only = true;
+	assert_int_equal(selected(fixture, make_pod("u", "logtap.io/include", "true")), SELECTED_YES);
+	assert_int_equal(selected(fixture, make_pod("u", "co.elastic.logs/enabled", "true")), SELECTED_YES);
+	assert_int_equal(selected(fixture, make_pod("u", "logtap.io/exclude", "false")), SELECTED_NO);
+	assert_int_equal(selected(fixture, NULL), SELECTED_UNKNOWN);
+	assert_int_equal(selection__container(fixture->selection, &of_docker, NULL, STREAM_STDOUT), SELECTED_NO);
+}
+
+static void rules_bound_what_pods_ask_for(void **state)
+{
+	static char *names[] = { "shop" };
+	static struct selection_rule rule = { .namespaces = names, .namespaces_count = 1 };
+	struct fixture *fixture = *state;
+
+	selection__free(fixture->selection);
+	fixture->config.selection = (struct selection_config){
+		.exclude = &rule, .exclude_count = 1, .annotations = true, .unknown = UNKNOWN_EXCLUDE
+	};
+	assert_int_equal(selection__new(&fixture->config, fixture->root, &fixture->selection), 0);
+	assert_int_equal(selected(fixture, make_pod("u", "logtap.io/include", "true")), SELECTED_NO);
+	/* It does not take the pod's word to know it. */
+	assert_int_equal(selected(fixture, NULL), SELECTED_NO);
+	assert_false(selection__takes_unknown(fixture->selection));
+}
+
+/* The bytes that went to stderr meanwhile. */
+static void read_said(FILE *said, char *text, size_t size)
+{
+	size_t length;
+
+	rewind(said);
+	length = fread(text, 1, size - 1, said);
+	text[length] = 0;
+}
+
+static void what_means_nothing_is_said_once_a_pod(void **state)
+{
+	struct fixture *fixture = *state;
+	int before = dup(STDERR_FILENO);
+	FILE *said = tmpfile();
+	char text[65536], uid[16];
+	size_t lines = 0;
+
+	assert_non_null(said);
+	fixture->config.selection.annotations = true;
+	dup2(fileno(said), STDERR_FILENO);
+	for (int i = 0; i < 2; i++)
+		selected(fixture, make_pod("once", "logtap.io/exclude", "perhaps"));
+	dup2(before, STDERR_FILENO);
+	read_said(said, text, sizeof(text));
+	assert_string_equal(text, "logtap: warning: pod web?[2J in shop: logtap.io/exclude has a value that means nothing "
+				  "and is ignored; use \"true\" or \"false\", or for streams stdout or stderr\n");
+	dup2(fileno(said), STDERR_FILENO);
+	for (int i = 0; i < 1000; i++) {
+		snprintf(uid, sizeof(uid), "pod %d", i);
+		selected(fixture, make_pod(uid, "logtap.io/exclude", "perhaps"));
+	}
+	dup2(before, STDERR_FILENO);
+	close(before);
+	read_said(said, text, sizeof(text));
+	fclose(said);
+	for (const char *c = text; *c; c++)
+		lines += *c == '\n';
+	assert_int_equal(lines, 64);
 }
 
 /* --- files. The host's root: what mountinfo says of /proc is known without a file system of the test's own. */
@@ -320,6 +435,10 @@ int main(void)
 		TEST(a_found_pipe_must_be_the_inits),
 		TEST(the_runtime_says_which_of_the_two_it_is),
 		TEST(without_a_file_the_oldest_tasks_pipes_are_taken),
+		TEST(pods_may_ask_to_be_left_out),
+		TEST(only_pods_that_ask_for_it_may_be_wanted),
+		TEST(rules_bound_what_pods_ask_for),
+		TEST(what_means_nothing_is_said_once_a_pod),
 		TEST(a_file_is_wanted_by_the_path_its_writer_sees),
 		TEST(a_file_is_wanted_by_the_hosts_path),
 		TEST(a_file_at_the_file_systems_root_has_one_name),

@@ -340,6 +340,129 @@ static void an_unwanted_stream_is_counted_and_silent(void **state)
 	assert_int_equal(counters__get(&fixture->counters, COUNTER_streams_rejected), 1);
 }
 
+static void crash(struct fixture *fixture);
+static void restart(struct fixture *fixture);
+
+/* --- a container's stdout, as the slot of the fixture */
+
+#define CONTAINER "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define BUNDLE "run/containerd/io.containerd.runtime.v2.task/k8s.io/" CONTAINER
+
+/* Of the pod web in the namespace shop. */
+static void open_container(struct fixture *fixture)
+{
+	char text[512];
+	FILE *file;
+
+	snprintf(text, sizeof(text), "mkdir -p %s/" BUNDLE, fixture->directory);
+	assert_int_equal(system(text), 0);
+	snprintf(text, sizeof(text), "%s/" BUNDLE "/config.json", fixture->directory);
+	file = fopen(text, "w");
+	assert_non_null(file);
+	fputs("{\"annotations\":{\"io.kubernetes.cri.container-type\":\"container\","
+	      "\"io.kubernetes.cri.container-name\":\"main\",\"io.kubernetes.cri.sandbox-id\":\"s\","
+	      "\"io.kubernetes.cri.sandbox-name\":\"web\",\"io.kubernetes.cri.sandbox-namespace\":\"shop\"}}",
+	      file);
+	assert_int_equal(fclose(file), 0);
+	fixture->slot->kind = STREAM_STDOUT;
+	strcpy(fixture->slot->cgroup[0], "cri-containerd-" CONTAINER ".scope");
+	open_stream(fixture);
+}
+
+static void forget_container(const struct fixture *fixture)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "rm -r %s/run", fixture->directory);
+	assert_int_equal(system(text), 0);
+}
+
+/* The next selection leaves this out. */
+static void leave_out(struct fixture *fixture, struct selection_rule rule)
+{
+	/* The selection before may still have its own. */
+	static struct selection_rule rules[2];
+	static unsigned int turn;
+
+	rules[++turn % 2] = rule;
+	fixture->config.selection.exclude = &rules[turn % 2];
+	fixture->config.selection.exclude_count = 1;
+}
+
+static char *shop[] = { "shop" }, *app[] = { "app" };
+
+#define IN_SHOP ((struct selection_rule){ .namespaces = shop, .namespaces_count = 1 })
+#define WITH_APP ((struct selection_rule){ .labels = app, .labels_count = 1 })
+
+static void a_container_that_is_not_selected_is_counted_and_silent(void **state)
+{
+	struct fixture *fixture = *state;
+
+	leave_out(fixture, IN_SHOP);
+	crash(fixture);
+	open_container(fixture);
+	assert_false(stream__wanted(fixture->stream));
+	data(fixture, "one\n", 0, 0);
+	no_more(fixture);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_streams_deselected), 1);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_streams_rejected), 0);
+}
+
+static void what_cannot_be_known_is_selected_or_not_as_configured(void **state)
+{
+	struct fixture *fixture = *state;
+
+	leave_out(fixture, WITH_APP);
+	crash(fixture);
+	open_container(fixture);
+	assert_true(stream__wanted(fixture->stream));
+	fixture->config.selection.unknown = UNKNOWN_EXCLUDE;
+	open_stream(fixture);
+	assert_false(stream__wanted(fixture->stream));
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_streams_deselected), 1);
+}
+
+static void a_container_ends_where_it_is_no_longer_selected(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_container(fixture);
+	data(fixture, "one\ntw", 0, 0);
+	next_line(fixture, "one", NULL);
+	commit(fixture);
+	leave_out(fixture, IN_SHOP);
+	restart(fixture);
+	assert_true(stream__wanted(fixture->stream));
+	assert_true(stream__unwanted_now(fixture->stream));
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_streams_deselected), 1);
+	data(fixture, "o\nthr", 0, 0);
+	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
+	next_line(fixture, "two", NULL);
+	next_line(fixture, "thr", "eof");
+	no_more(fixture);
+}
+
+static void a_container_stays_selected_while_it_is_not_known_better(void **state)
+{
+	struct fixture *fixture = *state;
+
+	open_container(fixture);
+	data(fixture, "one\n", 0, 0);
+	next_line(fixture, "one", NULL);
+	commit(fixture);
+	leave_out(fixture, WITH_APP);
+	fixture->config.selection.unknown = UNKNOWN_EXCLUDE;
+	restart(fixture);
+	assert_false(stream__unwanted_now(fixture->stream));
+	forget_container(fixture);
+	leave_out(fixture, IN_SHOP);
+	restart(fixture);
+	assert_false(stream__unwanted_now(fixture->stream));
+	data(fixture, "two\n", 0, 0);
+	next_line(fixture, "two", NULL);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_streams_deselected), 0);
+}
+
 static void a_file_system_whose_writes_are_not_seen_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -735,6 +858,10 @@ int main(void)
 		TEST(the_timer_tells_half_lines_that_are_too_old),
 		TEST(a_stream_found_in_mid_line_says_so),
 		TEST(an_unwanted_stream_is_counted_and_silent),
+		TEST(a_container_that_is_not_selected_is_counted_and_silent),
+		TEST(what_cannot_be_known_is_selected_or_not_as_configured),
+		TEST(a_container_ends_where_it_is_no_longer_selected),
+		TEST(a_container_stays_selected_while_it_is_not_known_better),
 		TEST(a_file_system_whose_writes_are_not_seen_is_refused),
 		TEST(writes_and_bytes_are_counted),
 		TEST(a_half_line_goes_on_after_a_crash),

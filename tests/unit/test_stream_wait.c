@@ -47,7 +47,21 @@ static int teardown_pod(void **state)
 	return err;
 }
 
-static void publish(const char *app)
+/* As setup_pod, the container's stdout; pods' annotations count. */
+static int setup_stdout(void **state)
+{
+	struct fixture *fixture;
+
+	if (setup_pod(state))
+		return -1;
+	fixture = *state;
+	fixture->slot->kind = STREAM_STDOUT;
+	fixture->config.selection.annotations = true;
+	open_stream(fixture);
+	return 0;
+}
+
+static void publish_with(const char *app, const char *annotation)
 {
 	struct pod *pod = pod__new();
 
@@ -55,7 +69,14 @@ static void publish(const char *app)
 	pod->name = strdup("web-1");
 	pod->namespace = strdup("shop");
 	assert_int_equal(labels__set(&pod->labels, "app", app), 0);
+	if (annotation)
+		assert_int_equal(labels__set(&pod->annotations, annotation, "true"), 0);
 	assert_int_equal(pods__publish(pods, pod), 0);
+}
+
+static void publish(const char *app)
+{
+	publish_with(app, NULL);
 }
 
 static void follow(struct fixture *fixture)
@@ -266,6 +287,83 @@ static void without_its_slot_what_waits_comes_out(void **state)
 	no_more(fixture);
 }
 
+static void of_a_pod_that_excludes_itself_nothing_comes_out(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\ntwo", 0, 0);
+	follow(fixture);
+	assert_false(stream__unwanted_now(fixture->stream));
+	publish_with("shop", "logtap.io/exclude");
+	follow(fixture);
+	assert_true(stream__unwanted_now(fixture->stream));
+	assert_false(stream__wanted(fixture->stream));
+	data(fixture, "three\n", 0, 0);
+	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
+	assert_true(stream__is_told(fixture->stream));
+	assert_int_equal(fixture->context.waits, 0);
+	assert_int_equal(fixture->context.waiting_bytes, 0);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_streams_deselected), 1);
+	no_more(fixture);
+}
+
+static void a_pod_known_before_the_first_line_decides_too(void **state)
+{
+	struct fixture *fixture = *state;
+
+	publish_with("shop", "logtap.io/exclude");
+	data(fixture, "one\n", 0, 0);
+	follow(fixture);
+	assert_false(stream__wanted(fixture->stream));
+	no_more(fixture);
+}
+
+static void what_stays_unknown_is_as_configured(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\n", 0, 0);
+	stream__follow_pod(fixture->stream, clock__ns(CLOCK_BOOTTIME) + WAIT);
+	next_of_app(fixture, "one", NULL);
+	fixture->config.selection.unknown = UNKNOWN_EXCLUDE;
+	open_stream(fixture);
+	data(fixture, "two\n", 0, 0);
+	assert_true(stream__wanted(fixture->stream));
+	stream__follow_pod(fixture->stream, clock__ns(CLOCK_BOOTTIME) + WAIT);
+	assert_false(stream__wanted(fixture->stream));
+	no_more(fixture);
+}
+
+static void a_pod_that_changes_its_mind_is_heard(void **state)
+{
+	struct fixture *fixture = *state;
+
+	publish("shop");
+	data(fixture, "one\n", 0, 0);
+	follow(fixture);
+	publish_with("shop", "fluentbit.io/exclude");
+	follow(fixture);
+	assert_true(stream__unwanted_now(fixture->stream));
+	/* What was on its way comes out. */
+	data(fixture, "two\n", 0, 0);
+	next_of_app(fixture, "one", "shop");
+	next_of_app(fixture, "two", "shop");
+	no_more(fixture);
+}
+
+static void an_undecided_stream_stays_undecided_after_a_kill(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\n", 0, 0);
+	commit(fixture);
+	restart_with_pods(fixture);
+	publish_with("shop", "logtap.io/exclude");
+	follow(fixture);
+	assert_false(stream__wanted(fixture->stream));
+	no_more(fixture);
+}
+
 static uint32_t pick(uint32_t *random, uint32_t n)
 {
 	*random = *random * 1664525 + 1013904223;
@@ -324,6 +422,7 @@ static void whatever_happens_each_line_comes_once(void **state)
 }
 
 #define POD_TEST(name) cmocka_unit_test_setup_teardown(name, setup_pod, teardown_pod)
+#define STDOUT_TEST(name) cmocka_unit_test_setup_teardown(name, setup_stdout, teardown_pod)
 
 int main(void)
 {
@@ -340,6 +439,11 @@ int main(void)
 		POD_TEST(the_stream_is_not_over_while_its_lines_wait),
 		POD_TEST(without_its_slot_what_waits_comes_out),
 		POD_TEST(whatever_happens_each_line_comes_once),
+		STDOUT_TEST(of_a_pod_that_excludes_itself_nothing_comes_out),
+		STDOUT_TEST(a_pod_known_before_the_first_line_decides_too),
+		STDOUT_TEST(what_stays_unknown_is_as_configured),
+		STDOUT_TEST(a_pod_that_changes_its_mind_is_heard),
+		STDOUT_TEST(an_undecided_stream_stays_undecided_after_a_kill),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,190 @@
+#include "stream_fields.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "capture.h"
+#include "counters.h"
+#include "identity.h"
+#include "log.h"
+#include "selection.h"
+
+/* Said once for each kind: the names that containers choose must not fill the log. */
+static void warn_of_file_system(const char *file, uint64_t magic)
+{
+	static _Thread_local uint64_t told[16];
+
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		if (told[i] == magic)
+			return;
+		if (told[i])
+			continue;
+		told[i] = magic;
+		log_warn("%s: writes to its file system (magic 0x%" PRIx64 ") cannot be seen, so it is not captured: "
+			 "`logtap doctor` lists the file systems; a module must be loaded before logtap starts",
+			 file, magic);
+		return;
+	}
+}
+
+/* A file's path out of its slot. False when it is not wanted, or there is no memory. */
+static bool admit_file(struct stream *stream)
+{
+	const struct stream_context *context = stream->context;
+	const char *file = selection__file(context->selection, stream->slot, NULL);
+
+	if (!file)
+		return false;
+	if (!capture__covers(context->capture, stream->slot->magic)) {
+		warn_of_file_system(file, stream->slot->magic);
+		return false;
+	}
+	stream->file = strdup(file);
+	return stream->file;
+}
+
+/* What is not known yet counts as wanted while the stream may wait for it. */
+static bool is_selected(struct stream *stream, const struct identity *identity)
+{
+	const struct selection *selection = stream->context->selection;
+
+	stream__take_pod(stream);
+	switch (selection__container(selection, identity, stream->pod, stream->kind)) {
+	case SELECTED_NO:
+		return false;
+	case SELECTED_UNKNOWN:
+		stream->undecided = stream__lacks_pod(stream) && stream->context->wait;
+		return stream->undecided || selection__takes_unknown(selection);
+	default:
+		return true;
+	}
+}
+
+/* Returns what it is to be counted as. */
+static enum counter admit_pipe(struct stream *stream)
+{
+	const struct identity *identity = stream__identity(stream);
+
+	if (!selection__admits_pipe(stream->context->selection, stream->slot, identity, &stream->kind))
+		return COUNTER_streams_rejected;
+	return is_selected(stream, identity) ? COUNTER_streams_opened : COUNTER_streams_deselected;
+}
+
+void stream__admit(struct stream *stream)
+{
+	enum counter admitted;
+
+	stream->kind = stream->slot->kind;
+	if (stream->kind == STREAM_FILE)
+		admitted = admit_file(stream) ? COUNTER_streams_opened : COUNTER_streams_rejected;
+	else
+		admitted = admit_pipe(stream);
+	stream->wanted = admitted == COUNTER_streams_opened ? WANTED_NOW : WANTED_NEVER;
+	counters__add(stream->context->counters, admitted, 1);
+}
+
+static int set_file(struct stream *stream, const char *file)
+{
+	char *copy = strdup(file);
+
+	if (!copy)
+		return -ENOMEM;
+	free(stream->file);
+	stream->file = copy;
+	return 0;
+}
+
+/* Where the runtime's files are gone, by which it was decided, a pipe keeps what was decided of it. */
+static bool pipe_stays(struct stream *stream)
+{
+	const struct identity *identity;
+
+	if (!selection__takes_pipes(stream->context->selection))
+		return false;
+	identity = stream__identity(stream);
+	if (!identity || is_selected(stream, identity) || !identity->complete)
+		return true;
+	counters__add(stream->context->counters, COUNTER_streams_deselected, 1);
+	return false;
+}
+
+/*
+ * The path by which a file is known tells as much as its mounts did. It may not have been saved, before its first record.
+ */
+int stream__admit_again(struct stream *stream)
+{
+	const char *file;
+
+	if (stream->wanted != WANTED_NOW)
+		return 0;
+	if (stream->kind == STREAM_FILE)
+		file = selection__file(stream->context->selection, stream->slot, stream->file);
+	else
+		file = pipe_stays(stream) ? "" : NULL;
+	/* What has come out is not called back. */
+	stream->undecided = stream->undecided && (!stream->text || stream->waiting.deadline);
+	if (!file) {
+		stream->wanted = WANTED_BEFORE;
+		stream__mark_changed(stream);
+		file = stream->file ? stream->file : stream->slot->path;
+	}
+	if (stream->kind != STREAM_FILE || file == stream->file)
+		return 0;
+	return set_file(stream, file);
+}
+
+/* Returns the bytes of the lines. */
+static uint64_t discard_waiting(struct stream *stream)
+{
+	struct heap *heap = stream__heap(stream);
+	struct process process;
+	uint64_t bytes = 0;
+	struct line line;
+	bool known;
+
+	stream->context->waiting_bytes -= stream->waiting.bytes;
+	while (waiting__first(&stream->waiting, heap, &line, &process, &known)) {
+		bytes += line_bytes(&line);
+		waiting__remove_first(&stream->waiting, heap);
+	}
+	stream__forget_wait(stream);
+	return bytes;
+}
+
+/* Nothing of an undecided one has come out; of another, all that was written by now does. */
+static void deselect(struct stream *stream)
+{
+	struct counters *counters = stream->context->counters;
+
+	stream__commit(stream);
+	counters__add(counters, COUNTER_streams_deselected, 1);
+	if (stream->undecided)
+		counters__add(counters, COUNTER_bytes_discarded, discard_waiting(stream));
+	stream->wanted = stream->undecided ? WANTED_NEVER : WANTED_BEFORE;
+	stream->undecided = false;
+	stream__mark_changed(stream);
+	stream__commit(stream);
+}
+
+void stream__decide(struct stream *stream, bool over)
+{
+	const struct selection *selection = stream->context->selection;
+	const struct identity *identity;
+	enum selected selected;
+
+	if (stream->kind == STREAM_FILE || stream->wanted != WANTED_NOW)
+		return;
+	identity = stream__identity(stream);
+	if (!identity)
+		return;
+	selected = selection__container(selection, identity, stream->pod, stream->kind);
+	if (selected == SELECTED_UNKNOWN && stream->undecided && !over)
+		return;
+	if (selected == SELECTED_UNKNOWN && stream->undecided && !selection__takes_unknown(selection))
+		selected = SELECTED_NO;
+	if (selected == SELECTED_NO)
+		deselect(stream);
+	stream->undecided = false;
+}
