@@ -45,31 +45,31 @@ static bool admit_file(struct stream *stream)
 	return stream->file;
 }
 
-/* What is not known yet counts as wanted while the stream may wait for it. */
-static bool is_selected(struct stream *stream, const struct identity *identity)
+/* With what is known by now; what is not may be waited for. */
+static enum selected ask(struct stream *stream, const struct identity *identity)
 {
-	const struct selection *selection = stream->context->selection;
+	enum selected selected;
 
 	stream__take_pod(stream);
-	switch (selection__container(selection, identity, stream->pod, stream->kind)) {
-	case SELECTED_NO:
-		return false;
-	case SELECTED_UNKNOWN:
-		stream->undecided = stream__lacks_pod(stream) && stream->context->wait;
-		return stream->undecided || selection__takes_unknown(selection);
-	default:
-		return true;
-	}
+	selected = selection__container(stream->context->selection, identity, stream->pod, stream->kind);
+	stream->undecided = selected == SELECTED_UNKNOWN && stream__lacks_pod(stream) && stream->context->wait;
+	return selected;
 }
 
 /* Returns what it is to be counted as. */
 static enum counter admit_pipe(struct stream *stream)
 {
+	const struct selection *selection = stream->context->selection;
 	const struct identity *identity = stream__identity(stream);
+	enum selected selected;
 
-	if (!selection__admits_pipe(stream->context->selection, stream->slot, identity, &stream->kind))
+	if (!selection__admits_pipe(selection, stream->slot, identity, &stream->kind))
 		return COUNTER_streams_rejected;
-	return is_selected(stream, identity) ? COUNTER_streams_opened : COUNTER_streams_deselected;
+	selected = ask(stream, identity);
+	if (selected == SELECTED_NO ||
+	    (selected == SELECTED_UNKNOWN && !stream->undecided && !selection__takes_unknown(selection)))
+		return COUNTER_streams_deselected;
+	return COUNTER_streams_opened;
 }
 
 void stream__admit(struct stream *stream)
@@ -96,7 +96,7 @@ static int set_file(struct stream *stream, const char *file)
 	return 0;
 }
 
-/* Where the runtime's files are gone, by which it was decided, a pipe keeps what was decided of it. */
+/* A pipe keeps what was decided of it unless the contrary is certain: the runtime's files, by which it was decided, may be gone. */
 static bool pipe_stays(struct stream *stream)
 {
 	const struct identity *identity;
@@ -104,7 +104,7 @@ static bool pipe_stays(struct stream *stream)
 	if (!selection__takes_pipes(stream->context->selection))
 		return false;
 	identity = stream__identity(stream);
-	if (!identity || is_selected(stream, identity) || !identity->complete)
+	if (!identity || ask(stream, identity) != SELECTED_NO || !identity->complete)
 		return true;
 	counters__add(stream->context->counters, COUNTER_streams_deselected, 1);
 	return false;
