@@ -159,6 +159,37 @@ static void field(FILE *out, const char *name, const char *value)
 	free(escaped);
 }
 
+static void labels_field(FILE *out, const char *name, const struct labels *labels)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *inner = labels->count ? open_memstream(&text, &length) : NULL;
+
+	if (!inner)
+		return;
+	for (unsigned int i = 0; i < labels->count; i++) {
+		const char *label = labels->label[i].name;
+		struct json_shape shape = json__measure(label, strlen(label));
+		char *escaped = malloc(shape.len + 1);
+
+		if (escaped) {
+			*json__escape(escaped, label, strlen(label), shape) = 0;
+			field(inner, escaped, labels->label[i].value);
+		}
+		free(escaped);
+	}
+	fclose(inner);
+	if (length)
+		fprintf(out, ",\"%s\":{%s}", name, text + 1);
+	free(text);
+}
+
+static void restarts_field(FILE *out, const struct identity *identity)
+{
+	if (identity->restart_count && *identity->restart_count)
+		fprintf(out, ",\"restart_count\":%s", identity->restart_count);
+}
+
 /* Writes ,"name":{...} of what `fill` writes; nothing when it writes nothing. */
 static void object(FILE *out, const char *name, const struct identity *identity, const char *node,
 		   void (*fill)(FILE *out, const struct identity *identity, const char *node))
@@ -183,6 +214,9 @@ static void container_fields(FILE *out, const struct identity *identity, const c
 	field(out, "name", identity->container_name);
 	field(out, "image", identity->image);
 	field(out, "runtime", identity->runtime);
+	labels_field(out, "labels", &identity->labels);
+	if (!*identity->pod_uid && !*identity->pod_name)
+		restarts_field(out, identity);
 }
 
 static void kubernetes_fields(FILE *out, const struct identity *identity, const char *node)
@@ -196,6 +230,9 @@ static void kubernetes_fields(FILE *out, const struct identity *identity, const 
 	field(out, "container_name", identity->container_name);
 	field(out, "container_id", identity->container_id);
 	field(out, "container_image", identity->image);
+	restarts_field(out, identity);
+	labels_field(out, "pod_labels", &identity->pod_labels);
+	labels_field(out, "pod_annotations", &identity->pod_annotations);
 }
 
 static const char *const kind_name[] = {
@@ -214,6 +251,8 @@ static void write_fields(FILE *out, const struct encoder *encoder, const struct 
 	field(out, "host", encoder->options.node);
 	if (file)
 		field(out, "file", source->file);
+	else if (source->identity)
+		field(out, "file", source->identity->log_path);
 	if (!source->identity)
 		return;
 	object(out, "container", source->identity, encoder->options.node, container_fields);

@@ -402,7 +402,10 @@ static void or_the_whole_message_is_base64_and_says_so(void **state)
 
 static void hostile_names_stay_text(void **state)
 {
-	struct identity hostile = { HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, false, true };
+	struct label label = { HOSTILE, HOSTILE };
+	struct identity hostile = { .container_id = HOSTILE, .container_name = HOSTILE, .image = HOSTILE,
+				    .runtime = HOSTILE, .pod_name = HOSTILE, .pod_namespace = HOSTILE,
+				    .pod_uid = HOSTILE, .complete = true, .labels = { &label, 1, 0 } };
 	const struct stream_source source = { .kind = STREAM_FILE, .file = HOSTILE, .identity = &hostile };
 	struct process named = process;
 	struct fixture *fixture = *state;
@@ -422,7 +425,9 @@ static void hostile_names_stay_text(void **state)
 	assert_text(json, "file", HOSTILE_DECODED);
 	assert_text(json, "message", HOSTILE_DECODED);
 	assert_text(json_object_get(json, "process"), "name", HOSTILE_DECODED);
-	assert_int_equal(json_object_size(json_object_get(json, "container")), 4);
+	assert_int_equal(json_object_size(json_object_get(json, "container")), 5);
+	assert_text(json_object_get(json_object_get(json, "container"), "labels"), HOSTILE_DECODED, HOSTILE_DECODED);
+	json_object_del(json_object_get(json, "container"), "labels");
 	json_object_foreach(json_object_get(json, "container"), name, value)
 		assert_string_equal(json_string_value(value), HOSTILE_DECODED);
 	assert_int_equal(json_object_size(json_object_get(json, "kubernetes")), 7);
