@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "cgroup_path.h"
 #include "counters.h"
 #include "identity.h"
 #include "log.h"
@@ -35,7 +36,7 @@ static void commit(struct stream *stream)
 static const struct identity *stream_identity(const struct stream *stream)
 {
 	const struct stream_slot *slot = stream->slot;
-	struct cgroup_names names = { .name = { slot->cgroup[0], slot->cgroup[1], slot->cgroup[2] } };
+	struct cgroup_names names = cgroup_path__names(slot->cgroup);
 
 	return identity_cache__get(stream->context->identities, slot->cgroup_id, &names,
 				   slot->flags & SLOT_PID_NAMESPACE &&
