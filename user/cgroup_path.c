@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ID_DIGITS 64
@@ -157,21 +158,12 @@ bool cgroup_path__valid_name(const char *text)
 	return len > 0 && len <= CONTAINER_ID_MAX && text[len] == '\0' && text[0] != '.';
 }
 
-static bool is_free_name(const struct cgroup_names *names)
+static bool is_free_name(const char *leaf)
 {
-	const char *leaf = names->name[0];
 	char uid[POD_UID_MAX + 1];
-	const char *runtime;
 
-	if (!cgroup_path__valid_name(leaf) || is_unit(leaf) || mentions_id(leaf) ||
-	    find_pod_uid(leaf, uid))
-		return false;
-	/* What a container makes below its own cgroup is not a container's log. */
-	for (unsigned int i = 1; i < IDENTITY_CGROUP_NAMES; i++) {
-		if (find_id(names->name[i], &runtime))
-			return false;
-	}
-	return true;
+	return cgroup_path__valid_name(leaf) && !is_unit(leaf) && !mentions_id(leaf) &&
+	       !find_pod_uid(leaf, uid);
 }
 
 /* crun's own child, and systemd's when it is a container's init: the entrypoint runs there. */
@@ -180,33 +172,92 @@ static bool is_entrypoint_child(const char *name)
 	return strcmp(name, "container") == 0 || strcmp(name, "init.scope") == 0;
 }
 
+static unsigned int count_names(const struct cgroup_names *names)
+{
+	unsigned int count = 0;
+
+	while (count < IDENTITY_CGROUP_NAMES && names->name[count] && names->name[count][0])
+		count++;
+	return count;
+}
+
+/* What users run lies in user.slice/user-UID.slice; their own systemd lets them name cgroups there. */
+static unsigned int owner(const struct cgroup_names *names, unsigned int count)
+{
+	unsigned int uid;
+	char end[8];
+
+	if (count < 2 || strcmp(names->name[count - 1], "user.slice") != 0 ||
+	    sscanf(names->name[count - 2], "user-%u%7s", &uid, end) != 2 || strcmp(end, ".slice") != 0)
+		return 0;
+	return uid;
+}
+
+/* The topmost ID; where it stands comes back in *at. NULL: there is none. */
+static const char *topmost_id(const struct cgroup_names *names, unsigned int count, unsigned int *at,
+			      const char **runtime)
+{
+	for (unsigned int i = count; i-- > 0;) {
+		const char *id = find_id(names->name[i], runtime);
+
+		*at = i;
+		if (id)
+			return id;
+	}
+	return NULL;
+}
+
+/* Whether the leaf is a container's own cgroup, not something that a container has made in its own. */
+static bool ends_in_container(const struct cgroup_names *names, unsigned int count)
+{
+	const char *runtime;
+	unsigned int at = 0;
+
+	while (at + 1 < count && is_entrypoint_child(names->name[at]))
+		at++;
+	return find_id(names->name[at], &runtime);
+}
+
+struct cgroup_names cgroup_path__names(const char leaf[CGROUP_NAMES][CGROUP_NAME_SIZE])
+{
+	struct cgroup_names names = { 0 };
+
+	for (int i = 0; i < CGROUP_NAMES; i++)
+		names.name[i] = leaf[i];
+	if (leaf[CGROUP_NAMES - 1][0])
+		names.name[CGROUP_NAMES] = CGROUP_NAMES_REST;
+	return names;
+}
+
 int cgroup_path__parse(const struct cgroup_names *names, struct cgroup_place *out)
 {
+	unsigned int count = count_names(names);
 	const char *runtime = "";
 	unsigned int at = 0;
-	bool free_name;
-	const char *id;
+	const char *id = topmost_id(names, count, &at, &runtime);
+	bool free_name = !id;
 
-	while (at < IDENTITY_CGROUP_NAMES - 1 && is_entrypoint_child(names->name[at]))
-		at++;
-	id = find_id(names->name[at], &runtime);
-	free_name = !id;
+	if (!count || (free_name ? !is_free_name(names->name[0]) : !ends_in_container(names, count)))
+		return -ENOENT;
 	if (free_name) {
-		if (!is_free_name(names))
-			return -ENOENT;
 		id = names->name[0];
 		at = 0;
 	}
-
-	*out = (struct cgroup_place){ .runtime = runtime, .free_name = free_name, .names = names };
+	*out = (struct cgroup_place){ .runtime = free_name ? "" : runtime, .free_name = free_name,
+				      .uid = owner(names, count), .names = names };
 	memcpy(out->container_id, id, free_name ? strlen(id) : ID_DIGITS);
-	while (at < IDENTITY_CGROUP_NAMES && !find_pod_uid(names->name[at], out->pod_uid))
+	while (at < count && !find_pod_uid(names->name[at], out->pod_uid))
 		at++;
+	/* The kubelet is nobody's but root's. */
+	if (out->uid)
+		out->pod_uid[0] = '\0';
 	return 0;
 }
 
 bool cgroup_path__matches(const char *path, const struct cgroup_names *names)
 {
+	unsigned int count = count_names(names);
+	bool rest_unknown = false;
 	size_t len;
 
 	if (strncmp(path, CGROUP_MOUNT "/", strlen(CGROUP_MOUNT "/")) == 0)
@@ -214,15 +265,18 @@ bool cgroup_path__matches(const char *path, const struct cgroup_names *names)
 	if (path[0] != '/')
 		return false;
 	len = strlen(path);
-	for (unsigned int i = 0; i < IDENTITY_CGROUP_NAMES; i++) {
+	if (count && strcmp(names->name[count - 1], CGROUP_NAMES_REST) == 0) {
+		rest_unknown = true;
+		count--;
+	}
+	for (unsigned int i = 0; i < count; i++) {
 		const char *slash = memrchr(path, '/', len);
 		size_t name_len = slash ? len - (slash + 1 - path) : 0;
 
-		if (strlen(names->name[i]) != name_len)
+		if (!name_len || strlen(names->name[i]) != name_len ||
+		    memcmp(slash + 1, names->name[i], name_len) != 0)
 			return false;
-		if (name_len && memcmp(slash + 1, names->name[i], name_len) != 0)
-			return false;
-		len -= slash ? name_len + 1 : 0;
+		len -= name_len + 1;
 	}
-	return true;
+	return len == 0 || rest_unknown;
 }

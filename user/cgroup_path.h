@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "identity.h"
+#include "record.h"
 
 #define CONTAINER_ID_MAX 76 /* containerd's own bound for names */
 #define POD_UID_MAX 36
@@ -17,10 +18,17 @@ struct cgroup_place {
 	char pod_uid[POD_UID_MAX + 1];           /* with dashes; "" when there is none */
 	const char *runtime;                     /* as the prefix tells; "" when it does not */
 	bool free_name;                          /* no 64 hex digits: only a guess so far */
+	unsigned int uid;                        /* whose cgroup it is: 0 the system's, else a user's */
 	const struct cgroup_names *names;        /* the caller's */
 };
 
-/* Returns 0, or -ENOENT when these are not the names of a container's cgroup. */
+/* The names as the kernel half tells them; they point into `leaf`. */
+struct cgroup_names cgroup_path__names(const char leaf[CGROUP_NAMES][CGROUP_NAME_SIZE]);
+
+/*
+ * Returns 0, or -ENOENT when these are not the names of a container's cgroup. What lies in a
+ * container's cgroup is the container's, whatever it is called: the topmost ID counts.
+ */
 int cgroup_path__parse(const struct cgroup_names *names, struct cgroup_place *out);
 
 /* Whether `text` may stand in a path as the name of a container or of a runtime's namespace. */

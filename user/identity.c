@@ -1,18 +1,25 @@
 #include "identity.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #include "cgroup_path.h"
 #include "log.h"
+#include "pod_logs.h"
 #include "runtime.h"
+#include "runtime_file.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Asked in this order; the first that knows a container tells. */
-static const struct runtime *const runtime[] = { &runtime_containerd, &runtime_oci };
+static const struct runtime *const runtime[] = {
+	&runtime_docker, &runtime_containerd, &runtime_crio, &runtime_podman, &runtime_oci,
+};
+
+#define TEXTS 10
 
 struct entry {
 	LIST_ENTRY(entry) same_hash;
@@ -34,57 +41,53 @@ struct identity_cache {
 	TAILQ_HEAD(by_age_head, entry) by_age; /* the most recently used first */
 };
 
-static void identity__clear(struct identity *identity)
+/* The texts of an identity. */
+static char **text_of(struct identity *identity, size_t i)
 {
-	free(identity->container_id);
-	free(identity->container_name);
-	free(identity->image);
-	free(identity->runtime);
-	free(identity->pod_name);
-	free(identity->pod_namespace);
-	free(identity->pod_uid);
-	*identity = (struct identity){ 0 };
+	static const size_t at[TEXTS] = {
+		offsetof(struct identity, container_id), offsetof(struct identity, container_name),
+		offsetof(struct identity, image), offsetof(struct identity, runtime),
+		offsetof(struct identity, pod_name), offsetof(struct identity, pod_namespace),
+		offsetof(struct identity, pod_uid), offsetof(struct identity, sandbox_id),
+		offsetof(struct identity, restart_count), offsetof(struct identity, log_path),
+	};
+
+	return (char **)((char *)identity + at[i]);
 }
 
-static int replace(char **field, const char *text)
+static void identity__clear(struct identity *identity)
 {
-	char *copy = strdup(text);
-
-	if (!copy)
-		return -ENOMEM;
-	free(*field);
-	*field = copy;
-	return 0;
+	for (size_t i = 0; i < TEXTS; i++)
+		free(*text_of(identity, i));
+	labels__free(&identity->labels);
+	labels__free(&identity->pod_labels);
+	labels__free(&identity->pod_annotations);
+	*identity = (struct identity){ 0 };
 }
 
 /* What the cgroup says outranks annotations: only the kubelet and the runtime name cgroups. */
 static int take_from_cgroup(struct identity *identity, const struct cgroup_place *place)
 {
-	int err = replace(&identity->container_id, place->container_id);
+	int err = runtime_file__set(&identity->container_id, place->container_id);
 
 	if (!err && place->runtime[0])
-		err = replace(&identity->runtime, place->runtime);
+		err = runtime_file__set(&identity->runtime, place->runtime);
 	if (err || !place->pod_uid[0])
 		return err;
 	if (identity->pod_uid && strcmp(identity->pod_uid, place->pod_uid) != 0)
 		log_warn("container %s: its annotations name another pod than its cgroup; "
 			 "the cgroup's (%s) is used",
 			 place->container_id, place->pod_uid);
-	return replace(&identity->pod_uid, place->pod_uid);
+	return runtime_file__set(&identity->pod_uid, place->pod_uid);
 }
 
 static int fill_unknown(struct identity *identity)
 {
-	char **const field[] = {
-		&identity->container_id, &identity->container_name, &identity->image,
-		&identity->runtime, &identity->pod_name, &identity->pod_namespace,
-		&identity->pod_uid,
-	};
 	int err = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(field) && !err; i++) {
-		if (!*field[i])
-			err = replace(field[i], "");
+	for (size_t i = 0; i < TEXTS && !err; i++) {
+		if (!*text_of(identity, i))
+			err = runtime_file__set(text_of(identity, i), "");
 	}
 	return err;
 }
@@ -101,6 +104,8 @@ static int read_identity(const struct identity_cache *cache, const struct cgroup
 	found.complete = err == 0;
 	if (err != -ENOMEM)
 		err = take_from_cgroup(&found, place);
+	if (!err && !found.sandbox && !found.log_path)
+		err = pod_logs__fill(cache->root, &found);
 	if (!err)
 		err = fill_unknown(&found);
 	if (err) {

@@ -9,9 +9,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define IDENTITY_CGROUP_NAMES 3
+#include "labels.h"
 
-/* The last names of a cgroup's path, leaf first; "" where there is none. */
+#define IDENTITY_CGROUP_NAMES 11
+/* Stands for the names in the middle of a path that is deeper than what is known of it. */
+#define CGROUP_NAMES_GAP "/"
+/* Stands last where there may be more above: an earlier build's programs tell three names. */
+#define CGROUP_NAMES_REST "//"
+
+/* The names of a cgroup's path, leaf first; "" or NULL behind the topmost. */
 struct cgroup_names {
 	const char *name[IDENTITY_CGROUP_NAMES];
 };
@@ -24,7 +30,12 @@ struct identity {
 	char *runtime;           /* containerd, docker, cri-o, podman, runc, crun */
 	char *pod_name;
 	char *pod_namespace;
-	char *pod_uid;           /* with dashes, as the API has it */
+	char *pod_uid;           /* with dashes, as the API has it; a static pod's: 32 hex digits */
+	char *sandbox_id;        /* of the pod's pause container */
+	char *restart_count;     /* digits */
+	char *log_path;          /* where the runtime writes what the container prints */
+	struct labels labels;    /* the container's own: docker's, nerdctl's */
+	struct labels pod_labels, pod_annotations; /* as of the sandbox's start: CRI-O */
 	bool sandbox;            /* a pod's pause container: it has no name of its own */
 	bool complete;           /* the runtime's files were found and read */
 };

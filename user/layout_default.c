@@ -23,6 +23,8 @@ static void container_fields(struct json_writer *writer, const struct layout_sou
 	json_writer__string(writer, "image", identity->image);
 	json_writer__string(writer, "runtime", identity->runtime);
 	layout_source__labels(writer, "labels", &source->container_labels);
+	if (!layout_source__has_pod(source))
+		layout_own__container(writer, source);
 	json_writer__close(writer);
 }
 

@@ -112,10 +112,13 @@ static void container_attributes(struct attributes *attributes, const struct lay
 {
 	const struct identity *identity = source->stream->identity;
 	const struct pod_container *container = layout_source__container(source);
+	char restarts[RESTART_COUNT_SIZE];
 
 	string(attributes, "container.id", identity->container_id);
-	if (!layout_source__has_pod(source))
+	if (!layout_source__has_pod(source)) {
 		string(attributes, "container.name", identity->container_name);
+		string(attributes, "logtap.restart_count", layout_source__restart_count(source, restarts));
+	}
 	image(attributes, identity->image);
 	if (container)
 		string(attributes, "container.image.id", container->image_id);
@@ -199,7 +202,7 @@ static void log_attributes(struct attributes *attributes, const struct layout_so
 	string(attributes, "log.iostream", layout_source__stream(source));
 	if (!layout_source__is_file(source))
 		string(attributes, "logtag", "F");
-	if (!path)
+	if (!path || !*path)
 		return;
 	string(attributes, "log.file.path", path);
 	string(attributes, "log.file.name", strrchr(path, '/') ? strrchr(path, '/') + 1 : path);

@@ -14,22 +14,31 @@
 
 static const struct record_facts no_facts;
 
-/* In the order in which they get the room. */
+/*
+ * In the order in which they get the room. Of a pod, what the runtime's files tell is from its
+ * start: the API's word goes before it.
+ */
 static int filter_labels(struct layout_source *source, const struct record_config *config,
 			 struct label_filter *filter)
 {
 	const struct pod *pod = source->stream->pod;
+	const struct identity *identity = source->stream->identity;
+	const struct {
+		const struct labels *labels;
+		const struct globs_config *globs;
+		struct labels *out;
+	} sets[] = {
+		{ pod ? &pod->labels : identity ? &identity->pod_labels : NULL, &config->pod_labels, &source->pod_labels },
+		{ identity ? &identity->labels : NULL, &config->container_labels, &source->container_labels },
+		{ pod ? &pod->namespace_labels : NULL, &config->namespace_labels, &source->namespace_labels },
+		{ pod ? &pod->node_labels : NULL, &config->node_labels, &source->node_labels },
+		{ pod ? &pod->annotations : identity ? &identity->pod_annotations : NULL, &config->pod_annotations,
+		  &source->pod_annotations },
+	};
 	int err = 0;
 
-	if (pod) {
-		err = label_filter__apply(filter, &pod->labels, &config->pod_labels, &source->pod_labels);
-		err = err ? err : label_filter__apply(filter, &pod->namespace_labels, &config->namespace_labels,
-						      &source->namespace_labels);
-		err = err ? err : label_filter__apply(filter, &pod->node_labels, &config->node_labels,
-						      &source->node_labels);
-		err = err ? err : label_filter__apply(filter, &pod->annotations, &config->pod_annotations,
-						      &source->pod_annotations);
-	}
+	for (size_t i = 0; !err && i < sizeof(sets) / sizeof(sets[0]); i++)
+		err = label_filter__apply(filter, sets[i].labels, sets[i].globs, sets[i].out);
 	return err;
 }
 
@@ -87,7 +96,11 @@ const char *layout_source__stream(const struct layout_source *source)
 
 const char *layout_source__path(const struct layout_source *source)
 {
-	return layout_source__is_file(source) ? source->stream->file : NULL;
+	const struct stream_source *stream = source->stream;
+
+	if (layout_source__is_file(source))
+		return stream->file;
+	return stream->identity ? stream->identity->log_path : NULL;
 }
 
 bool layout_source__has_pod(const struct layout_source *source)
@@ -113,10 +126,13 @@ const struct pod_container *layout_source__container(const struct layout_source 
 
 const char *layout_source__restart_count(const struct layout_source *source, char buffer[RESTART_COUNT_SIZE])
 {
+	const struct identity *identity = source->stream->identity;
 	const struct pod_container *container = layout_source__container(source);
 
+	if (identity && identity->restart_count && *identity->restart_count)
+		return identity->restart_count;
 	/* The API may speak of the container before this one, or after it. */
-	if (!container || !container->id || strcmp(container->id, source->stream->identity->container_id))
+	if (!container || !container->id || strcmp(container->id, identity->container_id))
 		return "";
 	snprintf(buffer, RESTART_COUNT_SIZE, "%u", container->restart_count);
 	return buffer;

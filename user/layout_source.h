@@ -34,7 +34,7 @@ void layout_source__clear(struct layout_source *source);
 bool layout_source__is_file(const struct layout_source *source);
 /* "stdout", "stderr"; NULL for a file. */
 const char *layout_source__stream(const struct layout_source *source);
-/* Of the log: the file's own; NULL where it has none. */
+/* Of the log: the file's own, or where the runtime writes it; NULL or "" where there is none. */
 const char *layout_source__path(const struct layout_source *source);
 /* True for a container of a pod, also when the pod's name is not known. */
 bool layout_source__has_pod(const struct layout_source *source);
@@ -43,7 +43,7 @@ bool layout_source__unenriched(const struct layout_source *source);
 /* The API's word of this container; NULL when it is not known. */
 const struct pod_container *layout_source__container(const struct layout_source *source);
 #define RESTART_COUNT_SIZE 16
-/* Its digits, or "". */
+/* Its digits, or other text of the runtime's; "" when it is not known. */
 const char *layout_source__restart_count(const struct layout_source *source, char buffer[RESTART_COUNT_SIZE]);
 
 /* An object of this name with the labels in it; nothing when there are none. */

@@ -23,8 +23,14 @@ struct runtime {
 	void (*close)(void *state);
 };
 
-/* containerd, and so its CRI plugin, k3s, nerdctl and docker: the OCI bundle's config.json. */
+/* Docker, also a user's own: containers/ID/config.v2.json in its data-root; so cri-dockerd's pods. */
+extern const struct runtime runtime_docker;
+/* containerd, and so its CRI plugin, k3s and nerdctl: the OCI bundle's config.json. */
 extern const struct runtime runtime_containerd;
+/* CRI-O: config.json of containers/storage's userdata, also the sandbox's. */
+extern const struct runtime runtime_crio;
+/* Podman, also a user's own: the same place, and containers.json beside it. */
+extern const struct runtime runtime_podman;
 /* runc and crun, called directly or by a runtime that has no reader of its own: state files. */
 extern const struct runtime runtime_oci;
 

@@ -2,21 +2,22 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cgroup_path.h"
 #include "identity.h"
+#include "isolation.h"
+#include "pod_logs.h"
 #include "runtime_file.h"
 
-#define TASKS "/io.containerd.runtime.v2.task"
+#define TASKS "io.containerd.runtime.v2.task"
 #define CRI_NAMESPACE "k8s.io"
 #define DOCKER_NAMESPACE "moby"
 #define CRI "io.kubernetes.cri."
 #define NAMESPACES_MAX 128
-#define NAME_MAX_BYTES 253
-#define IMAGE_MAX_BYTES 1024
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Not /var/run: an absolute link on most hosts, it would lead out of a root like /proc/1/root. */
@@ -75,13 +76,9 @@ static bool is_known(const struct containerd *containerd, const char *dir, const
 
 static void list_namespaces(struct containerd *containerd, const char *dir)
 {
-	char path[PATH_MAX];
+	DIR *stream = runtime_file__list(&(struct runtime_dir){ containerd->root, dir, 0 }, TASKS);
 	struct dirent *entry;
-	DIR *stream;
 
-	if (runtime_file__path(path, containerd->root, dir, TASKS, NULL))
-		return;
-	stream = opendir(path);
 	if (!stream)
 		return;
 	while (containerd->count < NAMESPACES_MAX && (entry = readdir(stream))) {
@@ -108,11 +105,12 @@ static int fill_from_cri(const json_t *annotations, struct identity *out)
 		size_t max;
 		char **field;
 	} text[] = {
-		{ CRI "image-name", IMAGE_MAX_BYTES, &out->image },
-		{ CRI "sandbox-name", NAME_MAX_BYTES, &out->pod_name },
-		{ CRI "sandbox-namespace", NAME_MAX_BYTES, &out->pod_namespace },
-		{ CRI "sandbox-uid", NAME_MAX_BYTES, &out->pod_uid },
-		{ CRI "container-name", NAME_MAX_BYTES, &out->container_name },
+		{ CRI "image-name", RUNTIME_IMAGE_MAX, &out->image },
+		{ CRI "sandbox-name", RUNTIME_NAME_MAX, &out->pod_name },
+		{ CRI "sandbox-namespace", RUNTIME_NAME_MAX, &out->pod_namespace },
+		{ CRI "sandbox-uid", RUNTIME_NAME_MAX, &out->pod_uid },
+		{ CRI "sandbox-id", RUNTIME_NAME_MAX, &out->sandbox_id },
+		{ CRI "container-name", RUNTIME_NAME_MAX, &out->container_name },
 	};
 	int err = 0;
 
@@ -122,21 +120,44 @@ static int fill_from_cri(const json_t *annotations, struct identity *out)
 	return err;
 }
 
-/* nerdctl's name, or the ID: the name that `ctr run` was given. Docker keeps names elsewhere. */
-static int fill_from_labels(const json_t *annotations, const char *namespace,
-			    const struct cgroup_place *place, struct identity *out)
+/* nerdctl copies labels to annotations. Its own tell where the json-file driver writes. */
+static int fill_nerdctls(const char *root, const json_t *annotations, const struct cgroup_place *place,
+			 struct identity *out)
 {
-	int err = runtime_file__copy_text(annotations, "nerdctl/name", NAME_MAX_BYTES,
-					  &out->container_name);
+	const char *dir = json_string_value(json_object_get(annotations, "nerdctl/state-dir"));
+	char file[CONTAINER_ID_MAX + sizeof("-json.log")], path[PATH_MAX];
+	const char *name;
+	json_t *value;
+	int err = 0;
 
-	if (err || out->container_name || strcmp(namespace, DOCKER_NAMESPACE) == 0)
-		return err;
-	out->container_name = strdup(place->container_id);
-	return out->container_name ? 0 : -ENOMEM;
+	json_object_foreach((json_t *)annotations, name, value) {
+		if (!err && strncmp(name, "nerdctl/", strlen("nerdctl/")) != 0 && json_is_string(value) &&
+		    strlen(json_string_value(value)) == json_string_length(value))
+			err = labels__set(&out->labels, name, json_string_value(value));
+	}
+	snprintf(file, sizeof(file), "%s-json.log", place->container_id);
+	if (err != -ENOMEM && dir && !runtime_file__path(path, dir, "/", file, NULL) &&
+	    runtime_file__exists(&(struct runtime_dir){ root, dir, 0 }, file))
+		return runtime_file__set(&out->log_path, path);
+	return err == -E2BIG ? 0 : err;
 }
 
-static int fill(const json_t *config, const char *namespace, const struct cgroup_place *place,
-		struct identity *out)
+/* nerdctl's name, or the ID: the name that `ctr run` was given. Docker keeps names elsewhere. */
+static int fill_from_labels(const char *root, const json_t *annotations, const char *namespace,
+			    const struct cgroup_place *place, struct identity *out)
+{
+	int err = runtime_file__copy_text(annotations, "nerdctl/name", RUNTIME_NAME_MAX,
+					  &out->container_name);
+
+	if (err || strcmp(namespace, DOCKER_NAMESPACE) == 0)
+		return err;
+	if (out->container_name)
+		return fill_nerdctls(root, annotations, place, out);
+	return runtime_file__set(&out->container_name, place->container_id);
+}
+
+static int fill(const char *root, const json_t *config, const char *namespace,
+		const struct cgroup_place *place, struct identity *out)
 {
 	const json_t *annotations = json_object_get(config, "annotations");
 	const json_t *cgroup = json_object_get(json_object_get(config, "linux"), "cgroupsPath");
@@ -145,36 +166,52 @@ static int fill(const json_t *config, const char *namespace, const struct cgroup
 	    (!json_is_string(cgroup) ||
 	     !cgroup_path__matches(json_string_value(cgroup), place->names)))
 		return -ENOENT;
-	out->runtime = strdup(strcmp(namespace, DOCKER_NAMESPACE) == 0 ? "docker" : "containerd");
-	if (!out->runtime)
+	if (runtime_file__set(&out->runtime, strcmp(namespace, DOCKER_NAMESPACE) == 0 ? "docker" : "containerd"))
 		return -ENOMEM;
 	if (strcmp(namespace, CRI_NAMESPACE) == 0 &&
 	    json_is_string(json_object_get(annotations, CRI "container-type")))
 		return fill_from_cri(annotations, out);
-	return fill_from_labels(annotations, namespace, place, out);
+	return fill_from_labels(root, annotations, namespace, place, out);
+}
+
+static void tell_isolation(const struct containerd *containerd, const struct bundles *bundles,
+			   const struct cgroup_place *place)
+{
+	const struct runtime_dir dir = { containerd->root, bundles->state_dir, 0 };
+	char path[PATH_MAX];
+	char *shim;
+
+	if (runtime_file__path(path, TASKS "/", bundles->namespace, "/", place->container_id,
+			       "/shim-binary-path", NULL) ||
+	    runtime_file__text(&dir, path, PATH_MAX, &shim, NULL))
+		return;
+	isolation__tell(shim, place->container_id);
+	free(shim);
 }
 
 static int read_bundle(struct containerd *containerd, unsigned int i,
 		       const struct cgroup_place *place, struct identity *out)
 {
 	const struct bundles *bundles = &containerd->known[i];
+	const struct runtime_dir dir = { containerd->root, bundles->state_dir, 0 };
 	char path[PATH_MAX];
 	json_t *config;
 	int err;
 
-	err = runtime_file__path(path, containerd->root, bundles->state_dir, TASKS "/",
-				 bundles->namespace, "/", place->container_id, "/config.json",
-				 NULL);
+	err = runtime_file__path(path, TASKS "/", bundles->namespace, "/", place->container_id,
+				 "/config.json", NULL);
 	if (err)
 		return err;
-	err = runtime_file__read(path, &config);
+	err = runtime_file__read(&dir, path, &config);
 	if (err)
 		return err;
-	err = fill(config, bundles->namespace, place, out);
+	err = fill(containerd->root, config, bundles->namespace, place, out);
 	json_decref(config);
-	if (!err)
-		to_front(containerd, i);
-	return err;
+	if (err)
+		return err;
+	tell_isolation(containerd, bundles, place);
+	to_front(containerd, i);
+	return 0;
 }
 
 static int read_bundles(struct containerd *containerd, const struct cgroup_place *place,
@@ -193,6 +230,8 @@ static int containerd__read(void *state, const struct cgroup_place *place, struc
 	unsigned int tried;
 	int err;
 
+	if (place->uid)
+		return -ENOENT;
 	err = read_bundles(containerd, place, out);
 	if (err != -ENOENT)
 		return err;

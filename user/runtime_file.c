@@ -3,15 +3,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "log.h"
 
-#define FILE_MAX_BYTES (4U << 20)
+#define PROC_MAX_BYTES (64U << 10)
+/* Integers as reals: an unlimited rlimit, 2^64-1, is no json_int_t and would fail all. */
+#define JSON_FLAGS (JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL)
 
 /* Returns the length, less than `size` when the file has shrunk since, or -errno. */
 static ssize_t read_up_to(int fd, char *buffer, size_t size)
@@ -32,49 +37,111 @@ static ssize_t read_up_to(int fd, char *buffer, size_t size)
 	return len;
 }
 
-static int read_all(const char *path, char **out, size_t *out_len)
+static int open_at(int dir, const char *path, uint64_t flags, uint64_t resolve)
 {
-	char *buffer = NULL;
-	struct stat st;
-	ssize_t len;
-	int err;
+	struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = resolve };
+	int fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
+
+	if (fd >= 0)
+		return fd;
+	return errno == ENOTDIR ? -ENOENT : -errno;
+}
+
+static int open_file(const struct runtime_dir *dir, const char *file, uint64_t flags)
+{
+	int root_fd = open(*dir->root ? dir->root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int dir_fd;
 	int fd;
 
+	if (root_fd < 0)
+		return -errno;
+	dir_fd = open_at(root_fd, dir->path, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	close(root_fd);
+	if (dir_fd < 0)
+		return dir_fd;
 	/* O_NONBLOCK: a FIFO in the file's place must not stop the reader. */
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return errno == ENOTDIR ? -ENOENT : -errno;
-	err = fstat(fd, &st) < 0 ? -errno : 0;
-	if (err)
-		goto out;
-	err = -EINVAL;
+	fd = open_at(dir_fd, file, O_RDONLY | O_NONBLOCK | O_NOCTTY | flags,
+		     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	close(dir_fd);
+	return fd;
+}
+
+static int read_all(int fd, unsigned int uid, size_t max, char **out, size_t *out_len)
+{
+	char *buffer;
+	struct stat st;
+	size_t size;
+	ssize_t len;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
 	if (!S_ISREG(st.st_mode))
-		goto out;
-	err = -EFBIG;
-	if (st.st_size > FILE_MAX_BYTES)
-		goto out;
-	err = -ENOMEM;
-	buffer = malloc(st.st_size + 1);
+		return -EINVAL;
+	if (uid && st.st_uid != uid)
+		return -EPERM;
+	if ((uint64_t)st.st_size > max)
+		return -EFBIG;
+	/* The kernel's own files, as those of /proc, have no size. */
+	size = st.st_size ? (size_t)st.st_size : PROC_MAX_BYTES;
+	buffer = malloc(size + 1);
 	if (!buffer)
-		goto out;
-	len = read_up_to(fd, buffer, st.st_size);
-	err = len < 0 ? len : 0;
-	if (err)
-		goto out;
+		return -ENOMEM;
+	len = read_up_to(fd, buffer, size);
+	if (len < 0) {
+		free(buffer);
+		return len;
+	}
+	buffer[len] = '\0';
 	*out = buffer;
-	*out_len = len;
-	buffer = NULL;
-out:
-	free(buffer);
+	if (out_len)
+		*out_len = len;
+	return 0;
+}
+
+int runtime_file__text(const struct runtime_dir *dir, const char *file, size_t max, char **out,
+		       size_t *out_len)
+{
+	int fd = open_file(dir, file, 0);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = read_all(fd, dir->uid, max, out, out_len);
 	close(fd);
 	return err;
+}
+
+DIR *runtime_file__list(const struct runtime_dir *dir, const char *file)
+{
+	int fd = open_file(dir, file, O_DIRECTORY);
+	DIR *stream;
+
+	if (fd < 0)
+		return NULL;
+	stream = fdopendir(fd);
+	if (!stream)
+		close(fd);
+	return stream;
+}
+
+bool runtime_file__exists(const struct runtime_dir *dir, const char *file)
+{
+	int fd = open_file(dir, file, 0);
+	struct stat st;
+	bool found;
+
+	if (fd < 0)
+		return false;
+	found = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (!dir->uid || st.st_uid == dir->uid);
+	close(fd);
+	return found;
 }
 
 static const char *reason(int err)
 {
 	switch (err) {
 	case -ELOOP:
-		return "it is a symbolic link";
+		return "a symbolic link is in its path";
 	case -EINVAL:
 		return "it is not a regular file";
 	case -EFBIG:
@@ -87,34 +154,58 @@ static const char *reason(int err)
 	}
 }
 
-int runtime_file__read(const char *path, json_t **out)
+int runtime_file__read(const struct runtime_dir *dir, const char *file, json_t **out)
 {
-	/* Integers as reals: an unlimited rlimit, 2^64-1, is no json_int_t and would fail all. */
-	const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
 	json_error_t error;
 	char *text = NULL;
 	json_t *json;
 	size_t len = 0;
-	int err;
+	int err = runtime_file__text(dir, file, RUNTIME_TEXT_MAX, &text, &len);
 
-	err = read_all(path, &text, &len);
 	if (err == -ENOENT)
 		return err;
 	if (err) {
-		log_warn("%s: cannot read it: %s; the container's name and image stay unknown",
-			 path, reason(err));
+		log_warn("%s%s/%s: cannot read it: %s; the container's name and image stay unknown",
+			 dir->root, dir->path, file, reason(err));
 		return err;
 	}
-	json = json_loadb(text, len, flags, &error);
+	json = json_loadb(text, len, JSON_FLAGS, &error);
 	free(text);
 	if (!json) {
 		/* The parser's own text quotes the file: untrusted. */
-		log_warn("%s: not readable as JSON (line %d); the container's name and image stay "
-			 "unknown", path, error.line);
+		log_warn("%s%s/%s: not readable as JSON (line %d); the container's name and image stay "
+			 "unknown", dir->root, dir->path, file, error.line);
 		return -EBADMSG;
 	}
 	*out = json;
 	return 0;
+}
+
+json_t *runtime_file__inner(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	if (!json_is_string(value))
+		return NULL;
+	return json_loadb(json_string_value(value), json_string_length(value), JSON_FLAGS, NULL);
+}
+
+int runtime_file__set(char **out, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*out);
+	*out = copy;
+	return 0;
+}
+
+bool runtime_file__component(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 0 && len <= NAME_MAX && text[0] != '.' && !strchr(text, '/');
 }
 
 int runtime_file__copy_text(const json_t *object, const char *key, size_t max, char **out)
@@ -122,19 +213,13 @@ int runtime_file__copy_text(const json_t *object, const char *key, size_t max, c
 	const json_t *value = json_object_get(object, key);
 	const char *text = json_string_value(value);
 	size_t len;
-	char *copy;
 
 	if (!text)
 		return 0;
 	len = json_string_length(value);
 	if (len > max || strlen(text) != len)
 		return 0;
-	copy = strdup(text);
-	if (!copy)
-		return -ENOMEM;
-	free(*out);
-	*out = copy;
-	return 0;
+	return runtime_file__set(out, text);
 }
 
 int runtime_file__path(char *path, ...)

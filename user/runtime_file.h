@@ -1,22 +1,59 @@
 /*
- * Reading a runtime's JSON files. They hold what users of containers wrote: nothing in them is
- * trusted, no link is followed, nothing blocks, and every size is bounded. Any thread; results are
- * the caller's.
+ * Reading the files of runtimes. They hold what users of containers wrote: nothing in them is
+ * trusted, nothing blocks, every size is bounded, no link is followed and no ".." taken below the
+ * directory, so that nothing outside is read. Any thread; results are the caller's.
  */
 #ifndef LOGTAP_RUNTIME_FILE_H
 #define LOGTAP_RUNTIME_FILE_H
 
+#include <dirent.h>
 #include <jansson.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 
-/* Returns 0, -ENOENT when there is no such file, another -errno (told) when it cannot be used. */
-int runtime_file__read(const char *path, json_t **out);
+#define RUNTIME_NAME_MAX 253   /* bytes of a pod's or container's name */
+#define RUNTIME_IMAGE_MAX 1024
+#define RUNTIME_TEXT_MAX (4U << 20)
+
+/* Where a runtime keeps its files. */
+struct runtime_dir {
+	const char *root;        /* before every path, as for identity.h */
+	const char *path;        /* the administrator's: its links are followed, and end inside `root` */
+	unsigned int uid;        /* not 0: a user's, in which files of others are not read */
+};
+
+/*
+ * A file's bytes and a NUL behind them. `max`: bytes. *out_len may be NULL. 0, -ENOENT when there is
+ * no such file, -ELOOP for a link, -EINVAL for what is no regular file, -EPERM for
+ * another user's, -EFBIG, another -errno.
+ */
+int runtime_file__text(const struct runtime_dir *dir, const char *file, size_t max, char **out,
+		       size_t *out_len);
+
+/* A file as JSON, up to RUNTIME_TEXT_MAX. 0, -ENOENT, another -errno (told). */
+int runtime_file__read(const struct runtime_dir *dir, const char *file, json_t **out);
+
+/* Text that is JSON itself, as annotations have it; NULL when it is not. */
+json_t *runtime_file__inner(const json_t *object, const char *key);
+
+/* A directory's entries, NULL when it cannot be had. */
+DIR *runtime_file__list(const struct runtime_dir *dir, const char *file);
+
+/* Whether a regular file is there. */
+bool runtime_file__exists(const struct runtime_dir *dir, const char *file);
 
 /*
  * A copy of the string `key` of an object. *out is left alone where it is absent, no string, longer
  * than `max` bytes or holds a NUL: half a name could be another's. 0 or -ENOMEM.
  */
 int runtime_file__copy_text(const json_t *object, const char *key, size_t max, char **out);
+
+/* Puts a copy of `text` in the place of *out. 0 or -ENOMEM. */
+int runtime_file__set(char **out, const char *text);
+
+/* Whether text that others chose may be one component of a path. */
+bool runtime_file__component(const char *text);
 
 /* Joins parts (NULL ends them) into a path of PATH_MAX bytes. 0 or -ENAMETOOLONG. */
 int runtime_file__path(char *path, ...) __attribute__((sentinel));

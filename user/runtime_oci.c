@@ -58,10 +58,10 @@ static int read_state(const char *root, const char *dir, const char *namespace,
 	for (size_t i = 0; i < ARRAY_SIZE(file) && err == -ENOENT; i++) {
 		struct oci_state state = { .crun = file[i] == file[1] };
 
-		err = runtime_file__path(path, root, dir, "/", namespace, *namespace ? "/" : "",
+		err = runtime_file__path(path, namespace, *namespace ? "/" : "",
 					 place->container_id, "/", file[i], NULL);
 		if (!err)
-			err = runtime_file__read(path, &state.json);
+			err = runtime_file__read(&(struct runtime_dir){ root, dir, 0 }, path, &state.json);
 		if (err)
 			continue;
 		if (is_about(&state, place)) {
@@ -77,15 +77,11 @@ static int read_state(const char *root, const char *dir, const char *namespace,
 static int find_in_namespaces(const char *root, const char *dir, const struct cgroup_place *place,
 			      struct oci_state *out)
 {
+	DIR *stream = runtime_file__list(&(struct runtime_dir){ root, dir, 0 }, ".");
 	unsigned int tried = 0;
-	char path[PATH_MAX];
 	struct dirent *entry;
 	int err = -ENOENT;
-	DIR *stream;
 
-	if (runtime_file__path(path, root, dir, NULL))
-		return -ENAMETOOLONG;
-	stream = opendir(path);
 	if (!stream)
 		return -ENOENT;
 	while (err == -ENOENT && tried < NAMESPACES_MAX && (entry = readdir(stream))) {

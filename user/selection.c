@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cgroup_path.h"
 #include "config.h"
 #include "identity.h"
 #include "log.h"
@@ -65,7 +66,7 @@ void selection__free(struct selection *selection)
 bool selection__admits_pipe(const struct selection *selection, const struct stream_slot *slot,
 			    const struct identity *identity, enum stream_kind *kind)
 {
-	const struct cgroup_names names = { .name = { slot->cgroup[0], slot->cgroup[1], slot->cgroup[2] } };
+	const struct cgroup_names names = cgroup_path__names(slot->cgroup);
 	uint64_t pipes[2];
 
 	if (!identity || !selection__takes_pipes(selection))

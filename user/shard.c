@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "cgroup_path.h"
 #include "checkpoint.h"
 #include "clock.h"
 #include "config.h"
@@ -195,8 +196,7 @@ static void read_ahead(struct shard *shard, const struct record *record)
 
 	if (record_payload_length(record) < sizeof(*payload))
 		return;
-	for (int i = 0; i < CGROUP_NAMES; i++)
-		names.name[i] = payload->names[i];
+	names = cgroup_path__names(payload->names);
 	identity_cache__get(shard->context.identities, payload->id, &names, false);
 }
 

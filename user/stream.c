@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "cgroup_path.h"
 #include "counters.h"
 #include "identity.h"
 #include "log.h"

@@ -51,7 +51,10 @@ static const struct identity identity = {
 	.pod_name = "web-7d4b9c6f5-x2x9p",
 	.pod_namespace = "shop",
 	.pod_uid = POD_UID,
+	.restart_count = (char *)"2",
+	.log_path = (char *)"/var/log/pods/shop_web-7d4b9c6f5-x2x9p_" POD_UID "/web/2.log",
 };
+static struct label own_label = { (char *)"com.example/tier", (char *)"db" };
 static const struct identity lone = {
 	.container_id = C,
 	.container_name = "db",
@@ -60,6 +63,9 @@ static const struct identity lone = {
 	.pod_name = "",
 	.pod_namespace = "",
 	.pod_uid = "",
+	.restart_count = (char *)"1",
+	.log_path = (char *)"",
+	.labels = { &own_label, 1, 18 },
 };
 static const struct service service = { .unit = "nginx.service", .slice = "system.slice" };
 static const struct process process = { .tag = 9, .tgid = 41, .uid = 1000, .name = "nginx" };

@@ -111,11 +111,55 @@ static void what_a_container_makes_inside_is_not_its_log(void **state)
 	assert_no_container("worker", "jobs", C);
 }
 
-static void innermost_id_wins(void **state)
+static void outermost_id_wins(void **state)
 {
 	(void)state;
-	assert_container(C2, "docker", C, C2, "", "");
-	assert_container(C2, C, "pod" UID, C2, UID, "");
+	assert_container(C2, "docker", C, C, "", "");
+	assert_container(C2, C, "pod" UID, C, UID, "");
+	assert_container("cri-containerd-" C2 ".scope", "kubepods-pod" SLICE_UID ".slice", "docker-" C ".scope", C, "",
+			 "docker");
+}
+
+static struct cgroup_place parsed(struct cgroup_names names)
+{
+	struct cgroup_place place;
+
+	assert_int_equal(cgroup_path__parse(&names, &place), 0);
+	return place;
+}
+
+static void deep_paths_are_read_from_the_top(void **state)
+{
+	struct cgroup_place place;
+
+	(void)state;
+	place = parsed((struct cgroup_names){ { "container", "libpod-" C ".scope", "user.slice", "user@1000.service",
+						"user-1000.slice", "user.slice" } });
+	assert_string_equal(place.container_id, C);
+	assert_int_equal(place.uid, 1000);
+	place = parsed((struct cgroup_names){ { "init.scope", "libpod-payload-" C, "web.service", "app.slice",
+						"user@7.service", "user-7.slice", "user.slice" } });
+	assert_string_equal(place.container_id, C);
+	assert_int_equal(place.uid, 7);
+	place = parsed((struct cgroup_names){ { "cri-containerd-" C2 ".scope", "kubelet-" POD_SLICE,
+						"kubelet-kubepods-burstable.slice", "kubelet-kubepods.slice",
+						"kubelet.slice", "docker-" C ".scope", "system.slice" } });
+	assert_string_equal(place.container_id, C);
+	assert_string_equal(place.pod_uid, "");
+	place = parsed((struct cgroup_names){ { C2, "x", "x", CGROUP_NAMES_GAP, "cri-containerd-" C ".scope", POD_SLICE,
+						"kubepods-burstable.slice", "kubepods.slice" } });
+	assert_string_equal(place.container_id, C);
+	assert_string_equal(place.pod_uid, UID);
+}
+
+static void users_have_no_pods(void **state)
+{
+	struct cgroup_place place = parsed((struct cgroup_names){
+		{ "cri-containerd-" C ".scope", POD_SLICE, "user@7.service", "user-7.slice", "user.slice" } });
+
+	(void)state;
+	assert_int_equal(place.uid, 7);
+	assert_string_equal(place.pod_uid, "");
 }
 
 static void conmon_is_not_its_container(void **state)
@@ -219,7 +263,10 @@ static void paths_match_the_cgroup_they_lead_to(void **state)
 	assert_true(matches("/default/web", "web", "default", ""));
 	assert_true(matches("/sys/fs/cgroup/default/web", "web", "default", ""));
 	assert_true(matches("/sys/fs/cgroup/web", "web", "", ""));
-	assert_true(matches("/a/b/c/d", "d", "c", "b"));
+	assert_false(matches("/a/b/c/d", "d", "c", "b"));
+	assert_true(cgroup_path__matches("/a/b/c/d", &(struct cgroup_names){ { "d", "c", "b", "a" } }));
+	assert_true(cgroup_path__matches("/a/b/c/d", &(struct cgroup_names){ { "d", "c", "b", CGROUP_NAMES_REST } }));
+	assert_false(cgroup_path__matches("/a/b/c/d", &(struct cgroup_names){ { "d", "c", CGROUP_NAMES_GAP, "a" } }));
 }
 
 static void paths_of_other_cgroups_do_not_match(void **state)
@@ -245,7 +292,9 @@ int main(void)
 		cmocka_unit_test(entrypoint_of_crun_is_one_level_below),
 		cmocka_unit_test(init_scope_inside_is_the_entrypoints),
 		cmocka_unit_test(what_a_container_makes_inside_is_not_its_log),
-		cmocka_unit_test(innermost_id_wins),
+		cmocka_unit_test(outermost_id_wins),
+		cmocka_unit_test(deep_paths_are_read_from_the_top),
+		cmocka_unit_test(users_have_no_pods),
 		cmocka_unit_test(conmon_is_not_its_container),
 		cmocka_unit_test(free_names_are_a_guess),
 		cmocka_unit_test(systemd_units_are_no_containers),

@@ -1,20 +1,4 @@
-#include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "../../user/identity.h"
+#include "runtime_fixture.h"
 
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define C2 "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
@@ -40,87 +24,10 @@
 	annotations "},\"linux\":{\"cgroupsPath\":\"/default/web-1\"}}\n"
 #define CRI_TEXT CONFIG(CONTAINER_ANNOTATIONS ",\"" CRI "sandbox-uid\":\"" UID "\"")
 
-struct fixture {
-	char root[64];
-	struct identity_cache *cache;
-};
-
 static const struct cgroup_names cri_names = {
 	{ "cri-containerd-" C ".scope", POD_SLICE, "kubepods-burstable.slice" }
 };
 static const struct cgroup_names ctr_names = { { "web-1", "default", "" } };
-
-static void make_path(const struct fixture *fixture, const char *path, char out[PATH_MAX])
-{
-	snprintf(out, PATH_MAX, "%s%s", fixture->root, path);
-	for (char *slash = out + strlen(fixture->root) + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = '\0';
-		if (mkdir(out, 0700) < 0)
-			assert_int_equal(errno, EEXIST);
-		*slash = '/';
-	}
-}
-
-static void write_bytes(const struct fixture *fixture, const char *path, const char *text,
-			size_t len)
-{
-	char full[PATH_MAX];
-	FILE *file;
-
-	make_path(fixture, path, full);
-	file = fopen(full, "w");
-	assert_non_null(file);
-	assert_int_equal(fwrite(text, 1, len, file), len);
-	assert_int_equal(fclose(file), 0);
-}
-
-static void write_text(const struct fixture *fixture, const char *path, const char *text)
-{
-	write_bytes(fixture, path, text, strlen(text));
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static void remove_tree(const struct fixture *fixture, const char *path)
-{
-	char full[PATH_MAX];
-
-	snprintf(full, sizeof(full), "%s%s", fixture->root, path);
-	assert_int_equal(nftw(full, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
-}
-
-static int setup(void **state)
-{
-	struct fixture *fixture = calloc(1, sizeof(*fixture));
-
-	assert_non_null(fixture);
-	strcpy(fixture->root, "/tmp/logtap-identity-XXXXXX");
-	assert_non_null(mkdtemp(fixture->root));
-	assert_int_equal(identity_cache__new(fixture->root, 8, &fixture->cache), 0);
-	*state = fixture;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *fixture = *state;
-
-	identity_cache__free(fixture->cache);
-	remove_tree(fixture, "");
-	free(fixture);
-	return 0;
-}
-
-static const struct identity *get(struct fixture *fixture, const struct cgroup_names *names)
-{
-	return identity_cache__get(fixture->cache, 7, names, false);
-}
 
 static void assert_nameless(const struct identity *identity, const char *id)
 {
@@ -142,6 +49,7 @@ static void assert_nginx(const struct identity *identity)
 	assert_string_equal(identity->pod_name, "web-0");
 	assert_string_equal(identity->pod_namespace, "shop");
 	assert_string_equal(identity->pod_uid, UID);
+	assert_string_equal(identity->sandbox_id, C2);
 	assert_false(identity->sandbox);
 	assert_true(identity->complete);
 }
@@ -230,6 +138,61 @@ static void static_pod_keeps_its_uid_without_dashes(void **state)
 	assert_string_equal(get(fixture, &names)->pod_uid, STATIC_UID);
 }
 
+#define POD_LOGS "/var/log/pods/shop_web-0_" UID "/nginx/"
+
+static void latest_attempt_tells_restarts_and_log(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, CRI_CONFIG, CRI_TEXT);
+	write_text(fixture, POD_LOGS "2.log", "");
+	write_text(fixture, POD_LOGS "10.log", "");
+	write_text(fixture, POD_LOGS "11.log.20261121-104822", "");
+	write_text(fixture, POD_LOGS "11.log.gz", "");
+	write_text(fixture, POD_LOGS "x12.log", "");
+	write_text(fixture, POD_LOGS "99999999999999999999.log", "");
+	assert_nginx(get(fixture, &cri_names));
+	assert_string_equal(get(fixture, &cri_names)->restart_count, "10");
+	assert_string_equal(get(fixture, &cri_names)->log_path, POD_LOGS "10.log");
+}
+
+static void linked_pod_logs_are_not_followed(void **state)
+{
+	char target[PATH_MAX], link[PATH_MAX];
+	struct fixture *fixture = *state;
+
+	write_text(fixture, CRI_CONFIG, CRI_TEXT);
+	write_text(fixture, "/elsewhere/5.log", "");
+	make_path(fixture, "/elsewhere", target);
+	make_path(fixture, "/var/log/pods/shop_web-0_" UID "/nginx", link);
+	assert_int_equal(symlink(target, link), 0);
+	assert_string_equal(get(fixture, &cri_names)->restart_count, "");
+	assert_string_equal(get(fixture, &cri_names)->log_path, "");
+}
+
+static void linked_attempt_does_not_count(void **state)
+{
+	char link[PATH_MAX];
+	struct fixture *fixture = *state;
+
+	write_text(fixture, CRI_CONFIG, CRI_TEXT);
+	write_text(fixture, POD_LOGS "1.log", "");
+	make_path(fixture, POD_LOGS "7.log", link);
+	assert_int_equal(symlink("1.log", link), 0);
+	assert_string_equal(get(fixture, &cri_names)->restart_count, "1");
+}
+
+static void names_that_leave_the_pod_logs_are_refused(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, CRI_CONFIG,
+		   CONFIG("\"" CRI "container-type\":\"container\",\"" CRI "container-name\":\"../nginx\"," POD_ANNOTATIONS));
+	write_text(fixture, POD_LOGS "3.log", "");
+	write_text(fixture, "/var/log/pods/nginx/3.log", "");
+	assert_string_equal(get(fixture, &cri_names)->log_path, "");
+}
+
 static void sandbox_is_marked_and_nameless(void **state)
 {
 	const struct identity *identity;
@@ -279,7 +242,13 @@ static void nerdctl_names_its_containers(void **state)
 	struct fixture *fixture = *state;
 
 	write_text(fixture, BUNDLES "default/" C "/config.json",
-		   CONFIG("\"nerdctl/name\":\"shop-web\""));
+		   CONFIG("\"nerdctl/name\":\"shop-web\",\"tier\":\"front\",\"nul\":\"a\\u0000b\","
+			  "\"nerdctl/state-dir\":\"/var/lib/nerdctl/1935db59/containers/default/" C "\""));
+	write_text(fixture, "/var/lib/nerdctl/1935db59/containers/default/" C "/" C "-json.log", "");
+	assert_int_equal(get(fixture, &names)->labels.count, 1);
+	assert_string_equal(labels__get(&get(fixture, &names)->labels, "tier"), "front");
+	assert_string_equal(get(fixture, &names)->log_path,
+			    "/var/lib/nerdctl/1935db59/containers/default/" C "/" C "-json.log");
 	assert_string_equal(get(fixture, &names)->container_name, "shop-web");
 	assert_string_equal(get(fixture, &names)->runtime, "containerd");
 }
@@ -727,6 +696,10 @@ int main(void)
 		TEST(pod_uid_comes_from_annotations_where_the_cgroup_has_none),
 		TEST(cgroup_outranks_the_annotated_pod_uid),
 		TEST(static_pod_keeps_its_uid_without_dashes),
+		TEST(latest_attempt_tells_restarts_and_log),
+		TEST(linked_pod_logs_are_not_followed),
+		TEST(linked_attempt_does_not_count),
+		TEST(names_that_leave_the_pod_logs_are_refused),
 		TEST(sandbox_is_marked_and_nameless),
 		TEST(ctr_container_is_called_by_its_id),
 		TEST(free_name_in_another_cgroup_is_not_that_container),

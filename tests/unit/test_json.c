@@ -11,17 +11,20 @@
 #define JSON_PORTABLE
 #define json__measure portable__measure
 #define json__escape portable__escape
+#define json__put portable__put
 #define json__base64_len portable__base64_len
 #define json__base64 portable__base64
 #define json__cut portable__cut
 struct json_shape json__measure(const char *text, size_t len);
 char *json__escape(char *out, const char *text, size_t len, struct json_shape shape);
+char *json__put(char *out, const char *text);
 size_t json__base64_len(size_t len);
 char *json__base64(char *out, const char *data, size_t len);
 size_t json__cut(const char *escaped, size_t len, size_t max);
 #include "../../user/json.c"
 #undef json__measure
 #undef json__escape
+#undef json__put
 #undef json__base64_len
 #undef json__base64
 #undef json__cut

@@ -21,12 +21,13 @@ static void a_line_of_a_pod(void **state)
 		     "\"docker_id\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\","
 		     "\"container_hash\":\"registry.example.org:5000/shop/web@sha256:ab12\","
 		     "\"container_image\":\"registry.example.org:5000/shop/web:1.2\"},\"kubernetes_namespace\":{"
-		     "\"name\":\"shop\",\"labels\":{\"team\":\"cart\"}},\"logtap\":{\"container\":{"
-		     "\"runtime\":\"containerd\"},\"owner\":{\"kind\":\"ReplicaSet\",\"name\":\"web-7d4b9c6f5\"},"
-		     "\"workload\":{\"kind\":\"Deployment\",\"name\":\"web\"},\"service_account\":\"default\","
-		     "\"qos_class\":\"Burstable\",\"node_labels\":{\"zone\":\"a\"},\"restart_count\":3,"
-		     "\"id\":\"be5cdbf3.a924f201.0.1bd3.780.10\",\"process\":{\"pid\":41,\"tid\":42,"
-		     "\"name\":\"nginx\",\"uid\":1000}},\"log\":\"GET \\\"/\\\"\",\"_p\":\"F\"}");
+		     "\"name\":\"shop\",\"labels\":{\"team\":\"cart\"}},\"logtap\":{"
+		     "\"file\":\"/var/log/pods/shop_web-7d4b9c6f5-x2x9p_8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b/web/2.log\","
+		     "\"container\":{\"runtime\":\"containerd\"},\"owner\":{\"kind\":\"ReplicaSet\","
+		     "\"name\":\"web-7d4b9c6f5\"},\"workload\":{\"kind\":\"Deployment\",\"name\":\"web\"},"
+		     "\"service_account\":\"default\",\"qos_class\":\"Burstable\",\"node_labels\":{\"zone\":\"a\"},"
+		     "\"restart_count\":2,\"id\":\"be5cdbf3.a924f201.0.1bd3.780.10\",\"process\":{\"pid\":41,"
+		     "\"tid\":42,\"name\":\"nginx\",\"uid\":1000}},\"log\":\"GET \\\"/\\\"\",\"_p\":\"F\"}");
 }
 
 static void a_pod_that_is_not_known(void **state)
@@ -40,9 +41,11 @@ static void a_pod_that_is_not_known(void **state)
 		     "\"namespace_name\":\"shop\",\"pod_id\":\"8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b\","
 		     "\"host\":\"node-1\",\"container_name\":\"web\","
 		     "\"docker_id\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\","
-		     "\"container_image\":\"registry.example.org:5000/shop/web:1.2\"},\"logtap\":{\"container\":{"
-		     "\"runtime\":\"containerd\"},\"enriched\":false,\"id\":\"be5cdbf3.a924f201.0.1bd3.780.10\","
-		     "\"partial\":\"start\",\"process\":{\"pid\":41,\"tid\":42}},\"log\":\"x\",\"_p\":\"F\"}");
+		     "\"container_image\":\"registry.example.org:5000/shop/web:1.2\"},\"logtap\":{"
+		     "\"file\":\"/var/log/pods/shop_web-7d4b9c6f5-x2x9p_8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b/web/2.log\","
+		     "\"container\":{\"runtime\":\"containerd\"},\"restart_count\":2,\"enriched\":false,"
+		     "\"id\":\"be5cdbf3.a924f201.0.1bd3.780.10\",\"partial\":\"start\",\"process\":{\"pid\":41,"
+		     "\"tid\":42}},\"log\":\"x\",\"_p\":\"F\"}");
 }
 
 static void a_file_of_a_service(void **state)
@@ -73,9 +76,10 @@ static void a_container_of_no_pod(void **state)
 		     "{\"@timestamp\":1700000000.123456,\"time\":\"2023-11-14T22:13:20.123456789Z\","
 		     "\"stream\":\"stdout\",\"logtap\":{\"host\":\"node-1\",\"container\":{"
 		     "\"id\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"name\":\"db\","
-		     "\"image\":\"postgres\",\"runtime\":\"docker\"},\"id\":\"be5cdbf3.a924f201.0.1bd3.780.10\","
-		     "\"partial\":\"eof\",\"encoding\":\"base64\",\"process\":{\"pid\":41,\"tid\":42,"
-		     "\"name\":\"nginx\",\"uid\":1000}},\"log\":\"/w==\",\"_p\":\"F\"}");
+		     "\"image\":\"postgres\",\"runtime\":\"docker\",\"labels\":{\"com.example/tier\":\"db\"}},"
+		     "\"restart_count\":1,\"id\":\"be5cdbf3.a924f201.0.1bd3.780.10\",\"partial\":\"eof\","
+		     "\"encoding\":\"base64\",\"process\":{\"pid\":41,\"tid\":42,\"name\":\"nginx\",\"uid\":1000}},"
+		     "\"log\":\"/w==\",\"_p\":\"F\"}");
 }
 
 static void a_gap(void **state)

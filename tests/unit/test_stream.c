@@ -515,6 +515,28 @@ static void what_a_stream_is_called_is_not_asked_again(void **state)
 	assert_true(stream__wanted(fixture->stream));
 }
 
+/* Whatever the configuration says by then: the agent before may have published it. */
+static void a_line_that_is_made_again_keeps_its_names(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "before\n", 0, 0);
+	next_line(fixture, "before", NULL);
+	fixture->config.record.names = NAMES_ECS;
+	restart(fixture);
+	data(fixture, "one\n", 0, 0);
+	assert_non_null(json_object_get(next_line(fixture, "one", NULL), "ecs"));
+	fixture->config.record.names = NAMES_OTEL;
+	restart(fixture);
+	fixture->context.replayed = UINT64_MAX;
+	data(fixture, "two\n", 0, 0);
+	assert_non_null(json_object_get(next_line(fixture, "two", NULL), "ecs"));
+	fixture->context.replayed = 0;
+	data(fixture, "three\n", 0, 0);
+	assert_non_null(json_object_get(next_record(fixture), "resourceLogs"));
+	no_more(fixture);
+}
+
 /* Its first line may be published and made again: it must say the same then. */
 static void a_stream_is_named_before_its_first_line(void **state)
 {
@@ -866,6 +888,7 @@ int main(void)
 		TEST(writes_and_bytes_are_counted),
 		TEST(a_half_line_goes_on_after_a_crash),
 		TEST(what_a_stream_is_called_is_not_asked_again),
+		TEST(a_line_that_is_made_again_keeps_its_names),
 		TEST(a_stream_is_named_before_its_first_line),
 		TEST(what_is_refused_stays_refused),
 		TEST(a_loss_that_was_told_is_not_told_again),

@@ -1,0 +1,260 @@
+#include "runtime_fixture.h"
+
+#define C "4e6f1ad8d0c54e6cba27fbd3d9f4e6c5a9a8b7c6d5e4f30112233445566778aa"
+#define SANDBOX "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+#define UID "8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b"
+#define POD_SLICE "kubepods-burstable-pod8a3bf2b1_0c4d_4e5f_9a6b_7c8d9e0f1a2b.slice"
+#define RUN "/run/containers/storage/overlay-containers/"
+#define LIB "/var/lib/containers/storage/overlay-containers/"
+#define USERDATA "/userdata/config.json"
+#define CRIO "io.kubernetes.cri-o."
+#define ANNOTATIONS(text) "{\"ociVersion\":\"1.0.2-dev\",\"annotations\":{" text "},\"linux\":{}}"
+
+/* As CRI-O writes it, shortened. */
+#define CRIO_TEXT(id) \
+	ANNOTATIONS("\"io.container.manager\":\"cri-o\",\"" CRIO "ContainerType\":\"container\",\"" CRIO \
+		    "ContainerID\":\"" id "\",\"" CRIO "SandboxID\":\"" SANDBOX "\",\"" CRIO \
+		    "SandboxName\":\"k8s_web-0_shop_" UID "_0\",\"" CRIO "Image\":\"sha256:9c4\",\"" CRIO \
+		    "ImageName\":\"docker.io/library/web:1\",\"" CRIO "LogPath\":\"/var/log/pods/shop_web-0_" UID \
+		    "/nginx/1.log\",\"" CRIO "TTY\":\"false\",\"" CRIO "Metadata\":" \
+		    "\"{\\\"name\\\":\\\"nginx\\\",\\\"attempt\\\":1}\",\"" CRIO "Labels\":\"{}\"," \
+		    "\"io.kubernetes.container.name\":\"nginx\",\"io.kubernetes.pod.name\":\"web-0\"," \
+		    "\"io.kubernetes.pod.namespace\":\"shop\",\"io.kubernetes.pod.uid\":\"" UID "\"")
+#define SANDBOX_TEXT \
+	ANNOTATIONS("\"" CRIO "ContainerType\":\"sandbox\",\"" CRIO "ContainerID\":\"" SANDBOX "\",\"" CRIO \
+		    "SandboxID\":\"" SANDBOX "\",\"" CRIO "KubeName\":\"web-0\",\"" CRIO "Namespace\":\"shop\",\"" CRIO \
+		    "Labels\":\"{\\\"app\\\":\\\"web\\\",\\\"io.kubernetes.pod.name\\\":\\\"web-0\\\"}\",\"" CRIO \
+		    "Annotations\":\"{\\\"logtap.io/include\\\":\\\"true\\\"}\"")
+
+static const struct cgroup_names crio_names = {
+	{ "crio-" C ".scope", POD_SLICE, "kubepods-burstable.slice", "kubepods.slice" }
+};
+static const struct cgroup_names podman_names = { { "container", "libpod-" C ".scope", "machine.slice" } };
+static const struct cgroup_names users = {
+	{ "container", "libpod-" C ".scope", "user.slice", "user@1000.service", "user-1000.slice", "user.slice" }
+};
+
+static void crio_has_every_name_and_the_pods_labels(void **state)
+{
+	const struct identity *identity;
+	struct fixture *fixture = *state;
+
+	write_text(fixture, RUN C USERDATA, CRIO_TEXT(C));
+	write_text(fixture, RUN SANDBOX USERDATA, SANDBOX_TEXT);
+	identity = get(fixture, &crio_names);
+	assert_non_null(identity);
+	assert_string_equal(identity->container_name, "nginx");
+	assert_string_equal(identity->image, "docker.io/library/web:1");
+	assert_string_equal(identity->runtime, "cri-o");
+	assert_string_equal(identity->pod_name, "web-0");
+	assert_string_equal(identity->pod_namespace, "shop");
+	assert_string_equal(identity->pod_uid, UID);
+	assert_string_equal(identity->sandbox_id, SANDBOX);
+	assert_string_equal(identity->restart_count, "1");
+	assert_string_equal(identity->log_path, "/var/log/pods/shop_web-0_" UID "/nginx/1.log");
+	assert_string_equal(labels__get(&identity->pod_labels, "app"), "web");
+	assert_string_equal(labels__get(&identity->pod_annotations, "logtap.io/include"), "true");
+	assert_false(identity->sandbox);
+	assert_true(identity->complete);
+}
+
+static void crios_pause_is_a_sandbox(void **state)
+{
+	const struct cgroup_names names = { { "crio-" SANDBOX ".scope", POD_SLICE } };
+	struct fixture *fixture = *state;
+
+	write_text(fixture, RUN SANDBOX USERDATA, SANDBOX_TEXT);
+	assert_true(get(fixture, &names)->sandbox);
+	assert_string_equal(get(fixture, &names)->pod_name, "web-0");
+}
+
+static void crios_file_of_another_container_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, RUN C USERDATA, CRIO_TEXT(SANDBOX));
+	assert_string_equal(get(fixture, &crio_names)->pod_name, "");
+	assert_false(get(fixture, &crio_names)->complete);
+}
+
+static void sandbox_that_leads_elsewhere_is_not_read(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, RUN C USERDATA,
+		   ANNOTATIONS("\"" CRIO "ContainerID\":\"" C "\",\"" CRIO "SandboxID\":\"../../../../../evil\""));
+	write_text(fixture, "/evil" USERDATA, SANDBOX_TEXT);
+	assert_int_equal(get(fixture, &crio_names)->pod_labels.count, 0);
+}
+
+static void linked_userdata_is_not_followed(void **state)
+{
+	char target[PATH_MAX], link[PATH_MAX];
+	struct fixture *fixture = *state;
+
+	write_text(fixture, "/evil/config.json", CRIO_TEXT(C));
+	make_path(fixture, "/evil", target);
+	make_path(fixture, RUN C "/userdata", link);
+	assert_int_equal(symlink(target, link), 0);
+	assert_string_equal(get(fixture, &crio_names)->pod_name, "");
+}
+
+/* As podman 4.3 and its containers/storage write it. */
+#define PODMAN_TEXT \
+	ANNOTATIONS("\"io.container.manager\":\"libpod\",\"org.opencontainers.image.stopSignal\":\"15\"")
+#define STORAGE_TEXT(id, name) \
+	"[{\"id\":\"" SANDBOX "\",\"names\":[\"other\"]},{\"id\":\"" id "\",\"names\":[\"" name "\"],\"image\":\"9c4a\"," \
+	"\"layer\":\"77\",\"metadata\":\"{\\\"image-name\\\":\\\"docker.io/library/busybox:latest\\\"," \
+	"\\\"image-id\\\":\\\"9c4a\\\",\\\"name\\\":\\\"" name "\\\",\\\"created-at\\\":1}\",\"created\":\"2026\"}]"
+
+static void assert_podmans(const struct identity *identity, const char *name)
+{
+	assert_non_null(identity);
+	assert_string_equal(identity->container_id, C);
+	assert_string_equal(identity->container_name, name);
+	assert_string_equal(identity->image, "docker.io/library/busybox:latest");
+	assert_string_equal(identity->runtime, "podman");
+	assert_string_equal(identity->pod_uid, "");
+	assert_true(identity->complete);
+}
+
+static void podmans_names_are_in_its_storage(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, LIB C USERDATA, PODMAN_TEXT);
+	write_text(fixture, LIB C "/userdata/ctr.log", "");
+	write_text(fixture, LIB "containers.json", STORAGE_TEXT(C, "web"));
+	assert_podmans(get(fixture, &podman_names), "web");
+	assert_string_equal(get(fixture, &podman_names)->log_path, LIB C "/userdata/ctr.log");
+}
+
+static void quadlets_payload_is_podmans(void **state)
+{
+	const struct cgroup_names names = { { "libpod-payload-" C, "web.service", "system.slice" } };
+	struct fixture *fixture = *state;
+
+	write_text(fixture, LIB C USERDATA, PODMAN_TEXT);
+	write_text(fixture, LIB "containers.json", STORAGE_TEXT(C, "systemd-web"));
+	assert_podmans(get(fixture, &names), "systemd-web");
+	assert_string_equal(get(fixture, &names)->log_path, "");
+}
+
+static void container_in_podmans_pod_is_not_crios(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, LIB C USERDATA,
+		   ANNOTATIONS("\"" CRIO "ContainerType\":\"container\",\"" CRIO "SandboxID\":\"" SANDBOX "\""));
+	write_text(fixture, LIB "containers.json", STORAGE_TEXT(C, "web"));
+	assert_podmans(get(fixture, &podman_names), "web");
+	assert_string_equal(get(fixture, &podman_names)->sandbox_id, SANDBOX);
+}
+
+static void write_conmon(const struct fixture *fixture, const char *uid, const char *bundle)
+{
+	char path[PATH_MAX], text[1024];
+	int len;
+
+	write_text(fixture, "/proc/77/comm", "conmon\n");
+	snprintf(text, sizeof(text), "Name:\tconmon\nUid:\t%s\t%s\t%s\t%s\nNSpid:\t77\n", uid, uid, uid, uid);
+	write_text(fixture, "/proc/77/status", text);
+	len = snprintf(text, sizeof(text), "/usr/bin/conmon%c--api-version%c1%c-c%c" C "%c-b%c%s%c-n%cweb%c", 0, 0, 0, 0, 0,
+		       0, bundle, 0, 0, 0);
+	write_bytes(fixture, "/proc/77/cmdline", text, len);
+	for (int i = 0; i < 2; i++) {
+		make_path(fixture, i ? "/proc/1/ns/mnt" : "/proc/77/ns/mnt", path);
+		remove(path);
+		assert_int_equal(symlink("mnt:[1]", path), 0);
+	}
+}
+
+static void own(const struct fixture *fixture, const char *path, uid_t uid)
+{
+	char full[PATH_MAX];
+
+	make_path(fixture, path, full);
+	assert_int_equal(chown(full, uid, uid), 0);
+}
+
+#define HOME_STORAGE "/home/u/.local/share/containers/storage/overlay-containers/"
+
+static void users_podman_is_found_by_its_conmon(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, HOME_STORAGE C USERDATA, PODMAN_TEXT);
+	write_text(fixture, HOME_STORAGE "containers.json", STORAGE_TEXT(C, "mine"));
+	own(fixture, HOME_STORAGE C USERDATA, 1000);
+	own(fixture, HOME_STORAGE "containers.json", 1000);
+	write_conmon(fixture, "1000", HOME_STORAGE C "/userdata");
+	assert_podmans(get(fixture, &users), "mine");
+}
+
+static void user_cannot_borrow_what_is_not_his(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, LIB C USERDATA, PODMAN_TEXT);
+	write_text(fixture, LIB "containers.json", STORAGE_TEXT(C, "roots"));
+	write_conmon(fixture, "1000", LIB C "/userdata");
+	assert_string_equal(get(fixture, &users)->container_name, "");
+	assert_false(get(fixture, &users)->complete);
+}
+
+static void users_conmon_says_nothing_of_roots_containers(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, HOME_STORAGE C USERDATA, PODMAN_TEXT);
+	write_text(fixture, HOME_STORAGE "containers.json", STORAGE_TEXT(C, "mine"));
+	write_conmon(fixture, "1000", HOME_STORAGE C "/userdata");
+	assert_string_equal(get(fixture, &podman_names)->container_name, "");
+}
+
+static void broken_storage_costs_the_names_alone(void **state)
+{
+	static const char *const text[] = {
+		"", "{}", "[[]]", "[{\"id\":7}]", "[{\"id\":\"" C "\",\"names\":{},\"metadata\":7}]",
+		"[{\"id\":\"" C "\",\"names\":[7],\"metadata\":\"[\"}]",
+		"[{\"id\":\"" C "\",\"names\":[\"a\\u0000b\"],\"metadata\":\"\\\"x\\\"\"}]",
+	};
+	struct fixture *fixture = *state;
+
+	write_text(fixture, LIB C USERDATA, PODMAN_TEXT);
+	for (size_t i = 0; i < sizeof(text) / sizeof(text[0]); i++) {
+		struct identity_cache *cache;
+		const struct identity *identity;
+
+		write_text(fixture, LIB "containers.json", text[i]);
+		assert_int_equal(identity_cache__new(fixture->root, 1, &cache), 0);
+		identity = identity_cache__get(cache, 7, &podman_names, false);
+		assert_non_null(identity);
+		assert_string_equal(identity->container_id, C);
+		assert_string_equal(identity->container_name, "");
+		assert_string_equal(identity->runtime, "podman");
+		identity_cache__free(cache);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(crio_has_every_name_and_the_pods_labels),
+		TEST(crios_pause_is_a_sandbox),
+		TEST(crios_file_of_another_container_is_refused),
+		TEST(sandbox_that_leads_elsewhere_is_not_read),
+		TEST(linked_userdata_is_not_followed),
+		TEST(podmans_names_are_in_its_storage),
+		TEST(quadlets_payload_is_podmans),
+		TEST(container_in_podmans_pod_is_not_crios),
+		TEST(users_podman_is_found_by_its_conmon),
+		TEST(user_cannot_borrow_what_is_not_his),
+		TEST(users_conmon_says_nothing_of_roots_containers),
+		TEST(broken_storage_costs_the_names_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,33 @@
+/*
+ * The host's processes, as far as they tell where a container manager keeps its files: its
+ * arguments. Whoever may start processes chooses their names and arguments: what is found is trusted
+ * no further than its `uid`. Any thread.
+ */
+#ifndef LOGTAP_PROCESSES_H
+#define LOGTAP_PROCESSES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct process {
+	const char *root;
+	const char *pid;
+	unsigned int uid;        /* effective, as the host numbers it */
+	const char *arguments;   /* each ends with a NUL */
+	size_t arguments_length;
+};
+
+/*
+ * Calls `visit` for each process of this name (the kernel's comm) that is not in a container, until
+ * it returns true. `root` as for identity.h. Whether one did.
+ */
+bool processes__find(const char *root, const char *name,
+		     bool (*visit)(const struct process *process, void *context), void *context);
+
+/* The value behind "NAME VALUE" or "NAME=VALUE", NULL when there is none. */
+const char *process__argument(const struct process *process, const char *name);
+
+/* A variable of the environment that it was started with; the caller frees it. NULL: not set. */
+char *process__variable(const struct process *process, const char *name);
+
+#endif
