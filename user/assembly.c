@@ -423,6 +423,13 @@ uint64_t assembly__overdue(const struct assembly *assembly, uint64_t now)
 	return now > assembly->options->timeout ? now - assembly->options->timeout : 0;
 }
 
+size_t assembly__oldest_length(const struct assembly *assembly, uint64_t before)
+{
+	const struct carry *carry = *find_older(assembly, before);
+
+	return carry ? carry->saved.length : 0;
+}
+
 bool assembly__flush_one(struct assembly *assembly, uint64_t before, enum partial why)
 {
 	struct carry **link = find_older(assembly, before);

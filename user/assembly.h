@@ -106,6 +106,8 @@ void assembly__add(struct assembly *assembly, const struct piece *piece);
 bool assembly__flush_one(struct assembly *assembly, uint64_t before, enum partial why);
 /* True when flush_one would find one. */
 bool assembly__waits(const struct assembly *assembly, uint64_t before);
+/* Bytes of the half line that flush_one would emit, 0 without one. */
+size_t assembly__oldest_length(const struct assembly *assembly, uint64_t before);
 /* What was touched last before this has waited for too long at `now` (boot time, ns). */
 uint64_t assembly__overdue(const struct assembly *assembly, uint64_t now);
 /* Bytes are missing at this place, where nothing waits: the next line may lack its start. */

@@ -339,6 +339,11 @@ static struct checkpoint_entry *allocated_entry(struct checkpoint *checkpoint, u
 	return &checkpoint->file.entries[slot];
 }
 
+bool checkpoint__has_place(struct checkpoint *checkpoint, uint32_t slot)
+{
+	return allocated_entry(checkpoint, slot);
+}
+
 struct saved_stream *checkpoint__stage(struct checkpoint *checkpoint, uint32_t slot)
 {
 	struct checkpoint_entry *entry = allocated_entry(checkpoint, slot);

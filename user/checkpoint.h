@@ -115,6 +115,8 @@ uint32_t checkpoint__streams(const struct checkpoint *checkpoint);
 const struct saved_stream *checkpoint__saved(const struct checkpoint *checkpoint, uint32_t slot);
 const struct saved_processes *checkpoint__saved_processes(const struct checkpoint *checkpoint, uint32_t slot);
 
+/* False when the file system is full: a state of the slot's stream would not be saved. */
+bool checkpoint__has_place(struct checkpoint *checkpoint, uint32_t slot);
 /*
  * The buffer for the slot's next state, valid with the next commit; all of it must be written but
  * transaction and half. NULL: the file system is full.

@@ -105,7 +105,8 @@ int checkpoint_check__entry(const struct checkpoint_entry *entry, int half, stru
 
 	if (state->half != (uint32_t)half || state->process_half > 1 || state->wanted > WANTED_BEFORE ||
 	    state->mid_line > 1 || state->finished > 1 || state->text_guessed > 1 ||
-	    state->kind < STREAM_STDOUT || state->kind > STREAM_FILE)
+	    (state->waiting.first != HEAP_NONE && !state->waiting.deadline) || state->kind < STREAM_STDOUT ||
+	    state->kind > STREAM_FILE)
 		return -EINVAL;
 	err = check_processes(&entry->processes[state->process_half]);
 	err = err ? err : check_text(&state->text, heap);

@@ -139,6 +139,12 @@ static void follow_state(struct shard *shard, uint32_t slot, bool told)
 	shard->closing_count++;
 }
 
+/* All comes out: there is no next agent. */
+static bool is_ending(const struct shard *shard)
+{
+	return __atomic_load_n(&shard->stop, __ATOMIC_ACQUIRE) && shard->flush;
+}
+
 /*
  * The slot is given back once it is saved that nothing is left to tell: killed in between, the next
  * agent gives it back.
@@ -147,10 +153,13 @@ static void close_slot(struct shard *shard, unsigned int live_index, uint64_t no
 {
 	uint32_t slot = shard->live[live_index];
 	struct tenancy *tenancy = &shard->tenancies[slot];
+	bool last = is_ending(shard);
 
+	if (last)
+		stream__end_wait(tenancy->stream);
 	stream__finish(tenancy->stream, PARTIAL_EOF, now);
-	/* It stays until its pod is known, and until its last gap record finds room. */
-	if (!stream__is_told(tenancy->stream) && !__atomic_load_n(&shard->stop, __ATOMIC_ACQUIRE))
+	/* It stays until its pod is known, and until its last gap record finds room: also for the next agent. */
+	if (!stream__is_told(tenancy->stream) && !last)
 		return;
 	stream__retire(tenancy->stream);
 	shard__commit(shard);
@@ -324,25 +333,29 @@ static void tick(struct shard *shard)
 }
 
 /*
- * What Kubernetes says of the streams' pods: soon while a stream waits for its own, else once a second, when anything has
- * changed. Not while what the agent before has read is read again: it is to come out the same.
+ * What Kubernetes says of the streams' pods: soon for streams that wait for their own, for all once a second, when anything
+ * has changed. Not while what the agent before has read is read again: it is to come out the same. Streams may also wait,
+ * as the agent before asked, where nobody asks any more.
  */
 static void look_at_pods(struct shard *shard)
 {
-	uint64_t pause = (shard->context.waits ? LOOK_MS : TICK_MS) * NS_PER_MS;
 	uint64_t now = clock__ns(CLOCK_BOOTTIME);
-	uint64_t version;
+	uint64_t version = shard->options.pods ? pods__version(shard->options.pods) : 0;
+	bool all = version != shard->pods_version && now >= shard->last_look_at_all + TICK_MS * NS_PER_MS;
 
-	if (!shard->options.pods || now < shard->last_look + pause || shard->consumed < shard->context.replayed)
+	if ((!all && !shard->context.waits) || now < shard->last_look + LOOK_MS * NS_PER_MS ||
+	    shard->consumed < shard->context.replayed)
 		return;
 	shard->last_look = now;
-	version = pods__version(shard->options.pods);
-	if (!shard->context.waits && version == shard->pods_version)
-		return;
-	shard->pods_version = version;
+	if (all) {
+		shard->last_look_at_all = now;
+		shard->pods_version = version;
+	}
 	for (unsigned int i = 0; i < shard->live_count; i++) {
 		const struct tenancy *tenancy = &shard->tenancies[shard->live[i]];
 
+		if (!all && !stream__waits(tenancy->stream))
+			continue;
 		stream__follow_pod(tenancy->stream, now);
 		if (stream__unwanted_now(tenancy->stream) && !tenancy->closing)
 			withdraw(shard, shard->live[i]);

@@ -48,7 +48,8 @@ struct shard {
 	uint64_t mark;               /* ring position at the last tick that passed */
 	uint64_t next_tick;
 	uint64_t last_look;          /* at the pods; boot time, ns */
-	uint64_t pods_version;       /* at the last look at all */
+	uint64_t last_look_at_all;
+	uint64_t pods_version;       /* then */
 	unsigned int ticks;
 	struct carry_budget budget;
 	struct assembly_options assembly;

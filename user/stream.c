@@ -193,6 +193,10 @@ static void flush(struct stream *stream, uint64_t before, enum partial why)
 {
 	while (assembly__waits(stream->assembly, before)) {
 		stream__commit(stream);
+		/* It would end the wait within this transaction. */
+		if (stream->waiting.deadline &&
+		    !stream__has_room_to_wait(stream, assembly__oldest_length(stream->assembly, before)))
+			stream__end_wait(stream);
 		assembly__flush_one(stream->assembly, before, why);
 		mark_assembly(stream);
 		stream__commit(stream);

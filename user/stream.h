@@ -92,7 +92,9 @@ void stream__tick(struct stream *stream, bool passed, uint64_t now);
  * at the end of its time (`now`: boot time, ns).
  */
 void stream__follow_pod(struct stream *stream, uint64_t now);
-/* What waits for the pod comes out as it is known now. */
+/* True when its lines wait for the pod. */
+bool stream__waits(const struct stream *stream);
+/* What waits for the pod comes out as it is known now, each line in a transaction of its own. */
 void stream__end_wait(struct stream *stream);
 /* The last words: half lines, marked with the reason, and losses. */
 void stream__finish(struct stream *stream, enum partial why, uint64_t now);

@@ -85,6 +85,8 @@ bool stream__lacks_pod(const struct stream *stream);
 
 /* One record of a line, or what becomes of it when there is no room. False when it is the next agent's. */
 bool stream__append(struct stream *stream, const struct line *line, const struct process *process);
+/* True when a line of this length finds room to wait. */
+bool stream__has_room_to_wait(const struct stream *stream, size_t length);
 /* Takes a line to those that wait. False when there is no room. */
 bool stream__wait(struct stream *stream, const struct line *line, const struct process *process);
 /* The state's: nothing waits any more, and it counts no longer. */

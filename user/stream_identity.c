@@ -69,17 +69,12 @@ static int make_text(const struct stream *stream, const struct identity *identit
 	return stream_text__new(stream->context->encoder, &source, out);
 }
 
-/* In a transaction of its own, as the runtime's files may be others when the next line is made again. */
-static void keep_text(struct stream *stream)
-{
-	stream__save_text(stream);
-	stream__mark_changed(stream);
-	stream__commit(stream);
-}
-
+/* Only what the next agent finds again may wait: the ring is released. */
 static void begin_wait(struct stream *stream)
 {
-	if (!stream->context->wait || !(stream__lacks_pod(stream) || stream->undecided))
+	if (!stream->context->wait || stream->waiting.deadline || !(stream__lacks_pod(stream) || stream->undecided))
+		return;
+	if (stream->saved_text.block == HEAP_NONE || !checkpoint__has_place(stream->context->checkpoint, stream->index))
 		return;
 	stream->waiting.deadline = clock__ns(CLOCK_BOOTTIME) + stream->context->wait;
 	stream->context->waits++;
@@ -98,8 +93,11 @@ const struct stream_text *stream__text(struct stream *stream)
 		return NULL;
 	}
 	stream->text_guessed = identity && !identity->complete;
+	stream__save_text(stream);
 	begin_wait(stream);
-	keep_text(stream);
+	/* In a transaction of its own, as the runtime's files may be others when the next line is made again. */
+	stream__mark_changed(stream);
+	stream__commit(stream);
 	return stream->text;
 }
 
@@ -117,6 +115,7 @@ static bool same_text(const struct stream_text *one, const struct stream_text *o
 static void make_text_anew(struct stream *stream)
 {
 	const struct identity *identity = stream__identity(stream);
+	struct saved_text before = stream->saved_text;
 	struct stream_text *text;
 
 	stream->text_restored = false;
@@ -131,8 +130,15 @@ static void make_text_anew(struct stream *stream)
 	stream__commit(stream);
 	stream_text__free(stream->text);
 	stream->text = text;
-	heap__give(stream__heap(stream), stream->saved_text.block);
-	keep_text(stream);
+	stream->text_guessed = identity && !identity->complete;
+	stream__save_text(stream);
+	/* What it was called before is better than nothing. */
+	if (stream->saved_text.block == HEAP_NONE)
+		stream->saved_text = before;
+	else
+		heap__give(stream__heap(stream), before.block);
+	stream__mark_changed(stream);
+	stream__commit(stream);
 }
 
 /*
@@ -146,16 +152,28 @@ void stream__renew_text(struct stream *stream, uint64_t position)
 		make_text_anew(stream);
 }
 
+/* Bytes that the stream's waiting lines may take. A configuration before may have allowed more. */
+static uint64_t wait_limit(const struct stream *stream)
+{
+	const struct stream_context *context = stream->context;
+	uint64_t spare = context->waiting_limit > context->waiting_bytes ? context->waiting_limit - context->waiting_bytes : 0;
+	uint64_t limit = stream->waiting.bytes + spare;
+
+	return limit < context->waiting_stream_limit ? limit : context->waiting_stream_limit;
+}
+
+bool stream__has_room_to_wait(const struct stream *stream, size_t length)
+{
+	return waiting__fits(&stream->waiting, stream__heap(stream), wait_limit(stream), length);
+}
+
 bool stream__wait(struct stream *stream, const struct line *line, const struct process *process)
 {
 	struct stream_context *context = stream->context;
 	struct waiting *waiting = &stream->waiting;
 	uint64_t before = waiting->bytes;
-	uint64_t limit = before + context->waiting_limit - context->waiting_bytes;
 
-	if (limit > context->waiting_stream_limit)
-		limit = context->waiting_stream_limit;
-	if (waiting__add(waiting, stream__heap(stream), limit, line, process))
+	if (waiting__add(waiting, stream__heap(stream), wait_limit(stream), line, process))
 		return false;
 	context->waiting_bytes += waiting->bytes - before;
 	stream__mark_changed(stream);
@@ -168,44 +186,68 @@ void stream__forget_wait(struct stream *stream)
 	waiting__init(&stream->waiting);
 }
 
-void stream__release(struct stream *stream)
+/* The oldest line. False when there is none, or it is the next agent's. */
+static bool release_first(struct stream *stream)
 {
-	struct stream_context *context = stream->context;
 	struct heap *heap = stream__heap(stream);
 	uint64_t before = stream->waiting.bytes;
 	struct process process;
 	struct line line;
 	bool known;
 
-	while (waiting__first(&stream->waiting, heap, &line, &process, &known)) {
-		if (!stream__append(stream, &line, known ? &process : NULL))
-			break;
-		waiting__remove_first(&stream->waiting, heap);
-	}
-	context->waiting_bytes -= before - stream->waiting.bytes;
-	/* Else what is left is the next agent's. */
-	if (!context->cancelled)
-		stream__forget_wait(stream);
+	if (!waiting__first(&stream->waiting, heap, &line, &process, &known) ||
+	    !stream__append(stream, &line, known ? &process : NULL))
+		return false;
+	waiting__remove_first(&stream->waiting, heap);
+	stream->context->waiting_bytes -= before - stream->waiting.bytes;
+	stream__mark_changed(stream);
+	return true;
+}
+
+/* Unless what is left is the next agent's. */
+static void end_wait(struct stream *stream)
+{
+	if (stream->context->cancelled)
+		return;
+	stream__forget_wait(stream);
 	stream__mark_changed(stream);
 }
 
+void stream__release(struct stream *stream)
+{
+	while (release_first(stream))
+		;
+	end_wait(stream);
+}
+
+/*
+ * While a full journal is waited for, the sink sees what is appended, and what a transaction has appended before it is
+ * committed may be made again: here in another way, as clock and pod may be others then.
+ */
 void stream__end_wait(struct stream *stream)
 {
 	stream__commit(stream);
 	if (!stream->waiting.deadline || stream->context->cancelled)
 		return;
-	stream__release(stream);
+	/* It may not have been saved. */
+	stream__text(stream);
+	while (release_first(stream))
+		stream__commit(stream);
+	end_wait(stream);
 	stream__commit(stream);
+}
+
+bool stream__waits(const struct stream *stream)
+{
+	return stream->waiting.deadline;
 }
 
 void stream__follow_pod(struct stream *stream, uint64_t now)
 {
-	bool changed, over;
+	bool changed = stream__take_pod(stream);
+	bool known = !stream__lacks_pod(stream);
+	bool over = stream->waiting.deadline && (known || now >= stream->waiting.deadline);
 
-	if (!*stream->pod_uid || !stream->slot)
-		return;
-	changed = stream__take_pod(stream);
-	over = stream->waiting.deadline && (stream->pod || now >= stream->waiting.deadline);
 	if (changed || over)
 		stream__decide(stream, over);
 	if (changed && stream->text && stream__wanted(stream))

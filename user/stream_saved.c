@@ -6,6 +6,7 @@
 
 #include "capture.h"
 #include "checkpoint_check.h"
+#include "clock.h"
 #include "counters.h"
 #include "identity.h"
 #include "log.h"
@@ -124,6 +125,7 @@ static int restore_carries(struct stream *stream, const struct saved_stream *sav
 int stream__restore(struct stream_context *context, uint32_t slot, bool slot_lives, const struct saved_stream *saved,
 		    const struct saved_processes *processes, struct stream **out)
 {
+	uint64_t latest = clock__ns(CLOCK_BOOTTIME) + context->wait;
 	struct stream *stream;
 	int err = stream__new(context, slot, saved->mid_line, &stream);
 
@@ -135,6 +137,9 @@ int stream__restore(struct stream_context *context, uint32_t slot, bool slot_liv
 	stream->wanted = saved->wanted;
 	stream->text_guessed = saved->text_guessed;
 	stream->waiting = saved->waiting;
+	/* A configuration before may have let it wait for longer. */
+	if (stream->waiting.deadline > latest)
+		stream->waiting.deadline = latest;
 	context->waits += stream->waiting.deadline != 0;
 	context->waiting_bytes += stream->waiting.bytes;
 	if (slot_lives)

@@ -39,20 +39,20 @@ void waiting__init(struct waiting *waiting)
 	*waiting = (struct waiting){ .first = HEAP_NONE, .last = HEAP_NONE };
 }
 
-static uint32_t block_size(const struct waiting *waiting, uint32_t entry_size)
+static uint32_t block_size(const struct waiting *waiting, uint32_t needed)
 {
 	uint32_t wanted = waiting->bytes > BLOCK_BYTES_MAX ? BLOCK_BYTES_MAX : waiting->bytes;
 	uint32_t size = BLOCK_BYTES_MIN;
 
-	while (size < wanted || size < sizeof(struct block) + entry_size)
+	while (size < wanted || size < sizeof(struct block) + needed)
 		size *= 2;
 	return size;
 }
 
 /* A block behind the last one. -ENOSPC. */
-static int add_block(struct waiting *waiting, struct heap *heap, uint64_t limit, uint32_t entry_size)
+static int add_block(struct waiting *waiting, struct heap *heap, uint64_t limit, uint32_t needed)
 {
-	uint32_t size = block_size(waiting, entry_size);
+	uint32_t size = block_size(waiting, needed);
 	struct block *last;
 	uint64_t at;
 
@@ -76,15 +76,39 @@ static int add_block(struct waiting *waiting, struct heap *heap, uint64_t limit,
 	return 0;
 }
 
+static uint32_t entry_size(size_t length)
+{
+	return (sizeof(struct entry) + length + 7) / 8 * 8;
+}
+
+static bool fits_last_block(const struct waiting *waiting, const struct heap *heap, uint32_t size)
+{
+	return waiting->last != HEAP_NONE && waiting->end + size <= heap__size(heap, waiting->last);
+}
+
+bool waiting__fits(const struct waiting *waiting, struct heap *heap, uint64_t limit, size_t length)
+{
+	uint32_t size = entry_size(length);
+	uint64_t block;
+
+	if (fits_last_block(waiting, heap, size))
+		return true;
+	size = block_size(waiting, size);
+	if ((uint64_t)waiting->bytes + size > limit)
+		return false;
+	block = heap__take(heap, size);
+	heap__give(heap, block);
+	return block != HEAP_NONE;
+}
+
 int waiting__add(struct waiting *waiting, struct heap *heap, uint64_t limit, const struct line *line,
 		 const struct process *process)
 {
-	uint32_t size = (sizeof(struct entry) + line->length + 7) / 8 * 8;
+	uint32_t size = entry_size(line->length);
 	struct entry *entry;
 	int err;
 
-	if (waiting->last == HEAP_NONE ||
-	    waiting->end + size > heap__size(heap, waiting->last)) {
+	if (!fits_last_block(waiting, heap, size)) {
 		err = add_block(waiting, heap, limit, size);
 		if (err)
 			return err;

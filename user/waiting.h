@@ -38,6 +38,8 @@ void waiting__init(struct waiting *waiting);
  */
 int waiting__add(struct waiting *waiting, struct heap *heap, uint64_t limit, const struct line *line,
 		 const struct process *process);
+/* True when a line of this length would be taken. */
+bool waiting__fits(const struct waiting *waiting, struct heap *heap, uint64_t limit, size_t length);
 /*
  * The oldest line; its text is valid until the next call of another function. `process` is filled;
  * *known tells whether it was given. False when there is none.

@@ -89,7 +89,7 @@ static inline void commit(void *owner)
 	uint64_t pending = journal__pending(fixture->journal);
 	struct journal_mark mark;
 
-	if (!fixture->context.changed && pending == fixture->pending)
+	if (fixture->context.cancelled || (!fixture->context.changed && pending == fixture->pending))
 		return;
 	if (fixture->commits < COMMITS_MAX)
 		fixture->appended[fixture->commits] = pending - fixture->pending;

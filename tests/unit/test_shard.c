@@ -26,6 +26,7 @@
 #include "../../user/counters.h"
 #include "../../user/journal.h"
 #include "../../user/log.h"
+#include "../../user/pods.h"
 #include "../../user/ring.h"
 #include "../../user/shard.h"
 #include "real_ring.h"
@@ -256,6 +257,9 @@ static void need_ring(const struct fixture *fixture)
 
 /* --- an agent */
 
+/* NULL: no agent asks Kubernetes. */
+static struct pods *asked_pods;
+
 struct agent {
 	struct fixture *fixture;
 	struct counters counters;
@@ -313,6 +317,7 @@ static struct shard_options shard_options(struct agent *agent, const char *id_pr
 		.journal = agent->journal,
 		.checkpoint = agent->checkpoint,
 		.space_fd = agent->space_fd,
+		.pods = asked_pods,
 		.root = agent->fixture->directory,
 		.id_prefix = id_prefix,
 	};
@@ -1106,12 +1111,68 @@ static void kills_lose_nothing_and_double_nothing(void **state)
 	assert_true(fixture->copies <= kills / 10);
 }
 
+/* Streams of a pod that nobody knows: their lines wait for as long as the agent does. */
+static void open_pod_slot(struct fixture *fixture, uint32_t slot, const char *text)
+{
+	struct stream_slot *s = &fixture->kernel->slots[slot];
+
+	memset(s->cgroup[0], 'a', 64);
+	strcpy(s->cgroup[1], "pod0f0e0d0c-0b0a-0908-0706-050403020100");
+	open_slot(fixture, slot);
+	send_text(fixture, slot, 7, text);
+	close_slot(fixture, slot);
+}
+
+static void what_waits_for_its_pod_comes_out_at_the_end(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(pods__new(&asked_pods), 0);
+	agent_starts(fixture);
+	open_pod_slot(fixture, 1, "one\n");
+	open_pod_slot(fixture, 2, "two\n");
+	agent_ends(fixture, FLUSHES);
+	read_output(fixture);
+	assert_int_equal(json_array_size(fixture->records), 2);
+	pods__free(asked_pods);
+	asked_pods = NULL;
+}
+
+/* However an agent ends while closed streams wait, the next one has their lines. */
+static void what_waits_for_its_pod_is_left_to_the_next_agent(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned int lines = 0;
+
+	assert_int_equal(pods__new(&asked_pods), 0);
+	fixture->kernel->nap = 2000;
+	for (int round = 0; round < 12; round++) {
+		agent_starts(fixture);
+		for (uint32_t slot = 1; slot < 7; slot++) {
+			if (fixture->kernel->slots[slot].state != SLOT_FREE)
+				continue;
+			open_pod_slot(fixture, slot, "line\n");
+			lines++;
+		}
+		usleep(round * 3000);
+		agent_ends(fixture, round % 2 ? LEAVES : PAUSES);
+	}
+	agent_starts(fixture);
+	agent_ends(fixture, FLUSHES);
+	read_output(fixture);
+	assert_int_equal(json_array_size(fixture->records), lines);
+	pods__free(asked_pods);
+	asked_pods = NULL;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_half_line_outlives_its_agent),
+		TEST(what_waits_for_its_pod_comes_out_at_the_end),
+		TEST(what_waits_for_its_pod_is_left_to_the_next_agent),
 		TEST(streams_open_and_close_while_no_agent_runs),
 		TEST(what_is_finished_is_only_given_back),
 		TEST(another_epochs_half_lines_are_lost_under_its_ids),

@@ -287,6 +287,60 @@ static void without_its_slot_what_waits_comes_out(void **state)
 	no_more(fixture);
 }
 
+static void where_nobody_asks_any_more_the_wait_ends(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\n", 0, 0);
+	commit(fixture);
+	crash(fixture);
+	restore(fixture, true);
+	follow(fixture);
+	next_line(fixture, "one", NULL);
+	assert_int_equal(fixture->context.waits, 0);
+}
+
+static const char *id_of(const json_t *record)
+{
+	return json_string_value(json_object_get(record, "id"));
+}
+
+/* The sink has seen some of what waited when an agent had to end; the next one knows more, and its clock is another. */
+static void a_full_journal_makes_no_copies_of_what_waited(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[3000];
+
+	fixture->journal_options.max_size = 2 * SEGMENT;
+	fixture->checkpoint_options.heap_limit = 16 * HEAP_STEP;
+	crash(fixture);
+	ask_for_pods(fixture);
+	open_stream(fixture);
+	fixture->context.waiting_limit = fixture->context.waiting_stream_limit = 6 << 20;
+	fixture->context.may_resume = true;
+	memset(text, 'x', sizeof(text));
+	strcpy(text + 2900, "\n");
+	for (int i = 0; i < 1000; i++) {
+		data(fixture, text, 0, 0);
+		commit(fixture);
+	}
+	fixture->abandon = true;
+	stream__follow_pod(fixture->stream, clock__ns(CLOCK_BOOTTIME) + WAIT);
+	assert_true(fixture->context.cancelled);
+	crash(fixture);
+	assert_true(fixture->count > 0 && fixture->count < 1000);
+	ask_for_pods(fixture);
+	restore(fixture, true);
+	publish("shop");
+	encoder__set_clock(fixture->context.encoder);
+	follow(fixture);
+	commit(fixture);
+	read_journal(fixture);
+	assert_int_equal(fixture->count, 1000);
+	for (unsigned int i = 1; i < fixture->count; i++)
+		assert_string_not_equal(id_of(fixture->seen[i - 1]), id_of(fixture->seen[i]));
+}
+
 static void of_a_pod_that_excludes_itself_nothing_comes_out(void **state)
 {
 	struct fixture *fixture = *state;
@@ -438,6 +492,8 @@ int main(void)
 		POD_TEST(a_gap_keeps_its_place),
 		POD_TEST(the_stream_is_not_over_while_its_lines_wait),
 		POD_TEST(without_its_slot_what_waits_comes_out),
+		POD_TEST(where_nobody_asks_any_more_the_wait_ends),
+		POD_TEST(a_full_journal_makes_no_copies_of_what_waited),
 		POD_TEST(whatever_happens_each_line_comes_once),
 		STDOUT_TEST(of_a_pod_that_excludes_itself_nothing_comes_out),
 		STDOUT_TEST(a_pod_known_before_the_first_line_decides_too),
