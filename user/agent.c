@@ -15,8 +15,10 @@
 #include "config.h"
 #include "counters.h"
 #include "doctor.h"
+#include "kubernetes.h"
 #include "log.h"
 #include "pipeline.h"
+#include "pods.h"
 #include "privileges.h"
 #include "sink.h"
 
@@ -38,6 +40,8 @@ struct agent {
 	bool detach;                 /* capture is to end with us */
 	struct capture_missed told;  /* what was said of it */
 	int output;                  /* see sink_stdout__output */
+	struct pods *pods;           /* what is known of the node's; it outlives who fills it */
+	struct kubernetes *kubernetes; /* NULL: nobody is asked */
 	struct pipeline *pipeline;
 };
 
@@ -109,6 +113,18 @@ static int drop_privileges(void)
 	return err;
 }
 
+static int start_kubernetes(struct agent *agent)
+{
+	struct kubernetes_options options = {
+		.config = &agent->config->kubernetes,
+		.node = agent->config->node,
+		.counters = &agent->counters,
+		.pods = agent->pods,
+	};
+
+	return kubernetes__start(&options, &agent->kubernetes);
+}
+
 static int start_pipeline(struct agent *agent)
 {
 	struct pipeline_options options = {
@@ -129,6 +145,8 @@ static int start(struct agent *agent)
 	err = err ? err : open_capture(agent);
 	agent->output = sink_stdout__output();
 	err = err ? err : drop_privileges();
+	err = err ? err : pods__new(&agent->pods);
+	err = err ? err : start_kubernetes(agent);
 	err = err ? err : start_pipeline(agent);
 	if (err)
 		return err;
@@ -176,19 +194,40 @@ static bool may_follow(const struct config *now, const struct config *next)
 	return !key;
 }
 
+static bool same_kubernetes(const struct config *one, const struct config *other)
+{
+	const struct kubernetes_config *a = &one->kubernetes, *b = &other->kubernetes;
+
+	return a->source == b->source && a->kubelet_insecure == b->kubelet_insecure &&
+	       strcmp(one->node, other->node) == 0 && strcmp(a->kubeconfig, b->kubeconfig) == 0 &&
+	       strcmp(a->kubelet, b->kubelet) == 0 && strcmp(a->kubelet_ca, b->kubelet_ca) == 0;
+}
+
+/* What is known of pods stays. */
+static int follow_kubernetes(struct agent *agent, const struct config *before)
+{
+	if (same_kubernetes(before, agent->config))
+		return 0;
+	kubernetes__stop(agent->kubernetes);
+	agent->kubernetes = NULL;
+	return start_kubernetes(agent);
+}
+
 /*
  * Goes over to `config`, with a new pipeline: what is captured meanwhile waits in the rings. The pipeline comes first: should
  * its sink not start, capture has not missed anything. 0 or -errno: half of it may have been done then.
  */
 static int follow_config(struct agent *agent, struct config *config)
 {
+	const struct config *before = agent->config;
 	int err;
 
 	/* Should its sink have failed, the next one may be right. */
 	pipeline__stop(agent->pipeline, PIPELINE_PAUSE);
 	agent->pipeline = NULL;
 	agent->config = config;
-	err = start_pipeline(agent);
+	err = follow_kubernetes(agent, before);
+	err = err ? err : start_pipeline(agent);
 	return err ? err : capture__reload(agent->capture, config);
 }
 
@@ -280,6 +319,8 @@ static int stop(struct agent *agent)
 	if (end)
 		capture__detach(agent->capture);
 	err = pipeline__stop(agent->pipeline, end ? PIPELINE_FLUSH : PIPELINE_LEAVE);
+	kubernetes__stop(agent->kubernetes);
+	pods__free(agent->pods);
 	if (agent->capturing) {
 		tell_missed(agent);
 		print_counters(agent);

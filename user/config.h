@@ -18,6 +18,8 @@ enum kafka_key { KAFKA_KEY_STREAM, KAFKA_KEY_CONTAINER, KAFKA_KEY_POD, KAFKA_KEY
 enum when_full { WHEN_FULL_WAIT, WHEN_FULL_DROP_OLDEST, WHEN_FULL_DROP_NEWEST };
 /* In which order a backlog and what comes meanwhile are delivered. */
 enum replay { REPLAY_IN_ORDER, REPLAY_INTERLEAVED };
+/* Who is asked about pods. auto: the API server, where there is one. */
+enum kubernetes_source { KUBERNETES_AUTO, KUBERNETES_API, KUBERNETES_KUBELET, KUBERNETES_NONE };
 enum disk_fsync { DISK_FSYNC_NONE, DISK_FSYNC_SEGMENT };
 
 struct name_value {
@@ -74,6 +76,15 @@ struct kafka_config {
 	unsigned int rdkafka_count;
 };
 
+struct kubernetes_config {
+	enum kubernetes_source source;
+	char *kubeconfig;        /* "": in-cluster */
+	char *kubelet;           /* its URL */
+	char *kubelet_ca;        /* "": the service account's authority */
+	bool kubelet_insecure;   /* its certificate is not verified */
+	uint64_t wait_ms;        /* how long a new stream's lines wait for labels */
+};
+
 struct config {
 	char *node;              /* the record's host; never empty after loading */
 	struct capture_config capture;
@@ -81,6 +92,7 @@ struct config {
 	struct journal_config journal;
 	enum sink_kind sink;
 	struct kafka_config kafka;
+	struct kubernetes_config kubernetes;
 };
 
 /*

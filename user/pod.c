@@ -1,5 +1,6 @@
 #include "pod.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,59 @@ void pod__put(const struct pod *shared)
 	labels__free(&pod->node_labels);
 	free_containers(pod);
 	free(pod);
+}
+
+static char *copy(const char *text, int *err)
+{
+	char *made = text ? strdup(text) : NULL;
+
+	if (text && !made)
+		*err = -ENOMEM;
+	return made;
+}
+
+static void copy_containers(struct pod *out, const struct pod *pod, int *err)
+{
+	out->containers = calloc(pod->containers_count + 1, sizeof(*out->containers));
+	if (!out->containers) {
+		*err = -ENOMEM;
+		return;
+	}
+	for (unsigned int i = 0; i < pod->containers_count; i++) {
+		const struct pod_container *from = &pod->containers[i];
+
+		out->containers[i] = (struct pod_container){
+			copy(from->name, err), copy(from->id, err), copy(from->image_id, err), from->restart_count,
+		};
+	}
+	out->containers_count = pod->containers_count;
+}
+
+struct pod *pod__copy(const struct pod *pod)
+{
+	struct pod *out = pod__new();
+	int err = 0;
+
+	if (!out)
+		return NULL;
+	out->uid = copy(pod->uid, &err);
+	out->name = copy(pod->name, &err);
+	out->namespace = copy(pod->namespace, &err);
+	out->ip = copy(pod->ip, &err);
+	out->qos_class = copy(pod->qos_class, &err);
+	out->service_account = copy(pod->service_account, &err);
+	out->owner_kind = copy(pod->owner_kind, &err);
+	out->owner_name = copy(pod->owner_name, &err);
+	out->workload_kind = copy(pod->workload_kind, &err);
+	out->workload_name = copy(pod->workload_name, &err);
+	copy_containers(out, pod, &err);
+	if (err || labels__copy(&out->labels, &pod->labels) || labels__copy(&out->annotations, &pod->annotations) ||
+	    labels__copy(&out->namespace_labels, &pod->namespace_labels) ||
+	    labels__copy(&out->node_labels, &pod->node_labels)) {
+		pod__put(out);
+		return NULL;
+	}
+	return out;
 }
 
 static bool same(const char *one, const char *other)

@@ -38,6 +38,8 @@ const struct pod *pod__get(const struct pod *pod);
 /* The last reference frees it. NULL does nothing. */
 void pod__put(const struct pod *pod);
 
+/* Another one that says the same, to be changed. NULL without memory. */
+struct pod *pod__copy(const struct pod *pod);
 /* Whether both say the same. */
 bool pod__equal(const struct pod *one, const struct pod *other);
 

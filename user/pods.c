@@ -286,6 +286,24 @@ void pods__list_end(struct pods *pods)
 	pthread_mutex_unlock(&pods->lock);
 }
 
+int pods__all(struct pods *pods, const struct pod ***out, unsigned int *count)
+{
+	const struct pod **all;
+	unsigned int n = 0;
+
+	pthread_mutex_lock(&pods->lock);
+	all = calloc(pods->count + 1, sizeof(*all));
+	for (unsigned int i = 0; all && i < pods->count; i++)
+		if (!pods->entries[i].deleted)
+			all[n++] = pod__get(pods->entries[i].pod);
+	pthread_mutex_unlock(&pods->lock);
+	if (!all)
+		return -ENOMEM;
+	*out = all;
+	*count = n;
+	return 0;
+}
+
 /* pods__get adds its reference under the lock, so that one alone is the cache's own. */
 static bool expired(struct entry *entry, uint64_t now_ms)
 {

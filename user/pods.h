@@ -55,6 +55,11 @@ void pods__remove(struct pods *pods, const char *uid);
  */
 void pods__list_begin(struct pods *pods);
 void pods__list_end(struct pods *pods);
+/*
+ * The pods that exist, a reference of the caller's each, in an array that the caller frees. 0 or
+ * -ENOMEM.
+ */
+int pods__all(struct pods *pods, const struct pod ***out, unsigned int *count);
 /* Lets deleted pods go; `now_ms` is clock__ms(). Call it every second or so. */
 void pods__expire(struct pods *pods, uint64_t now_ms);
 /* An eventfd that pods__want writes; owned by `pods`. */
