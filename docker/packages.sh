@@ -27,7 +27,7 @@ packages_of()
 		packages_of run
 		echo libcmocka-dev libclang-rt-dev python3 python3-grpcio python3-grpc-tools \
 			kcat jq maven e2fsprogs util-linux systemd dbus openssh-client \
-			openssl python3-h2
+			openssl python3-h2 python3-pip
 		;;
 	fresh)
 		echo debootstrap git util-linux
