@@ -16,7 +16,8 @@ packages_of()
 	case $1 in
 	build)
 		echo bash gcc libc6-dev make clang llvm bpftool pkg-config libbpf-dev librdkafka-dev \
-			libelf-dev zlib1g-dev libcyaml-dev libyaml-dev libjansson-dev
+			libelf-dev zlib1g-dev libcyaml-dev libyaml-dev libjansson-dev \
+			libcurl4-openssl-dev
 		;;
 	run)
 		echo runc busybox-static cpio xz-utils zstd iproute2 qemu-system-x86 \
@@ -25,7 +26,8 @@ packages_of()
 	test)
 		packages_of run
 		echo libcmocka-dev libclang-rt-dev python3 python3-grpcio python3-grpc-tools \
-			kcat jq maven e2fsprogs util-linux systemd dbus openssh-client
+			kcat jq maven e2fsprogs util-linux systemd dbus openssh-client \
+			openssl python3-h2 python3-pip
 		;;
 	fresh)
 		echo debootstrap git util-linux

@@ -15,8 +15,10 @@
 #include "config.h"
 #include "counters.h"
 #include "doctor.h"
+#include "kubernetes.h"
 #include "log.h"
 #include "pipeline.h"
+#include "pods.h"
 #include "privileges.h"
 #include "sink.h"
 
@@ -38,6 +40,9 @@ struct agent {
 	bool detach;                 /* capture is to end with us */
 	struct capture_missed told;  /* what was said of it */
 	int output;                  /* see sink_stdout__output */
+	uint64_t labels_version;     /* of the pods, when streams were last looked for that these leave out */
+	struct pods *pods;           /* what is known of the node's; it outlives who fills it */
+	struct kubernetes *kubernetes; /* NULL: nobody is asked */
 	struct pipeline *pipeline;
 };
 
@@ -109,12 +114,27 @@ static int drop_privileges(void)
 	return err;
 }
 
+static int start_kubernetes(struct agent *agent)
+{
+	struct kubernetes_options options = {
+		.config = &agent->config->kubernetes,
+		.node = agent->config->node,
+		.counters = &agent->counters,
+		.pods = agent->pods,
+		.namespace_labels = agent->config->record.namespace_labels.allow_count,
+		.node_labels = agent->config->record.node_labels.allow_count,
+	};
+
+	return kubernetes__start(&options, &agent->kubernetes);
+}
+
 static int start_pipeline(struct agent *agent)
 {
 	struct pipeline_options options = {
 		.config = agent->config,
 		.capture = agent->capture,
 		.counters = &agent->counters,
+		.pods = agent->kubernetes ? agent->pods : NULL,
 		.root = agent->root,
 		.output = agent->output,
 	};
@@ -129,6 +149,8 @@ static int start(struct agent *agent)
 	err = err ? err : open_capture(agent);
 	agent->output = sink_stdout__output();
 	err = err ? err : drop_privileges();
+	err = err ? err : pods__new(&agent->pods);
+	err = err ? err : start_kubernetes(agent);
 	err = err ? err : start_pipeline(agent);
 	if (err)
 		return err;
@@ -176,19 +198,42 @@ static bool may_follow(const struct config *now, const struct config *next)
 	return !key;
 }
 
+static bool same_kubernetes(const struct config *one, const struct config *other)
+{
+	const struct kubernetes_config *a = &one->kubernetes, *b = &other->kubernetes;
+
+	return !one->record.namespace_labels.allow_count == !other->record.namespace_labels.allow_count &&
+	       !one->record.node_labels.allow_count == !other->record.node_labels.allow_count &&
+	       a->source == b->source && a->kubelet_insecure == b->kubelet_insecure &&
+	       strcmp(one->node, other->node) == 0 && strcmp(a->kubeconfig, b->kubeconfig) == 0 &&
+	       strcmp(a->kubelet, b->kubelet) == 0 && strcmp(a->kubelet_ca, b->kubelet_ca) == 0;
+}
+
+/* What is known of pods stays. */
+static int follow_kubernetes(struct agent *agent, const struct config *before)
+{
+	if (same_kubernetes(before, agent->config))
+		return 0;
+	kubernetes__stop(agent->kubernetes);
+	agent->kubernetes = NULL;
+	return start_kubernetes(agent);
+}
+
 /*
  * Goes over to `config`, with a new pipeline: what is captured meanwhile waits in the rings. The pipeline comes first: should
  * its sink not start, capture has not missed anything. 0 or -errno: half of it may have been done then.
  */
 static int follow_config(struct agent *agent, struct config *config)
 {
+	const struct config *before = agent->config;
 	int err;
 
 	/* Should its sink have failed, the next one may be right. */
 	pipeline__stop(agent->pipeline, PIPELINE_PAUSE);
 	agent->pipeline = NULL;
 	agent->config = config;
-	err = start_pipeline(agent);
+	err = follow_kubernetes(agent, before);
+	err = err ? err : start_pipeline(agent);
 	return err ? err : capture__reload(agent->capture, config);
 }
 
@@ -249,6 +294,17 @@ static void warn_of_rise(uint64_t *told, uint64_t now, const char *what)
 	*told = now;
 }
 
+/* Streams that their pods had left out may be wanted: shards decide, once they are found again. */
+static void follow_labels(struct agent *agent)
+{
+	uint64_t version = pods__labels_version(agent->pods);
+
+	if (version == agent->labels_version)
+		return;
+	if (!capture__find_withdrawn(agent->capture))
+		agent->labels_version = version;
+}
+
 static int watch(struct agent *agent)
 {
 	struct pollfd signals = { .fd = agent->signals, .events = POLLIN };
@@ -267,6 +323,7 @@ static int watch(struct agent *agent)
 		warn_of_rise(&unregistered, capture__unregistered(agent->capture),
 			     "streams found no room: raise capture.max_streams");
 		tell_missed(agent);
+		follow_labels(agent);
 		capture__retry_census(agent->capture);
 	}
 }
@@ -280,6 +337,8 @@ static int stop(struct agent *agent)
 	if (end)
 		capture__detach(agent->capture);
 	err = pipeline__stop(agent->pipeline, end ? PIPELINE_FLUSH : PIPELINE_LEAVE);
+	kubernetes__stop(agent->kubernetes);
+	pods__free(agent->pods);
 	if (agent->capturing) {
 		tell_missed(agent);
 		print_counters(agent);

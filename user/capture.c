@@ -331,6 +331,11 @@ int capture__reload(struct capture *capture, const struct config *config)
 	return attach(capture, withdrawn);
 }
 
+int capture__find_withdrawn(struct capture *capture)
+{
+	return take_census(capture, CENSUS_BEGUN);
+}
+
 void capture__detach(struct capture *capture)
 {
 	int err = 0;

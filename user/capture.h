@@ -35,6 +35,8 @@ int capture__attach(struct capture *capture);
 int capture__reload(struct capture *capture, const struct config *config);
 /* True when it is pinned: it goes on when this process ends. */
 bool capture__pinned(const struct capture *capture);
+/* Registers containers' streams anew that were withdrawn: what they are may have changed. 0 or -errno. */
+int capture__find_withdrawn(struct capture *capture);
 /*
  * Ends capturing and removes what is pinned: what is in the rings stays there to be read. No record
  * comes any more when it returns.

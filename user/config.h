@@ -18,6 +18,8 @@ enum kafka_key { KAFKA_KEY_STREAM, KAFKA_KEY_CONTAINER, KAFKA_KEY_POD, KAFKA_KEY
 enum when_full { WHEN_FULL_WAIT, WHEN_FULL_DROP_OLDEST, WHEN_FULL_DROP_NEWEST };
 /* In which order a backlog and what comes meanwhile are delivered. */
 enum replay { REPLAY_IN_ORDER, REPLAY_INTERLEAVED };
+/* Who is asked about pods. auto: the API server, where there is one. */
+enum kubernetes_source { KUBERNETES_AUTO, KUBERNETES_API, KUBERNETES_KUBELET, KUBERNETES_NONE };
 enum disk_fsync { DISK_FSYNC_NONE, DISK_FSYNC_SEGMENT };
 /* What becomes of a stream of which it cannot be known whether it is selected. */
 enum unknown_stream { UNKNOWN_INCLUDE, UNKNOWN_EXCLUDE };
@@ -137,6 +139,15 @@ struct selection_config {
 	enum unknown_stream unknown;
 };
 
+struct kubernetes_config {
+	enum kubernetes_source source;
+	char *kubeconfig;        /* "": in-cluster */
+	char *kubelet;           /* its URL */
+	char *kubelet_ca;        /* "": the service account's authority */
+	bool kubelet_insecure;   /* its certificate is not verified */
+	uint64_t wait_ms;        /* how long a new stream's lines wait for labels */
+};
+
 struct config {
 	char *node;              /* the record's host; never empty after loading */
 	struct capture_config capture;
@@ -147,6 +158,7 @@ struct config {
 	struct journal_config journal;
 	enum sink_kind sink;
 	struct kafka_config kafka;
+	struct kubernetes_config kubernetes;
 };
 
 /*

@@ -11,6 +11,7 @@
 #include "config.h"
 #include "config_memory.h"
 #include "config_source.h"
+#include "kube_access.h"
 #include "label_selector.h"
 #include "quantity.h"
 
@@ -306,6 +307,22 @@ static void check_kafka(const struct config *config, struct config_source *sourc
 	rd_kafka_conf_destroy(conf);
 }
 
+static void check_kubernetes(const struct kubernetes_config *kubernetes, struct config_source *source)
+{
+	if (*kubernetes->kubeconfig && kubernetes->kubeconfig[0] != '/')
+		mistake(source, "kubernetes.kubeconfig", "kubernetes",
+			"\"%s\" must be an absolute path: begin it with /, or leave it empty", kubernetes->kubeconfig);
+	if (*kubernetes->kubelet_ca && kubernetes->kubelet_ca[0] != '/')
+		mistake(source, "kubernetes.kubelet_ca", "kubernetes",
+			"\"%s\" must be an absolute path: begin it with /, or leave it empty", kubernetes->kubelet_ca);
+	if (*kubernetes->kubelet_ca && kubernetes->kubelet_insecure)
+		mistake(source, "kubernetes.kubelet_ca", "kubernetes",
+			"has no effect with kubelet_insecure: true; leave one of them out");
+	if (!kube_access__valid_server(kubernetes->kubelet))
+		mistake(source, "kubernetes.kubelet", "kubernetes",
+			"\"%s\" is no kubelet's address; use https://HOST:PORT", kubernetes->kubelet);
+}
+
 void config_check(const struct config *config, struct config_source *source)
 {
 	check_capture(&config->capture, source);
@@ -313,4 +330,5 @@ void config_check(const struct config *config, struct config_source *source)
 	check_lines(config, source);
 	check_journal(config, source);
 	check_kafka(config, source);
+	check_kubernetes(&config->kubernetes, source);
 }

@@ -116,6 +116,13 @@ static const cyaml_strval_t unknown_names[] = {
 	{ "exclude", UNKNOWN_EXCLUDE },
 };
 
+static const cyaml_strval_t kubernetes_source_names[] = {
+	{ "auto", KUBERNETES_AUTO },
+	{ "api", KUBERNETES_API },
+	{ "kubelet", KUBERNETES_KUBELET },
+	{ "none", KUBERNETES_NONE },
+};
+
 #define FIELD_ENUM(key, type, member, names) \
 	CYAML_FIELD_ENUM(key, CYAML_FLAG_STRICT, type, member, names, CYAML_ARRAY_LEN(names))
 /* An empty list is a null pointer. */
@@ -231,6 +238,16 @@ static const cyaml_schema_field_t kafka_fields[] = {
 	CYAML_FIELD_END
 };
 
+static const cyaml_schema_field_t kubernetes_fields[] = {
+	FIELD_ENUM("source", struct kubernetes_config, source, kubernetes_source_names),
+	CYAML_FIELD_STRING_PTR("kubeconfig", CYAML_FLAG_POINTER, struct kubernetes_config, kubeconfig, 0, 4095),
+	CYAML_FIELD_STRING_PTR("kubelet", CYAML_FLAG_POINTER, struct kubernetes_config, kubelet, 1, 1024),
+	CYAML_FIELD_STRING_PTR("kubelet_ca", CYAML_FLAG_POINTER, struct kubernetes_config, kubelet_ca, 0, 4095),
+	CYAML_FIELD_BOOL("kubelet_insecure", CYAML_FLAG_DEFAULT, struct kubernetes_config, kubelet_insecure),
+	CYAML_FIELD_UINT("wait", CYAML_FLAG_DEFAULT, struct kubernetes_config, wait_ms),
+	CYAML_FIELD_END
+};
+
 static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_STRING_PTR("node", CYAML_FLAG_POINTER, struct config, node, 0, 253),
 	CYAML_FIELD_MAPPING("capture", CYAML_FLAG_DEFAULT, struct config, capture, capture_fields),
@@ -241,6 +258,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_MAPPING("journal", CYAML_FLAG_DEFAULT, struct config, journal, journal_fields),
 	FIELD_ENUM("sink", struct config, sink, sink_names),
 	CYAML_FIELD_MAPPING("kafka", CYAML_FLAG_DEFAULT, struct config, kafka, kafka_fields),
+	CYAML_FIELD_MAPPING("kubernetes", CYAML_FLAG_DEFAULT, struct config, kubernetes, kubernetes_fields),
 	CYAML_FIELD_END
 };
 
@@ -252,7 +270,7 @@ const cyaml_schema_value_t config_selection_schema = {
 _Static_assert(FITS(config_fields) && FITS(capture_fields) && FITS(selection_fields) &&
 		       FITS(selection_rule_fields) && FITS(lines_fields) && FITS(record_fields) &&
 		       FITS(globs_fields) && FITS(cloud_fields) && FITS(journal_fields) &&
-		       FITS(disk_fields) && FITS(kafka_fields),
+		       FITS(disk_fields) && FITS(kafka_fields) && FITS(kubernetes_fields),
 	       "CONFIG_FIELDS_MAX");
 
 const cyaml_schema_value_t config_schema = {
@@ -306,6 +324,15 @@ static const struct config_rule rules[] = {
 	{ .key = "kafka.key", .preset = "stream" },
 	{ .key = "kafka.compression", .preset = "lz4" },
 	{ "kafka.aside_size", "32MiB", 0, 64 * GIB, QUANTITY_SIZE, false },
+	{ .key = "kubernetes.source", .preset = "auto" },
+	/* Empty stands for the service account of the pod that logtap runs in. */
+	{ .key = "kubernetes.kubeconfig", .preset = "" },
+	{ .key = "kubernetes.kubelet", .preset = "https://127.0.0.1:10250" },
+	/* Empty stands for the service account's. */
+	{ .key = "kubernetes.kubelet_ca", .preset = "" },
+	{ .key = "kubernetes.kubelet_insecure", .preset = "false" },
+	/* 0 stands for not at all. */
+	{ "kubernetes.wait", "2s", 0, MINUTE, QUANTITY_DURATION, false },
 };
 
 bool config_schema__is_pairs(const cyaml_schema_value_t *schema)

@@ -55,7 +55,12 @@
 	X(sink_records_cut)      /* over the broker's limit: cut to fit */                      \
 	X(sink_records_refused)  /* by the brokers, each for a reason of its own; a gap tells it */\
 	X(sink_records_dropped)  /* over the broker's limit even without their message */       \
-	X(sink_errors)           /* error events of the sink's client */
+	X(sink_errors)           /* error events of the sink's client */                        \
+	X(kube_requests)         /* to the API server or the kubelet */                         \
+	X(kube_events)           /* of watches, bookmarks too */                                \
+	X(kube_relists)          /* lists beyond the first: a watch could not go on, or it is time */ \
+	X(kube_errors)           /* requests that failed, and objects that were left out */     \
+	X(kube_pods)             /* times a pod became known or changed */
 
 enum counter {
 #define X(name) COUNTER_##name,

@@ -94,6 +94,15 @@ const char *labels__get(const struct labels *labels, const char *name)
 	return found ? labels->label[at].value : NULL;
 }
 
+int labels__copy(struct labels *labels, const struct labels *from)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < from->count; i++)
+		err = labels__set(labels, from->label[i].name, from->label[i].value);
+	return err;
+}
+
 bool labels__equal(const struct labels *one, const struct labels *other)
 {
 	if (one->count != other->count || one->bytes != other->bytes)

@@ -32,6 +32,8 @@ int labels__set(struct labels *labels, const char *name, const char *value);
 int labels__set_all(struct labels *labels, const json_t *object);
 /* NULL when there is none of that name. */
 const char *labels__get(const struct labels *labels, const char *name);
+/* Into an empty one. 0 or -ENOMEM: some may be copied then. */
+int labels__copy(struct labels *labels, const struct labels *from);
 bool labels__equal(const struct labels *one, const struct labels *other);
 /* Leaves it empty. */
 void labels__free(struct labels *labels);

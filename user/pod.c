@@ -1,5 +1,6 @@
 #include "pod.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +53,59 @@ void pod__put(const struct pod *shared)
 	free(pod);
 }
 
+static char *copy(const char *text, int *err)
+{
+	char *made = text ? strdup(text) : NULL;
+
+	if (text && !made)
+		*err = -ENOMEM;
+	return made;
+}
+
+static void copy_containers(struct pod *out, const struct pod *pod, int *err)
+{
+	out->containers = calloc(pod->containers_count + 1, sizeof(*out->containers));
+	if (!out->containers) {
+		*err = -ENOMEM;
+		return;
+	}
+	for (unsigned int i = 0; i < pod->containers_count; i++) {
+		const struct pod_container *from = &pod->containers[i];
+
+		out->containers[i] = (struct pod_container){
+			copy(from->name, err), copy(from->id, err), copy(from->image_id, err), from->restart_count,
+		};
+	}
+	out->containers_count = pod->containers_count;
+}
+
+struct pod *pod__copy(const struct pod *pod)
+{
+	struct pod *out = pod__new();
+	int err = 0;
+
+	if (!out)
+		return NULL;
+	out->uid = copy(pod->uid, &err);
+	out->name = copy(pod->name, &err);
+	out->namespace = copy(pod->namespace, &err);
+	out->ip = copy(pod->ip, &err);
+	out->qos_class = copy(pod->qos_class, &err);
+	out->service_account = copy(pod->service_account, &err);
+	out->owner_kind = copy(pod->owner_kind, &err);
+	out->owner_name = copy(pod->owner_name, &err);
+	out->workload_kind = copy(pod->workload_kind, &err);
+	out->workload_name = copy(pod->workload_name, &err);
+	copy_containers(out, pod, &err);
+	if (err || labels__copy(&out->labels, &pod->labels) || labels__copy(&out->annotations, &pod->annotations) ||
+	    labels__copy(&out->namespace_labels, &pod->namespace_labels) ||
+	    labels__copy(&out->node_labels, &pod->node_labels)) {
+		pod__put(out);
+		return NULL;
+	}
+	return out;
+}
+
 static bool same(const char *one, const char *other)
 {
 	return one && other ? strcmp(one, other) == 0 : one == other;
@@ -71,6 +125,13 @@ static bool same_containers(const struct pod *one, const struct pod *other)
 	return true;
 }
 
+bool pod__same_labels(const struct pod *one, const struct pod *other)
+{
+	return labels__equal(&one->labels, &other->labels) &&
+	       labels__equal(&one->annotations, &other->annotations) &&
+	       labels__equal(&one->namespace_labels, &other->namespace_labels);
+}
+
 bool pod__equal(const struct pod *one, const struct pod *other)
 {
 	return same(one->uid, other->uid) && same(one->name, other->name) &&
@@ -80,10 +141,8 @@ bool pod__equal(const struct pod *one, const struct pod *other)
 	       same(one->owner_kind, other->owner_kind) && same(one->owner_name, other->owner_name) &&
 	       same(one->workload_kind, other->workload_kind) &&
 	       same(one->workload_name, other->workload_name) &&
-	       labels__equal(&one->labels, &other->labels) &&
-	       labels__equal(&one->annotations, &other->annotations) &&
-	       labels__equal(&one->namespace_labels, &other->namespace_labels) &&
-	       labels__equal(&one->node_labels, &other->node_labels) && same_containers(one, other);
+	       pod__same_labels(one, other) && labels__equal(&one->node_labels, &other->node_labels) &&
+	       same_containers(one, other);
 }
 
 const struct pod_container *pod__container(const struct pod *pod, const char *name)

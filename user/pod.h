@@ -38,6 +38,10 @@ const struct pod *pod__get(const struct pod *pod);
 /* The last reference frees it. NULL does nothing. */
 void pod__put(const struct pod *pod);
 
+/* Another one that says the same, to be changed. NULL without memory. */
+struct pod *pod__copy(const struct pod *pod);
+/* Whether both have the same labels and annotations, their own and their namespaces'. */
+bool pod__same_labels(const struct pod *one, const struct pod *other);
 /* Whether both say the same. */
 bool pod__equal(const struct pod *one, const struct pod *other);
 

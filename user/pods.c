@@ -26,6 +26,7 @@ struct pods {
 	uint64_t deletions;
 	uint64_t list;
 	uint64_t version;        /* atomic */
+	uint64_t labels_version; /* atomic */
 	int watchers[PODS_WATCHERS_MAX];
 	unsigned int watchers_count;
 	int wanted_fd;
@@ -98,6 +99,11 @@ const struct pod *pods__get(struct pods *pods, const char *uid)
 uint64_t pods__version(const struct pods *pods)
 {
 	return __atomic_load_n(&pods->version, __ATOMIC_ACQUIRE);
+}
+
+uint64_t pods__labels_version(const struct pods *pods)
+{
+	return __atomic_load_n(&pods->labels_version, __ATOMIC_ACQUIRE);
 }
 
 int pods__watch(struct pods *pods, int eventfd)
@@ -191,6 +197,8 @@ static const struct pod *replace(struct pods *pods, struct entry *entry, const s
 	if (pod__equal(before, pod))
 		return pod;
 	entry->pod = pod;
+	if (!pod__same_labels(before, pod))
+		__atomic_add_fetch(&pods->labels_version, 1, __ATOMIC_RELEASE);
 	tell(pods);
 	return before;
 }
@@ -284,6 +292,24 @@ void pods__list_end(struct pods *pods)
 		if (i < pods->count && pods->entries[i].list != pods->list)
 			delete(pods, i);
 	pthread_mutex_unlock(&pods->lock);
+}
+
+int pods__all(struct pods *pods, const struct pod ***out, unsigned int *count)
+{
+	const struct pod **all;
+	unsigned int n = 0;
+
+	pthread_mutex_lock(&pods->lock);
+	all = calloc(pods->count + 1, sizeof(*all));
+	for (unsigned int i = 0; all && i < pods->count; i++)
+		if (!pods->entries[i].deleted)
+			all[n++] = pod__get(pods->entries[i].pod);
+	pthread_mutex_unlock(&pods->lock);
+	if (!all)
+		return -ENOMEM;
+	*out = all;
+	*count = n;
+	return 0;
 }
 
 /* pods__get adds its reference under the lock, so that one alone is the cache's own. */

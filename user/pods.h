@@ -30,6 +30,8 @@ void pods__free(struct pods *pods);
 const struct pod *pods__get(struct pods *pods, const char *uid);
 /* Rises whenever pods__get would give another answer, but for deleted pods that are let go. */
 uint64_t pods__version(const struct pods *pods);
+/* Rises when a pod that was known gets other labels or annotations, its own or its namespace's. */
+uint64_t pods__labels_version(const struct pods *pods);
 /* The eventfd, not owned, is written after each rise. -ENOSPC beyond PODS_WATCHERS_MAX. */
 int pods__watch(struct pods *pods, int eventfd);
 /* Once it returns, the eventfd is not written any more. */
@@ -55,6 +57,11 @@ void pods__remove(struct pods *pods, const char *uid);
  */
 void pods__list_begin(struct pods *pods);
 void pods__list_end(struct pods *pods);
+/*
+ * The pods that exist, a reference of the caller's each, in an array that the caller frees. 0 or
+ * -ENOMEM.
+ */
+int pods__all(struct pods *pods, const struct pod ***out, unsigned int *count);
 /* Lets deleted pods go; `now_ms` is clock__ms(). Call it every second or so. */
 void pods__expire(struct pods *pods, uint64_t now_ms);
 /* An eventfd that pods__want writes; owned by `pods`. */

@@ -485,7 +485,7 @@ int shard__open_context(struct shard *shard)
 	context->counters = options->counters;
 	context->assembly = &shard->assembly;
 	context->pods = options->pods;
-	context->wait = 2000 * NS_PER_MS;
+	context->wait = config->kubernetes.wait_ms * NS_PER_MS;
 	context->waiting_limit = shard->budget.limit / WAITING_SHARE;
 	context->waiting_stream_limit = context->waiting_limit / WAITING_SHARE;
 	context->key = config->kafka.key;

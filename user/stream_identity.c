@@ -78,6 +78,7 @@ static void begin_wait(struct stream *stream)
 		return;
 	stream->waiting.deadline = clock__ns(CLOCK_BOOTTIME) + stream->context->wait;
 	stream->context->waits++;
+	pods__want(stream->context->pods, stream->pod_uid);
 }
 
 const struct stream_text *stream__text(struct stream *stream)

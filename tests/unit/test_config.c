@@ -241,7 +241,8 @@ static void every_value_is_taken(void **state)
 		"  key: none\n"
 		"  compression: gzip\n"
 		"  headers: {h1: v1, h2: ''}\n"
-		"  rdkafka: {linger.ms: 7, acks: -1, enable.idempotence: true}\n");
+		"  rdkafka: {linger.ms: 7, acks: -1, enable.idempotence: true}\n"
+		"kubernetes: {source: kubelet, kubeconfig: /k, kubelet: 'https://n:1', kubelet_insecure: yes, wait: 0s}\n");
 
 	(void)state;
 	assert_string_equal(config->node, "n1");
@@ -296,6 +297,11 @@ static void every_value_is_taken(void **state)
 	assert_int_equal(config->kafka.rdkafka_count, 3);
 	assert_string_equal(config->kafka.rdkafka[0].name, "linger.ms");
 	assert_string_equal(config->kafka.rdkafka[0].value, "7");
+	assert_int_equal(config->kubernetes.source, KUBERNETES_KUBELET);
+	assert_string_equal(config->kubernetes.kubeconfig, "/k");
+	assert_string_equal(config->kubernetes.kubelet, "https://n:1");
+	assert_true(config->kubernetes.kubelet_insecure);
+	assert_int_equal(config->kubernetes.wait_ms, 0);
 	config__free(config);
 }
 
@@ -395,7 +401,7 @@ static void every_mistake_is_reported_in_the_order_of_the_file(void **state)
 	       "configuration property \"compression.codec\"; use none, gzip, snappy, lz4 or "
 	       "zstd\n"
 	       "c.yaml:16: zzz: unknown key. Allowed here: node, capture, selection, lines, record, cloud, journal, sink, "
-	       "kafka\n");
+	       "kafka, kubernetes\n");
 }
 
 static void numbers_out_of_range_are_refused(void **state)
@@ -412,6 +418,19 @@ static void numbers_out_of_range_are_refused(void **state)
 	       "c.yaml:1: lines.timeout: 18446744073709551615h is out of range; use 100ms to 1h\n");
 	refuse("capture: {max_streams: -1}",
 	       "c.yaml:1: capture.max_streams: \"-1\" is not a whole number\n");
+}
+
+static void kubernetes_is_asked_over_tls_at_an_absolute_path(void **state)
+{
+	(void)state;
+	refuse("kubernetes:\n  kubeconfig: k\n  kubelet_ca: c\n  kubelet: http://n:10250\n  source: yes\n  wait: 2m\n",
+	       "c.yaml:2: kubernetes.kubeconfig: \"k\" must be an absolute path: begin it with /, or leave it empty\n"
+	       "c.yaml:3: kubernetes.kubelet_ca: \"c\" must be an absolute path: begin it with /, or leave it empty\n"
+	       "c.yaml:4: kubernetes.kubelet: \"http://n:10250\" is no kubelet's address; use https://HOST:PORT\n"
+	       "c.yaml:5: kubernetes.source: \"yes\" is not allowed; use auto, api, kubelet or none\n"
+	       "c.yaml:6: kubernetes.wait: 2m is out of range; use 0ms to 1m\n");
+	refuse("kubernetes: {kubelet_ca: /c, kubelet_insecure: true}",
+	       "c.yaml:1: kubernetes.kubelet_ca: has no effect with kubelet_insecure: true; leave one of them out\n");
 }
 
 static void the_pin_is_an_absolute_path_or_empty(void **state)
@@ -695,7 +714,7 @@ static void escapes_for_the_terminal_are_not_printed(void **state)
 {
 	(void)state;
 	refuse("\"\\e[2J\": 1\n", "c.yaml:1: ?[2J: unknown key. Allowed here: node, capture, selection, "
-				  "lines, record, cloud, journal, sink, kafka\n");
+				  "lines, record, cloud, journal, sink, kafka, kubernetes\n");
 }
 
 static void an_unreadable_file_is_told(void **state)
@@ -767,6 +786,7 @@ int main(void)
 		cmocka_unit_test(an_alias_stands_for_its_value),
 		cmocka_unit_test(every_mistake_is_reported_in_the_order_of_the_file),
 		cmocka_unit_test(numbers_out_of_range_are_refused),
+		cmocka_unit_test(kubernetes_is_asked_over_tls_at_an_absolute_path),
 		cmocka_unit_test(the_pin_is_an_absolute_path_or_empty),
 		cmocka_unit_test(a_segment_holds_the_largest_record),
 		cmocka_unit_test(a_journal_holds_two_segments_a_shard),
