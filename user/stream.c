@@ -36,7 +36,7 @@ static void commit(struct stream *stream)
 static const struct identity *stream_identity(const struct stream *stream)
 {
 	const struct stream_slot *slot = stream->slot;
-	struct cgroup_names names = cgroup_path__names(slot->cgroup);
+	struct cgroup_names names = cgroup_path__names(slot->cgroup, slot->cgroup_top, slot->cgroup_level);
 
 	return identity_cache__get(stream->context->identities, slot->cgroup_id, &names,
 				   slot->flags & SLOT_PID_NAMESPACE &&
