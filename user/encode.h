@@ -1,6 +1,6 @@
 /*
- * Records as JSON, written once, straight into the shard's journal. The names are design.md's
- * promise to users; they are documented in the README. Owner: the shard's thread.
+ * Records as JSON, written once, straight into the shard's journal. Under which names: see layout.h
+ * and the README. Owner: the shard's thread.
  */
 #ifndef LOGTAP_ENCODE_H
 #define LOGTAP_ENCODE_H
