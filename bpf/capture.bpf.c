@@ -15,6 +15,7 @@
 #include "shared.bpf.h"
 #include "maps.bpf.h"
 #include "ring.bpf.h"
+#include "cgroups.bpf.h"
 #include "streams.bpf.h"
 #include "writes.bpf.h"
 
@@ -72,7 +73,7 @@ static __always_inline struct task_struct *topmost_in_cgroup(struct task_struct 
 	for (int i = 0; i < 4; i++) {
 		struct task_struct *parent = BPF_CORE_READ(task, real_parent);
 
-		if (!parent || BPF_CORE_READ(parent, cgroups, dfl_cgrp) != cgroup)
+		if (!parent || task_cgroup(parent) != cgroup)
 			break;
 		task = parent;
 	}
@@ -107,8 +108,8 @@ static __always_inline bool in_init_mount_namespace(struct task_struct *task)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(sched_process_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
-	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
-	u64 id = BPF_CORE_READ(cgroup, kn, id);
+	struct cgroup *cgroup = task_cgroup(task);
+	u64 id = cgroup_number(cgroup);
 	u8 entered = 1;
 	int err;
 
@@ -134,13 +135,13 @@ int BPF_PROG(sched_process_exec, struct task_struct *task, pid_t old_pid, struct
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup, const char *path)
 {
-	u64 id = BPF_CORE_READ(cgroup, kn, id);
+	u64 id = cgroup_number(cgroup);
 	u32 shard = shard_of(id);
 	void *ring = bpf_map_lookup_elem(&rings, &shard);
 	struct cgroup_payload *payload;
 	struct record *record;
 
-	if (!ring)
+	if (!ring || !is_followed(cgroup))
 		return 0;
 	record = bpf_ringbuf_reserve(ring, sizeof(*record) + sizeof(*payload), 0);
 	if (!record)
@@ -157,7 +158,14 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup, const char *path)
 	 * Names are shorter than their room: what lies behind them must not be an older record's.
 	 */
 	__builtin_memset(payload->names, 0, sizeof(payload->names));
-	read_cgroup_names(BPF_CORE_READ(cgroup, kn), payload->names);
+	for (int i = 0; i < CGROUP_TOP_NAMES; i++) {
+		__builtin_memset(payload->top[i], 0, sizeof(payload->top[i]));
+		/* All at once would be a call. */
+		barrier();
+	}
+	payload->level = BPF_CORE_READ(cgroup, level);
+	payload->reserved = 0;
+	read_cgroup_names(cgroup, payload->names, payload->top);
 	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
@@ -165,7 +173,7 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup, const char *path)
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(cgroup_rmdir, struct cgroup *cgroup, const char *path)
 {
-	u64 id = BPF_CORE_READ(cgroup, kn, id);
+	u64 id = cgroup_number(cgroup);
 
 	bpf_map_delete_elem(&entered_cgroups, &id);
 	if (moving)
@@ -289,11 +297,11 @@ int census_tasks(struct bpf_iter__task *ctx)
 		state.init_mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 		learn_agent();
 	}
-	cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	cgroup = task_cgroup(task);
 	if (task->pid != task->tgid || !BPF_CORE_READ(task, nsproxy) ||
 	    !BPF_CORE_READ(cgroup, level) || in_init_mount_namespace(task))
 		return 0;
-	id = BPF_CORE_READ(cgroup, kn, id);
+	id = cgroup_number(cgroup);
 	if (settings.census_containers == CENSUS_ALL)
 		bpf_map_update_elem(&entered_cgroups, &id, &entered, BPF_NOEXIST);
 	oldest = bpf_map_lookup_elem(&oldest_tasks, &id);
@@ -315,7 +323,7 @@ static __always_inline bool has_begun(u64 cgroup_id)
 static __always_inline void census_pipe(struct task_struct *task, u32 fd, struct inode *inode)
 {
 	struct oldest_task *oldest;
-	u64 id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	u64 id = cgroup_number(task_cgroup(task));
 	u32 flags = SLOT_CENSUS | SLOT_MID_LINE;
 
 	if (settings.census_containers == CENSUS_BEGUN && !has_begun(id))

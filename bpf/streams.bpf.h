@@ -33,18 +33,6 @@ static __always_inline struct stream_key inode_key(struct inode *inode)
 	return key;
 }
 
-static __always_inline void read_cgroup_names(struct kernfs_node *node,
-					      char names[CGROUP_NAMES][CGROUP_NAME_SIZE])
-{
-	for (int i = 0; i < CGROUP_NAMES; i++) {
-		names[i][0] = 0;
-		if (!node)
-			continue;
-		bpf_probe_read_kernel_str(names[i], CGROUP_NAME_SIZE, BPF_CORE_READ(node, name));
-		node = kernfs_parent(node);
-	}
-}
-
 static __always_inline u32 shard_of(u64 id)
 {
 	return (id ^ (id >> 32)) % (shard_count ? shard_count : 1);
@@ -57,7 +45,7 @@ static __always_inline u32 shard_of(u64 id)
 static __always_inline void fill_slot(struct stream_slot *slot, struct inode *inode, u32 kind, u32 flags,
 				      struct task_struct *task)
 {
-	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	struct cgroup *cgroup = task_cgroup(task);
 
 	slot->generation++;
 	slot->kind = kind;
@@ -73,11 +61,12 @@ static __always_inline void fill_slot(struct stream_slot *slot, struct inode *in
 	slot->eof = 0;
 	slot->sent = 0;
 	slot->consumed = 0;
-	slot->cgroup_id = BPF_CORE_READ(cgroup, kn, id);
+	slot->cgroup_id = cgroup_number(cgroup);
+	slot->cgroup_level = BPF_CORE_READ(cgroup, level);
 	slot->shard = shard_of(kind == STREAM_FILE ? slot->ino : slot->cgroup_id);
 	slot->path[0] = 0;
 	slot->names_length = 0;
-	read_cgroup_names(BPF_CORE_READ(cgroup, kn), slot->cgroup);
+	read_cgroup_names(cgroup, slot->cgroup, slot->cgroup_top);
 }
 
 /*

@@ -81,11 +81,18 @@ struct process_payload {
 
 #define CGROUP_NAMES 3
 #define CGROUP_NAME_SIZE 160
+#define CGROUP_TOP_NAMES 7
 
 struct cgroup_payload {
 	__u64 id;
 	char names[CGROUP_NAMES][CGROUP_NAME_SIZE]; /* of the path, leaf first; "" behind its end */
+	char top[CGROUP_TOP_NAMES][CGROUP_NAME_SIZE]; /* its first, from the root down */
+	__u32 level;        /* how many it has; 0: an earlier version, `top` is not there */
+	__u32 reserved;
 };
+
+/* What every version's payload has. */
+#define CGROUP_PAYLOAD_MIN 488
 
 /* The largest piece of a write in one record; a larger write takes several. */
 #define PIECE_MAX 32768
@@ -141,6 +148,9 @@ struct stream_slot {
 	 */
 	__u64 sent;
 	__u64 consumed;
+	__u32 cgroup_level; /* as in cgroup_payload */
+	__u32 reserved32;
+	char cgroup_top[CGROUP_TOP_NAMES][CGROUP_NAME_SIZE];
 	__u8 extra[RECORD_EXTRA];
 };
 
@@ -156,6 +166,8 @@ struct stream_slot {
 
 _Static_assert(sizeof(struct stream_slot) % 8 == 0, "slot layout");
 _Static_assert(__builtin_offsetof(struct stream_slot, lost_bytes) == 120, "slot layout");
+_Static_assert(__builtin_offsetof(struct stream_slot, cgroup_level) == SLOT_SIZE_MIN, "slot layout");
+_Static_assert(__builtin_offsetof(struct cgroup_payload, top) == CGROUP_PAYLOAD_MIN, "cgroup layout");
 
 /*
  * A stream is found by its inode's address: on btrfs, subvolumes of one image have files with equal

@@ -7,7 +7,6 @@
 
 #define ID_DIGITS 64
 #define STATIC_POD_DIGITS 32
-#define CGROUP_MOUNT "/sys/fs/cgroup"
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /* What may stand before a container's ID, without the '-' or ':' between them. */
@@ -22,6 +21,9 @@ static const struct {
 	{ "libpod", "podman" },
 	{ "libpod-payload", "podman" },
 };
+
+/* Where the hierarchies are that containers' cgroups are looked up in: version 1's, then version 2's. */
+static const char *const mount[] = { "/sys/fs/cgroup/pids", "/sys/fs/cgroup" };
 
 static const char *const unit_suffix[] = {
 	".automount", ".device", ".mount", ".path", ".scope", ".service",
@@ -218,14 +220,25 @@ static bool ends_in_container(const struct cgroup_names *names, unsigned int cou
 	return find_id(names->name[at], &runtime);
 }
 
-struct cgroup_names cgroup_path__names(const char leaf[CGROUP_NAMES][CGROUP_NAME_SIZE])
+struct cgroup_names cgroup_path__names(const char leaf[CGROUP_NAMES][CGROUP_NAME_SIZE],
+				       const char top[CGROUP_TOP_NAMES][CGROUP_NAME_SIZE], uint32_t level)
 {
 	struct cgroup_names names = { 0 };
+	uint32_t above = level > CGROUP_NAMES ? level - CGROUP_NAMES : 0;
+	unsigned int count = 0;
 
-	for (int i = 0; i < CGROUP_NAMES; i++)
-		names.name[i] = leaf[i];
-	if (leaf[CGROUP_NAMES - 1][0])
-		names.name[CGROUP_NAMES] = CGROUP_NAMES_REST;
+	while (count < CGROUP_NAMES && leaf[count][0]) {
+		names.name[count] = leaf[count];
+		count++;
+	}
+	if (!level && count == CGROUP_NAMES)
+		names.name[count++] = CGROUP_NAMES_REST;
+	if (above > CGROUP_TOP_NAMES) {
+		names.name[count++] = CGROUP_NAMES_GAP;
+		above = CGROUP_TOP_NAMES;
+	}
+	while (above-- > 0)
+		names.name[count++] = top[above];
 	return names;
 }
 
@@ -260,8 +273,9 @@ bool cgroup_path__matches(const char *path, const struct cgroup_names *names)
 	bool rest_unknown = false;
 	size_t len;
 
-	if (strncmp(path, CGROUP_MOUNT "/", strlen(CGROUP_MOUNT "/")) == 0)
-		path += strlen(CGROUP_MOUNT);
+	for (size_t i = 0; i < ARRAY_SIZE(mount); i++)
+		if (strncmp(path, mount[i], strlen(mount[i])) == 0 && path[strlen(mount[i])] == '/')
+			path += strlen(mount[i]);
 	if (path[0] != '/')
 		return false;
 	len = strlen(path);

@@ -22,8 +22,12 @@ struct cgroup_place {
 	const struct cgroup_names *names;        /* the caller's */
 };
 
-/* The names as the kernel half tells them; they point into `leaf`. */
-struct cgroup_names cgroup_path__names(const char leaf[CGROUP_NAMES][CGROUP_NAME_SIZE]);
+/*
+ * The names as the kernel half tells them; they point into `leaf` and `top`. `level`: as in struct
+ * cgroup_payload; when it is 0, `top` is not looked at.
+ */
+struct cgroup_names cgroup_path__names(const char leaf[CGROUP_NAMES][CGROUP_NAME_SIZE],
+				       const char top[CGROUP_TOP_NAMES][CGROUP_NAME_SIZE], uint32_t level);
 
 /*
  * Returns 0, or -ENOENT when these are not the names of a container's cgroup. What lies in a

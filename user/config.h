@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "record_config.h"
+
 enum assembly_mode { ASSEMBLY_AUTO, ASSEMBLY_PROCESS, ASSEMBLY_STREAM };
 enum invalid_utf8 { INVALID_UTF8_REPLACE, INVALID_UTF8_BASE64 };
 enum sink_kind { SINK_STDOUT, SINK_KAFKA };
@@ -23,11 +25,6 @@ enum kubernetes_source { KUBERNETES_AUTO, KUBERNETES_API, KUBERNETES_KUBELET, KU
 enum disk_fsync { DISK_FSYNC_NONE, DISK_FSYNC_SEGMENT };
 /* What becomes of a stream of which it cannot be known whether it is selected. */
 enum unknown_stream { UNKNOWN_INCLUDE, UNKNOWN_EXCLUDE };
-
-/* Under which names records say what they say: see layout.h. Kept in journals and checkpoints. */
-enum record_names { NAMES_DEFAULT, NAMES_FLUENTBIT, NAMES_ECS, NAMES_OTEL, NAMES_COUNT };
-/* What records tell of the machine beside its name. */
-enum host_fact { HOST_FACT_MACHINE_ID, HOST_FACT_BOOT_ID, HOST_FACT_CLOUD };
 
 struct name_value {
 	char *name;
@@ -68,36 +65,6 @@ struct journal_config {
 	enum when_full when_full;
 	enum replay replay;
 	struct disk_config disk;
-};
-
-/* Globs of names: those that one of `allow` matches and none of `deny`. */
-struct globs_config {
-	char **allow;
-	unsigned int allow_count;
-	char **deny;
-	unsigned int deny_count;
-};
-
-struct record_config {
-	enum record_names names;
-	struct globs_config pod_labels;
-	struct globs_config pod_annotations;
-	struct globs_config namespace_labels;
-	struct globs_config node_labels;
-	struct globs_config container_labels;
-	uint64_t labels_max;     /* bytes of all of them in one record */
-	bool dedot;              /* a.b/c -> a_b/c in the names of labels and annotations */
-	enum host_fact *host;
-	unsigned int host_count;
-};
-
-/* Where the machine runs; "": not told. */
-struct cloud_config {
-	char *provider;
-	char *instance_id;
-	char *region;
-	char *zone;
-	char *account;
 };
 
 struct kafka_config {

@@ -401,16 +401,12 @@ static void check_cgroups(struct doctor *doctor)
 {
 	if (is_mounted("/sys/fs/cgroup", CGROUP2_SUPER_MAGIC))
 		say(doctor, OK, "cgroups: version 2");
-	else if (is_mounted("/sys/fs/cgroup/unified", CGROUP2_SUPER_MAGIC))
-		say(doctor, NOTE,
-		    "cgroups: version 2 beside version 1 (hybrid): containers are recognized "
-		    "only if their runtime uses the version 2 tree, as with the systemd cgroup "
-		    "driver");
+	else if (is_mounted("/sys/fs/cgroup/pids", CGROUP_SUPER_MAGIC))
+		say(doctor, OK, "cgroups: version 1; containers are told apart by the controller pids");
 	else
 		say(doctor, NO,
-		    "cgroups: version 2 is not mounted at /sys/fs/cgroup, so containers cannot "
-		    "be told apart; boot with systemd.unified_cgroup_hierarchy=1, or mount -t "
-		    "cgroup2");
+		    "cgroups: neither version 2 is mounted at /sys/fs/cgroup nor version 1's controller pids "
+		    "at /sys/fs/cgroup/pids, so containers cannot be told apart; mount -t cgroup2");
 }
 
 static void check_memory_lock(struct doctor *doctor, const struct config *config)

@@ -1,6 +1,6 @@
 /*
- * Records as JSON, written once, straight into the shard's journal. The names are design.md's
- * promise to users; they are documented in the README. Owner: the shard's thread.
+ * Records as JSON, written once, straight into the shard's journal. Under which names: see layout.h
+ * and the README. Owner: the shard's thread.
  */
 #ifndef LOGTAP_ENCODE_H
 #define LOGTAP_ENCODE_H
@@ -17,6 +17,7 @@ struct identity;
 struct journal;
 struct pod;
 struct record_facts;
+struct service;
 
 struct encoder_options {
 	struct journal *journal;
@@ -34,14 +35,6 @@ struct encoder_options {
 };
 
 struct encoder;
-
-/* Of systemd's, who writes a file. */
-struct service {
-	const char *unit;
-	const char *slice;
-	const char *session;
-	const char *user_unit;
-};
 
 /* What all records of one stream have in common. Strings are "" or NULL where there is nothing. */
 struct stream_source {

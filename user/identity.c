@@ -125,7 +125,10 @@ static struct bucket *find_bucket(const struct identity_cache *cache, const char
 	return &cache->buckets[hash & cache->buckets_mask];
 }
 
-/* An ID names one container for ever. A free name is used again, then in another cgroup. */
+/*
+ * An ID names one container for ever, also when Docker or Podman starts it again in a cgroup with
+ * another number. A free name is used again, then in another cgroup.
+ */
 static struct entry *find_entry(const struct identity_cache *cache,
 				const struct cgroup_place *place, uint64_t cgroup_id)
 {
@@ -171,6 +174,19 @@ static void touch_entry(struct identity_cache *cache, struct entry *entry)
 {
 	TAILQ_REMOVE(&cache->by_age, entry, age);
 	TAILQ_INSERT_HEAD(&cache->by_age, entry, age);
+}
+
+/* Takes over what `fresh` holds. What was known stays when the files are gone. */
+static const struct identity *renew_entry(struct entry *entry, uint64_t cgroup_id, struct identity *fresh)
+{
+	if (entry->identity.complete && !fresh->complete) {
+		identity__clear(fresh);
+		return &entry->identity;
+	}
+	identity__clear(&entry->identity);
+	entry->identity = *fresh;
+	entry->cgroup_id = cgroup_id;
+	return &entry->identity;
 }
 
 static int open_runtimes(struct identity_cache *cache)
@@ -229,16 +245,13 @@ const struct identity *identity_cache__get(struct identity_cache *cache, uint64_
 	entry = find_entry(cache, &place, cgroup_id);
 	if (entry) {
 		touch_entry(cache, entry);
-		if (entry->identity.complete)
+		if (entry->identity.complete && entry->cgroup_id == cgroup_id)
 			return &entry->identity;
 	}
 	if (read_identity(cache, &place, &fresh))
 		goto out_of_memory;
-	if (entry) {
-		identity__clear(&entry->identity);
-		entry->identity = fresh;
-		return &entry->identity;
-	}
+	if (entry)
+		return renew_entry(entry, cgroup_id, &fresh);
 	if (place.free_name && !fresh.complete && !own_pid_namespace) {
 		identity__clear(&fresh);
 		return NULL;

@@ -10,6 +10,7 @@
 #include "layout_source.h"
 #include "pod.h"
 #include "record_facts.h"
+#include "service.h"
 #include "text_put.h"
 #include "timestamp.h"
 

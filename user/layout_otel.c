@@ -20,6 +20,7 @@
 #include "layout_source.h"
 #include "pod.h"
 #include "record_facts.h"
+#include "service.h"
 #include "text_put.h"
 
 #define ATTRIBUTE(key) ",{\"key\":\"" key "\",\"value\":{\"stringValue\":\""

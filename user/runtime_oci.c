@@ -36,14 +36,16 @@ struct oci_state {
 /* Whether the state is about the container in this cgroup: an ID is unique, a free name is not. */
 static bool is_about(const struct oci_state *state, const struct cgroup_place *place)
 {
-	const json_t *path;
+	const json_t *path, *paths;
 
 	if (!place->free_name)
 		return true;
+	paths = json_object_get(state->json, "cgroup_paths");
+	path = json_object_get(paths, "");
 	if (state->crun)
 		path = json_object_get(state->json, "cgroup-path");
-	else
-		path = json_object_get(json_object_get(state->json, "cgroup_paths"), "");
+	else if (json_object_get(paths, "pids"))
+		path = json_object_get(paths, "pids");
 	return json_is_string(path) && cgroup_path__matches(json_string_value(path), place->names);
 }
 

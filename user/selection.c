@@ -66,7 +66,7 @@ void selection__free(struct selection *selection)
 bool selection__admits_pipe(const struct selection *selection, const struct stream_slot *slot,
 			    const struct identity *identity, enum stream_kind *kind)
 {
-	const struct cgroup_names names = cgroup_path__names(slot->cgroup);
+	const struct cgroup_names names = cgroup_path__names(slot->cgroup, slot->cgroup_top, slot->cgroup_level);
 	uint64_t pipes[2];
 
 	if (!identity || !selection__takes_pipes(selection))

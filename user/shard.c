@@ -203,9 +203,10 @@ static void read_ahead(struct shard *shard, const struct record *record)
 	const struct cgroup_payload *payload = record_payload(record);
 	struct cgroup_names names;
 
-	if (record_payload_length(record) < sizeof(*payload))
+	if (record_payload_length(record) < CGROUP_PAYLOAD_MIN)
 		return;
-	names = cgroup_path__names(payload->names);
+	names = cgroup_path__names(payload->names, payload->top,
+				   record_payload_length(record) < sizeof(*payload) ? 0 : payload->level);
 	identity_cache__get(shard->context.identities, payload->id, &names, false);
 }
 

@@ -10,10 +10,11 @@
 #include "log.h"
 #include "pod.h"
 #include "pods.h"
+#include "service.h"
 
 static struct cgroup_names cgroup_names(const struct stream_slot *slot)
 {
-	return (struct cgroup_names){ .name = { slot->cgroup[0], slot->cgroup[1], slot->cgroup[2] } };
+	return cgroup_path__names(slot->cgroup, slot->cgroup_top, slot->cgroup_level);
 }
 
 const struct identity *stream__identity(const struct stream *stream)
@@ -28,11 +29,14 @@ const struct identity *stream__identity(const struct stream *stream)
 
 void stream__learn_pod(struct stream *stream)
 {
-	struct cgroup_names names = cgroup_names(stream->slot);
-	struct cgroup_place place;
+	const struct identity *identity;
 
-	if (stream->context->pods && !cgroup_path__parse(&names, &place))
-		strcpy(stream->pod_uid, place.pod_uid);
+	if (!stream->context->pods)
+		return;
+	identity = stream__identity(stream);
+	/* One that is longer is no pod's. */
+	if (identity && strlen(identity->pod_uid) <= POD_UID_MAX)
+		strcpy(stream->pod_uid, identity->pod_uid);
 }
 
 bool stream__take_pod(struct stream *stream)
@@ -65,7 +69,13 @@ static int make_text(const struct stream *stream, const struct identity *identit
 		.key = stream->context->key,
 		.stream = (uint64_t)stream->index << 32 | stream->generation,
 	};
+	struct cgroup_names names;
+	struct service service;
 
+	if (stream->kind == STREAM_FILE && !identity && stream->slot) {
+		names = cgroup_names(stream->slot);
+		source.service = service__parse(&names, &service) ? &service : NULL;
+	}
 	return stream_text__new(stream->context->encoder, &source, out);
 }
 

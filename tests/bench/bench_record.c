@@ -1,6 +1,7 @@
 /*
- * What a line costs as a record: instructions, by
- * valgrind --tool=callgrind --toggle-collect=encoder__line build/bench_record [LENGTH]
+ * What a line of LENGTH bytes (216) costs as a record with the NAMES (0: default; see enum
+ * record_names), in instructions, when linked with all of build/user but main.o:
+ * valgrind --tool=callgrind --toggle-collect=encoder__line bench_record [LENGTH [NAMES]]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,8 @@ static const struct identity identity = {
 	.pod_name = "web-7d4b9c6f5-x2x9p",
 	.pod_namespace = "shop",
 	.pod_uid = "8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b",
+	.restart_count = "",
+	.log_path = "",
 };
 
 static void encode(struct encoder *encoder, size_t length)
@@ -54,6 +57,7 @@ static void encode(struct encoder *encoder, size_t length)
 int main(int argc, char **argv)
 {
 	char directory[] = "/dev/shm/logtap-bench-XXXXXX";
+	const struct record_config record = { .names = argc > 2 ? strtoul(argv[2], NULL, 10) : NAMES_DEFAULT };
 	struct counters counters = { 0 };
 	bool abandon = false;
 	struct journal_options journal = {
@@ -66,6 +70,7 @@ int main(int argc, char **argv)
 		.counters = &counters,
 		.node = "node-1",
 		.id_prefix = "be5cdbf3.a924f201.0.",
+		.record = &record,
 	};
 	struct encoder *encoder;
 	char command[64];

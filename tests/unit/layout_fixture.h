@@ -23,6 +23,7 @@
 #include "journal.h"
 #include "pod.h"
 #include "record_facts.h"
+#include "service.h"
 
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define POD_UID "8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b"

@@ -263,6 +263,7 @@ static void paths_match_the_cgroup_they_lead_to(void **state)
 	assert_true(matches("/default/web", "web", "default", ""));
 	assert_true(matches("/sys/fs/cgroup/default/web", "web", "default", ""));
 	assert_true(matches("/sys/fs/cgroup/web", "web", "", ""));
+	assert_true(matches("/sys/fs/cgroup/pids/default/web", "web", "default", ""));
 	assert_false(matches("/a/b/c/d", "d", "c", "b"));
 	assert_true(cgroup_path__matches("/a/b/c/d", &(struct cgroup_names){ { "d", "c", "b", "a" } }));
 	assert_true(cgroup_path__matches("/a/b/c/d", &(struct cgroup_names){ { "d", "c", "b", CGROUP_NAMES_REST } }));
@@ -282,6 +283,42 @@ static void paths_of_other_cgroups_do_not_match(void **state)
 	assert_false(matches("/", "web", "", ""));
 }
 
+static void assert_names(unsigned int level, const char *wanted)
+{
+	char leaf[CGROUP_NAMES][CGROUP_NAME_SIZE] = { 0 }, top[CGROUP_TOP_NAMES][CGROUP_NAME_SIZE] = { 0 };
+	struct cgroup_names names;
+	char text[256] = "";
+
+	/* A path of letters from the root down: /a/b/c... */
+	for (unsigned int i = 0; i < CGROUP_NAMES && i < level; i++)
+		leaf[i][0] = 'a' + level - 1 - i;
+	for (unsigned int i = 0; i < CGROUP_TOP_NAMES && i < level; i++)
+		top[i][0] = 'a' + i;
+	names = cgroup_path__names(leaf, top, level);
+	for (int i = 0; i < IDENTITY_CGROUP_NAMES && names.name[i]; i++)
+		strcat(strcat(text, names.name[i]), " ");
+	assert_string_equal(text, wanted);
+}
+
+static void names_are_put_together_of_both_ends(void **state)
+{
+	char leaf[CGROUP_NAMES][CGROUP_NAME_SIZE] = { "c", "b", "a" };
+	struct cgroup_names names;
+
+	(void)state;
+	assert_names(0, "");
+	assert_names(1, "a ");
+	assert_names(3, "c b a ");
+	assert_names(5, "e d c b a ");
+	assert_names(10, "j i h g f e d c b a ");
+	assert_names(12, "l k j / g f e d c b a ");
+	names = cgroup_path__names(leaf, NULL, 0);
+	assert_string_equal(names.name[CGROUP_NAMES], CGROUP_NAMES_REST);
+	assert_null(names.name[CGROUP_NAMES + 1]);
+	leaf[2][0] = 0;
+	assert_null(cgroup_path__names(leaf, NULL, 0).name[2]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +332,7 @@ int main(void)
 		cmocka_unit_test(outermost_id_wins),
 		cmocka_unit_test(deep_paths_are_read_from_the_top),
 		cmocka_unit_test(users_have_no_pods),
+		cmocka_unit_test(names_are_put_together_of_both_ends),
 		cmocka_unit_test(conmon_is_not_its_container),
 		cmocka_unit_test(free_names_are_a_guess),
 		cmocka_unit_test(systemd_units_are_no_containers),

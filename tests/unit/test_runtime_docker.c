@@ -49,6 +49,19 @@ static void dockers_name_outranks_containerds_bundle(void **state)
 	assert_string_equal(get(fixture, &scope)->container_name, "web");
 }
 
+static void container_that_starts_again_is_read_again(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, "/var/lib/docker" CONFIG, TEXT(C, "/web", "{}"));
+	assert_string_equal(identity_cache__get(fixture->cache, 7, &scope, false)->container_name, "web");
+	write_text(fixture, "/var/lib/docker" CONFIG, TEXT(C, "/renamed", "{}"));
+	assert_string_equal(identity_cache__get(fixture->cache, 7, &scope, false)->container_name, "web");
+	assert_string_equal(identity_cache__get(fixture->cache, 8, &scope, false)->container_name, "renamed");
+	remove_tree(fixture, "/var");
+	assert_string_equal(identity_cache__get(fixture->cache, 9, &scope, false)->container_name, "renamed");
+}
+
 #define K8S_LABELS(type) \
 	"{\"io.kubernetes.docker.type\":\"" type "\",\"io.kubernetes.container.name\":\"nginx\"," \
 	"\"io.kubernetes.container.logpath\":\"/var/log/pods/shop_web-0_" UID "/nginx/2.log\"," \
@@ -218,6 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(names_image_labels_log_and_restarts_are_read),
 		TEST(dockers_name_outranks_containerds_bundle),
+		TEST(container_that_starts_again_is_read_again),
 		TEST(cri_dockerds_containers_are_pods),
 		TEST(cri_dockerds_pause_is_a_sandbox),
 		TEST(another_data_root_is_found_by_the_daemons_arguments),

@@ -3,7 +3,7 @@
 # one stream change with its next line, and records over the broker's limit are cut and marked in each.
 # needs: logtap kafka
 # topics: records:1:12000
-# timeout: 120
+# timeout: 240
 
 PRESETS="default fluentbit ecs otel"
 
@@ -24,9 +24,15 @@ loaded_anew()
 	[ "$(grep -c "loaded anew" "$OUT/logtap.err")" = "$1" ]
 }
 
+# seen TEXT...: all of them have come.
 seen()
 {
-	consume records | grep -q "$1"
+	local text
+
+	consume records >/run/seen
+	for text; do
+		grep -q "$text" /run/seen || return 1
+	done
 }
 
 guest()
@@ -58,8 +64,7 @@ guest()
 		bundle "lone-$preset" echo "lone $preset"
 		container_run "lone-$preset"
 		echo "file $preset" >"/var/log/names/$preset.log"
-		wait_for "the steady line of $preset" 60 seen "steady $preset"
-		wait_for "the file's line of $preset" 60 seen "file $preset"
+		wait_for "the lines of $preset" 60 seen "steady $preset" "file $preset" "lone $preset"
 	done
 	container_wait "$id"
 	container_delete "$id"
