@@ -9,9 +9,12 @@
 #include "isolation.h"
 #include "processes.h"
 
+/* The directory is named after the driver. */
 static const char *const usual[] = {
 	"/run/containers/storage/overlay-containers",
 	"/var/lib/containers/storage/overlay-containers",
+	"/var/lib/containers/storage/btrfs-containers",
+	"/var/lib/containers/storage/vfs-containers",
 };
 
 #define USUAL (sizeof(usual) / sizeof(usual[0]))

@@ -16,7 +16,7 @@
 struct cgroup_place;
 
 struct storage {
-	char path[PATH_MAX];     /* .../overlay-containers */
+	char path[PATH_MAX];     /* .../DRIVER-containers */
 	unsigned int uid;
 };
 

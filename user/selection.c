@@ -63,7 +63,8 @@ bool selection__admits_pipe(const struct selection *selection, const struct stre
 	const struct cgroup_names names = cgroup_path__names(slot->cgroup, slot->cgroup_top, slot->cgroup_level);
 	uint64_t pipes[2];
 
-	if (!identity || !selection__takes_pipes(selection))
+	/* A sandbox is the runtime's own: `pause` has nothing to say. */
+	if (!identity || identity->sandbox || !selection__takes_pipes(selection))
 		return false;
 	*kind = slot->kind;
 	/* Seen from the first exec on: nothing else can have been there before it. */
