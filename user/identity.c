@@ -246,7 +246,8 @@ static struct entry *get_entry(struct identity_cache *cache, uint64_t cgroup_id,
 
 	if (entry) {
 		touch_entry(cache, entry);
-		if (entry->identity.complete && entry->cgroup_id == cgroup_id)
+		/* Cgroups below its own are the container's to make, as many as it likes. */
+		if (entry->identity.complete && (entry->cgroup_id == cgroup_id || place->at))
 			return entry;
 	}
 	if (read_identity(cache, place, &fresh))

@@ -51,11 +51,13 @@ static void dockers_name_outranks_containerds_bundle(void **state)
 
 static void container_that_starts_again_is_read_again(void **state)
 {
+	const struct cgroup_names below = { { "init.scope", "docker-" C ".scope", "system.slice" } };
 	struct fixture *fixture = *state;
 
 	write_text(fixture, "/var/lib/docker" CONFIG, TEXT(C, "/web", "{}"));
 	assert_string_equal(identity_cache__get(fixture->cache, 7, &scope, false)->container_name, "web");
 	write_text(fixture, "/var/lib/docker" CONFIG, TEXT(C, "/renamed", "{}"));
+	assert_string_equal(identity_cache__get(fixture->cache, 8, &below, false)->container_name, "web");
 	assert_string_equal(identity_cache__get(fixture->cache, 7, &scope, false)->container_name, "web");
 	assert_string_equal(identity_cache__get(fixture->cache, 8, &scope, false)->container_name, "renamed");
 	remove_tree(fixture, "/var");

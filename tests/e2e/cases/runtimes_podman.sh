@@ -57,12 +57,13 @@ crio_run()
 {
 	local id=$1 dir=$USERDATA/$1/userdata log=/var/log/pods/shop_web-0_$UID_OF_POD/nginx/1.log
 
-	mkdir -p "${log%/*}" /run/e2e/exits
+	mkdir -p "${log%/*}" /run/e2e/exits /run/e2e/attach
 	conmon -c "$id" -u "$id" -n k8s_nginx_web-0_shop_${UID_OF_POD}_1 -r "$(command -v runc)" -b "$dir" -p "$dir/pidfile" \
-		-P "$dir/conmon-pidfile" -l "k8s-file:$log" --exit-dir /run/e2e/exits --runtime-arg --root=/run/runc </dev/null
+		-P "$dir/conmon-pidfile" -l "k8s-file:$log" --exit-dir /run/e2e/exits --socket-dir-path /run/e2e/attach \
+		--runtime-arg --root=/run/runc </dev/null
 	wait_for "the container to be made" 30 test -s "$dir/pidfile"
 	runc --root /run/runc start "$id"
-	wait_for "its end" 60 test -e "/run/e2e/exits/$id"
+	wait_for "its end" 60 test -f "/run/e2e/exits/$id"
 	runc --root /run/runc delete "$id"
 }
 
