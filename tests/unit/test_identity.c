@@ -449,6 +449,17 @@ static void symlinked_config_is_not_followed(void **state)
 	assert_unreadable(fixture);
 }
 
+static void bundle_that_links_to_anothers_is_not_followed(void **state)
+{
+	char path[PATH_MAX];
+	struct fixture *fixture = *state;
+
+	write_text(fixture, BUNDLES "k8s.io/" C2 "/config.json", CRI_TEXT);
+	make_path(fixture, BUNDLES "k8s.io/" C, path);
+	assert_int_equal(symlink(C2, path), 0);
+	assert_unreadable(fixture);
+}
+
 static void fifo_in_place_of_config_does_not_block(void **state)
 {
 	char path[PATH_MAX];
@@ -790,6 +801,7 @@ int main(void)
 		TEST(namespaces_that_come_later_are_found),
 		TEST(least_recently_used_identity_is_forgotten),
 		TEST(symlinked_config_is_not_followed),
+		TEST(bundle_that_links_to_anothers_is_not_followed),
 		TEST(fifo_in_place_of_config_does_not_block),
 		TEST(directory_in_place_of_config_is_refused),
 		TEST(config_beyond_four_mebibytes_is_refused),
