@@ -12,13 +12,14 @@
 #include "path_glob.h"
 
 /*
- * Where the kubelet, containerd and Docker write what containers have printed: those lines were
+ * Where the kubelet, containerd, Docker and Podman write what containers have printed: those lines were
  * seen already.
  */
 static char *const copies[] = {
 	"/var/log/pods/**",
 	"/var/log/containers/**",
 	"/var/lib/docker/containers/**",
+	"/var/lib/containers/storage/*-containers/**",
 };
 
 struct selection {

@@ -296,6 +296,7 @@ static void the_runtimes_copies_are_never_wanted(void **state)
 		"/var/log/pods/ns_pod_uid/web/0.log",
 		"/var/log/containers/web.log",
 		"/var/lib/docker/containers/" C "/" C "-json.log",
+		"/var/lib/containers/storage/overlay-containers/" C "/userdata/ctr.log",
 	};
 	struct fixture *fixture = *state;
 
