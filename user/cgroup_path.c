@@ -257,7 +257,7 @@ int cgroup_path__parse(const struct cgroup_names *names, struct cgroup_place *ou
 		at = 0;
 	}
 	*out = (struct cgroup_place){ .runtime = free_name ? "" : runtime, .free_name = free_name,
-				      .uid = owner(names, count), .names = names };
+				      .uid = owner(names, count), .at = at, .names = names };
 	memcpy(out->container_id, id, free_name ? strlen(id) : ID_DIGITS);
 	while (at < count && !find_pod_uid(names->name[at], out->pod_uid))
 		at++;
@@ -265,6 +265,42 @@ int cgroup_path__parse(const struct cgroup_names *names, struct cgroup_place *ou
 	if (out->uid)
 		out->pod_uid[0] = '\0';
 	return 0;
+}
+
+/* Of the kubelet's and of runtimes: no container is called so. */
+static bool is_structure(const char *name)
+{
+	static const char *const structure[] = { "kubepods", "burstable", "besteffort", "guaranteed", "docker",
+						 "libpod_parent" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(structure); i++)
+		if (strcmp(name, structure[i]) == 0)
+			return true;
+	return !is_free_name(name);
+}
+
+bool cgroup_path__around(const struct cgroup_place *place, unsigned int n, struct cgroup_names *names,
+			 struct cgroup_place *out)
+{
+	unsigned int count = count_names(place->names);
+
+	for (unsigned int i = count; i-- > place->at + 1;) {
+		if (is_structure(place->names->name[i]) || n-- > 0)
+			continue;
+		*names = (struct cgroup_names){ 0 };
+		memcpy(names->name, &place->names->name[i], (count - i) * sizeof(names->name[0]));
+		return cgroup_path__parse(names, out) == 0;
+	}
+	return false;
+}
+
+bool cgroup_path__below(const struct cgroup_place *place, struct cgroup_names *out)
+{
+	if (!place->at)
+		return false;
+	*out = (struct cgroup_names){ 0 };
+	memcpy(out->name, place->names->name, place->at * sizeof(out->name[0]));
+	return true;
 }
 
 bool cgroup_path__matches(const char *path, const struct cgroup_names *names)

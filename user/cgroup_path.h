@@ -19,6 +19,7 @@ struct cgroup_place {
 	const char *runtime;                     /* as the prefix tells; "" when it does not */
 	bool free_name;                          /* no 64 hex digits: only a guess so far */
 	unsigned int uid;                        /* whose cgroup it is: 0 the system's, else a user's */
+	unsigned int at;                         /* which of the names it is */
 	const struct cgroup_names *names;        /* the caller's */
 };
 
@@ -34,6 +35,16 @@ struct cgroup_names cgroup_path__names(const char leaf[CGROUP_NAMES][CGROUP_NAME
  * container's cgroup is the container's, whatever it is called: the topmost ID counts.
  */
 int cgroup_path__parse(const struct cgroup_names *names, struct cgroup_place *out);
+
+/*
+ * What may be a container with a free name around this place: the `n`th from the top; *names keeps
+ * its path. False when there is none.
+ */
+bool cgroup_path__around(const struct cgroup_place *place, unsigned int n, struct cgroup_names *names,
+			 struct cgroup_place *out);
+
+/* The names below the place, as whoever has it for a root sees them. False when there are none. */
+bool cgroup_path__below(const struct cgroup_place *place, struct cgroup_names *out);
 
 /* Whether `text` may stand in a path as the name of a container or of a runtime's namespace. */
 bool cgroup_path__valid_name(const char *text);

@@ -6,12 +6,19 @@
 #include <string.h>
 
 #include "cgroup_path.h"
+#include "clock.h"
 #include "isolation.h"
 #include "processes.h"
 
+/* Anyone may make cgroups that look like an unknown container's: processes are looked at no more often. */
+#define LOOK_AGAIN_MS 200
+
+/* The directory is named after the driver. */
 static const char *const usual[] = {
 	"/run/containers/storage/overlay-containers",
 	"/var/lib/containers/storage/overlay-containers",
+	"/var/lib/containers/storage/btrfs-containers",
+	"/var/lib/containers/storage/vfs-containers",
 };
 
 #define USUAL (sizeof(usual) / sizeof(usual[0]))
@@ -92,13 +99,17 @@ int containers_storage__config(struct containers_storage *storage, const struct 
 			       bool search, struct runtime_dir *dir, json_t **out)
 {
 	struct search wanted = { storage, place };
+	uint64_t now = clock__ms();
 	int err = -ENOENT;
 
 	if (place->free_name)
 		return -ENOENT;
 	for (unsigned int i = 0; i < storage->count && err == -ENOENT; i++)
 		err = read_config(storage, &storage->found[i], place, dir, out);
-	if (err != -ENOENT || !search || !processes__find(storage->root, "conmon", is_its_conmon, &wanted))
+	if (err != -ENOENT || !search || (storage->looked_ms && now - storage->looked_ms < LOOK_AGAIN_MS))
+		return err;
+	storage->looked_ms = now;
+	if (!processes__find(storage->root, "conmon", is_its_conmon, &wanted))
 		return err;
 	return read_config(storage, &storage->found[storage->count - 1], place, dir, out);
 }

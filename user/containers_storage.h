@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <limits.h>
+#include <stdint.h>
 
 #include "runtime_file.h"
 
@@ -16,7 +17,7 @@
 struct cgroup_place;
 
 struct storage {
-	char path[PATH_MAX];     /* .../overlay-containers */
+	char path[PATH_MAX];     /* .../DRIVER-containers */
 	unsigned int uid;
 };
 
@@ -24,6 +25,7 @@ struct containers_storage {
 	const char *root;
 	struct storage found[STORAGES_MAX];
 	unsigned int count;
+	uint64_t looked_ms;      /* when conmon was asked last; 0: not yet */
 };
 
 /* 0 or -ENOMEM. `root` must outlive it. */

@@ -1,6 +1,7 @@
 #include "identity.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "cgroup_path.h"
 #include "log.h"
+#include "node_root.h"
 #include "pod_logs.h"
 #include "runtime.h"
 #include "runtime_file.h"
@@ -27,12 +29,14 @@ struct entry {
 	uint64_t cgroup_id;
 	bool free_name;
 	struct identity identity;
+	struct identity_cache *inside; /* of a node in a container: its pods; else NULL */
 };
 
 LIST_HEAD(bucket, entry);
 
 struct identity_cache {
 	char *root;
+	bool nested;             /* another's, for a node that is a container */
 	void *state[ARRAY_SIZE(runtime)];
 	unsigned int capacity;
 	unsigned int count;
@@ -148,6 +152,7 @@ static void remove_entry(struct identity_cache *cache, struct entry *entry)
 	TAILQ_REMOVE(&cache->by_age, entry, age);
 	cache->count--;
 	identity__clear(&entry->identity);
+	identity_cache__free(entry->inside);
 	free(entry);
 }
 
@@ -177,16 +182,15 @@ static void touch_entry(struct identity_cache *cache, struct entry *entry)
 }
 
 /* Takes over what `fresh` holds. What was known stays when the files are gone. */
-static const struct identity *renew_entry(struct entry *entry, uint64_t cgroup_id, struct identity *fresh)
+static void renew_entry(struct entry *entry, uint64_t cgroup_id, struct identity *fresh)
 {
 	if (entry->identity.complete && !fresh->complete) {
 		identity__clear(fresh);
-		return &entry->identity;
+		return;
 	}
 	identity__clear(&entry->identity);
 	entry->identity = *fresh;
 	entry->cgroup_id = cgroup_id;
-	return &entry->identity;
 }
 
 static int open_runtimes(struct identity_cache *cache)
@@ -233,36 +237,99 @@ void identity_cache__free(struct identity_cache *cache)
 	free(cache);
 }
 
+/* The identity at a place, remembered or read. NULL as identity_cache__get. */
+static struct entry *get_entry(struct identity_cache *cache, uint64_t cgroup_id, const struct cgroup_place *place,
+			       bool own_pid_namespace)
+{
+	struct entry *entry = find_entry(cache, place, cgroup_id);
+	struct identity fresh;
+
+	if (entry) {
+		touch_entry(cache, entry);
+		/* Cgroups below its own are the container's to make, as many as it likes. */
+		if (entry->identity.complete && (entry->cgroup_id == cgroup_id || place->at))
+			return entry;
+	}
+	if (read_identity(cache, place, &fresh))
+		goto out_of_memory;
+	if (entry) {
+		renew_entry(entry, cgroup_id, &fresh);
+		return entry;
+	}
+	if (place->free_name && !fresh.complete && !own_pid_namespace) {
+		identity__clear(&fresh);
+		return NULL;
+	}
+	entry = add_entry(cache, place, cgroup_id, &fresh);
+	if (entry)
+		return entry;
+	identity__clear(&fresh);
+out_of_memory:
+	log_error("out of memory: the identity of container %s stays unknown", place->container_id);
+	return NULL;
+}
+
+/*
+ * A container called by a free name may lie around the place: then all in there is its own, and the
+ * names below are its own to choose.
+ */
+static struct entry *get_around(struct identity_cache *cache, uint64_t cgroup_id, const struct cgroup_place *place)
+{
+	struct cgroup_names names;
+	struct cgroup_place around;
+
+	for (unsigned int n = 0; cgroup_path__around(place, n, &names, &around); n++) {
+		struct entry *entry = get_entry(cache, cgroup_id, &around, false);
+
+		if (entry && entry->identity.complete)
+			return entry;
+	}
+	return NULL;
+}
+
+/*
+ * A container that is a node of Kubernetes has pods in it, known by the files in its root. Only a
+ * privileged one is asked: it could do anything to this host anyway.
+ */
+static const struct identity *get_inside(struct identity_cache *cache, struct entry *entry, uint64_t cgroup_id,
+					 const struct cgroup_place *place)
+{
+	struct cgroup_names names;
+	struct cgroup_place inside;
+	char root[PATH_MAX];
+
+	if (cache->nested || !entry->identity.privileged || !cgroup_path__below(place, &names) ||
+	    cgroup_path__parse(&names, &inside) || inside.free_name)
+		return NULL;
+	if (node_root__find(cache->root, place, root))
+		return NULL;
+	if (entry->inside && strcmp(entry->inside->root, root) != 0) {
+		identity_cache__free(entry->inside);
+		entry->inside = NULL;
+	}
+	if (!entry->inside && identity_cache__new(root, cache->capacity, &entry->inside))
+		return NULL;
+	entry->inside->nested = true;
+	return identity_cache__get(entry->inside, cgroup_id, &names, false);
+}
+
 const struct identity *identity_cache__get(struct identity_cache *cache, uint64_t cgroup_id,
 					   const struct cgroup_names *names, bool own_pid_namespace)
 {
+	const struct identity *inside;
 	struct cgroup_place place;
-	struct identity fresh;
 	struct entry *entry;
 
 	if (cgroup_path__parse(names, &place))
 		return NULL;
-	entry = find_entry(cache, &place, cgroup_id);
-	if (entry) {
-		touch_entry(cache, entry);
-		if (entry->identity.complete && entry->cgroup_id == cgroup_id)
-			return &entry->identity;
-	}
-	if (read_identity(cache, &place, &fresh))
-		goto out_of_memory;
-	if (entry)
-		return renew_entry(entry, cgroup_id, &fresh);
-	if (place.free_name && !fresh.complete && !own_pid_namespace) {
-		identity__clear(&fresh);
-		return NULL;
-	}
-	entry = add_entry(cache, &place, cgroup_id, &fresh);
+	entry = get_around(cache, cgroup_id, &place);
 	if (entry)
 		return &entry->identity;
-	identity__clear(&fresh);
-out_of_memory:
-	log_error("out of memory: the identity of container %s stays unknown", place.container_id);
-	return NULL;
+	entry = get_entry(cache, cgroup_id, &place, own_pid_namespace);
+	if (!entry)
+		return NULL;
+	inside = get_inside(cache, entry, cgroup_id, &place);
+	return inside ? inside : &entry->identity;
 }
 
 int identity__init_pipes(const char *root, const struct cgroup_names *names, uint64_t inode[2])

@@ -12,6 +12,7 @@ static struct {
 	bool told;
 } isolated[] = {
 	{ "runsc", "gVisor", false },
+	{ "gvisor", "gVisor", false },
 	{ "kata", "Kata Containers", false },
 };
 

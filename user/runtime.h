@@ -34,6 +34,8 @@ extern const struct runtime runtime_podman;
 /* runc and crun, called directly or by a runtime that has no reader of its own: state files. */
 extern const struct runtime runtime_oci;
 
+/* The host's number of the container's first process. -ENOENT when no runtime knows it. */
+int runtime_oci__init_pid(const char *root, const struct cgroup_place *place, long *out);
 /* See identity__init_pipes. */
 int runtime_oci__init_pipes(const char *root, const struct cgroup_place *place, uint64_t inode[2]);
 

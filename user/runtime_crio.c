@@ -8,6 +8,7 @@
 #include "cgroup_path.h"
 #include "containers_storage.h"
 #include "identity.h"
+#include "isolation.h"
 
 #define CRIO "io.kubernetes.cri-o."
 #define K8S "io.kubernetes."
@@ -88,6 +89,7 @@ static int fill_from_sandbox(const struct runtime_dir *dir, struct identity *out
 	    runtime_file__read(dir, file, &config))
 		return 0;
 	annotations = json_object_get(config, "annotations");
+	isolation__tell(json_string_value(json_object_get(annotations, CRIO "RuntimeHandler")), out->sandbox_id);
 	err = fill_labels(annotations, CRIO "Labels", &out->pod_labels);
 	if (!err)
 		err = fill_labels(annotations, CRIO "Annotations", &out->pod_annotations);

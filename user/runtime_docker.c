@@ -205,16 +205,32 @@ static int fill(const json_t *config, const struct cgroup_place *place, struct i
 	return err == -E2BIG ? 0 : err;
 }
 
-static void tell_isolation(const struct runtime_dir *dir, const struct cgroup_place *place)
+/* LogPath is written when the container runs already; the default driver's is known before. */
+static int fill_log_path(const struct runtime_dir *dir, const json_t *host, const char *id, struct identity *out)
+{
+	const char *driver = json_string_value(json_object_get(json_object_get(host, "LogConfig"), "Type"));
+	char path[PATH_MAX];
+
+	if ((out->log_path && *out->log_path) || !driver || strcmp(driver, "json-file") != 0 ||
+	    runtime_file__path(path, dir->path, "/", id, "/", id, "-json.log", NULL))
+		return 0;
+	return runtime_file__set(&out->log_path, path);
+}
+
+static int read_host_config(const struct runtime_dir *dir, const struct cgroup_place *place, struct identity *out)
 {
 	char path[PATH_MAX];
 	json_t *host;
+	int err;
 
 	if (runtime_file__path(path, place->container_id, "/hostconfig.json", NULL) ||
 	    runtime_file__read(dir, path, &host))
-		return;
+		return 0;
 	isolation__tell(json_string_value(json_object_get(host, "Runtime")), place->container_id);
+	out->privileged = json_is_true(json_object_get(host, "Privileged"));
+	err = fill_log_path(dir, host, place->container_id, out);
 	json_decref(host);
+	return err;
 }
 
 static int read_container(const struct docker *docker, const struct data_root *data,
@@ -236,9 +252,7 @@ static int read_container(const struct docker *docker, const struct data_root *d
 		return err;
 	err = fill(config, place, out);
 	json_decref(config);
-	if (!err)
-		tell_isolation(&dir, place);
-	return err;
+	return err ? err : read_host_config(&dir, place, out);
 }
 
 static int read_known(const struct docker *docker, const struct cgroup_place *place, struct identity *out)

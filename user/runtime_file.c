@@ -78,7 +78,7 @@ static int read_all(int fd, unsigned int uid, size_t max, char **out, size_t *ou
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
 	if (uid && st.st_uid != uid)
-		return -EPERM;
+		return -EDOM;
 	if ((uint64_t)st.st_size > max)
 		return -EFBIG;
 	/* The kernel's own files, as those of /proc, have no size. */
@@ -141,7 +141,10 @@ static const char *reason(int err)
 {
 	switch (err) {
 	case -ELOOP:
+	case -EXDEV:
 		return "a symbolic link is in its path";
+	case -EDOM:
+		return "it is another user's";
 	case -EINVAL:
 		return "it is not a regular file";
 	case -EFBIG:

@@ -25,7 +25,7 @@ struct runtime_dir {
 
 /*
  * A file's bytes and a NUL behind them. `max`: bytes. *out_len may be NULL. 0, -ENOENT when there is
- * no such file, -ELOOP for a link, -EINVAL for what is no regular file, -EPERM for
+ * no such file, -ELOOP for a link, -EINVAL for what is no regular file, -EDOM for
  * another user's, -EFBIG, another -errno.
  */
 int runtime_file__text(const struct runtime_dir *dir, const char *file, size_t max, char **out,

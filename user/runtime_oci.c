@@ -160,21 +160,44 @@ static void get_pipes(const struct oci_state *state, uint64_t inode[2])
 	json_decref(inner);
 }
 
-int runtime_oci__init_pipes(const char *root, const struct cgroup_place *place, uint64_t inode[2])
+static int find_state(const char *root, const struct cgroup_place *place, struct oci_state *out)
 {
-	struct oci_state found;
 	int err = -ENOENT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(state_root) && err == -ENOENT; i++) {
 		if (state_root[i].namespaced)
-			err = find_in_namespaces(root, state_root[i].dir, place, &found);
+			err = find_in_namespaces(root, state_root[i].dir, place, out);
 		else
-			err = read_state(root, state_root[i].dir, "", place, &found);
+			err = read_state(root, state_root[i].dir, "", place, out);
 	}
+	return err;
+}
+
+int runtime_oci__init_pipes(const char *root, const struct cgroup_place *place, uint64_t inode[2])
+{
+	struct oci_state found;
+	int err = find_state(root, place, &found);
+
 	if (err)
 		return err;
 	get_pipes(&found, inode);
 	json_decref(found.json);
+	return 0;
+}
+
+int runtime_oci__init_pid(const char *root, const struct cgroup_place *place, long *out)
+{
+	struct oci_state found;
+	double pid;
+	int err = find_state(root, place, &found);
+
+	if (err)
+		return err;
+	pid = json_number_value(json_object_get(found.json, found.crun ? "pid" : "init_process_pid"));
+	json_decref(found.json);
+	if (!(pid >= 1 && pid < INT_MAX))
+		return -ENOENT;
+	*out = pid;
 	return 0;
 }
 

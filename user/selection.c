@@ -15,13 +15,14 @@
 #include "pod_annotations.h"
 
 /*
- * Where the kubelet, containerd and Docker write what containers have printed: those lines were
+ * Where the kubelet, containerd, Docker and Podman write what containers have printed: those lines were
  * seen already.
  */
 static char *const copies[] = {
 	"/var/log/pods/**",
 	"/var/log/containers/**",
 	"/var/lib/docker/containers/**",
+	"/var/lib/containers/storage/*-containers/**",
 };
 
 struct selection {
@@ -69,7 +70,8 @@ bool selection__admits_pipe(const struct selection *selection, const struct stre
 	const struct cgroup_names names = cgroup_path__names(slot->cgroup, slot->cgroup_top, slot->cgroup_level);
 	uint64_t pipes[2];
 
-	if (!identity || !selection__takes_pipes(selection))
+	/* A sandbox is the runtime's own: `pause` has nothing to say. */
+	if (!identity || identity->sandbox || !selection__takes_pipes(selection))
 		return false;
 	*kind = slot->kind;
 	/* Seen from the first exec on: nothing else can have been there before it. */

@@ -3,6 +3,9 @@
 
 cri.py run POD NAMESPACE UID CONTAINER [--label K=V]... [--annotation K=V]... [--tty] -- COMMAND...
                           a pod with one container; prints "SANDBOX_ID CONTAINER_ID"
+                          --share-pid: the pod's containers share a pid namespace
+cri.py add SANDBOX_ID POD NAMESPACE UID CONTAINER [--attempt N] [--share-pid] [--target CONTAINER_ID] -- COMMAND...
+                          one more container in that pod; prints its ID. --target: as an ephemeral container
 cri.py exec CONTAINER_ID -- COMMAND...    as `kubectl exec`; its output and exit status
 cri.py wait CONTAINER_ID                  until it has ended; exit status: the container's
 cri.py remove SANDBOX_ID                  stops and removes the pod
@@ -37,9 +40,12 @@ def pairs(options):
     return dict(option.split("=", 1) for option in options)
 
 
-def node_namespaces():
+def namespaces(args):
     # The node's network, so that no CNI plugin is needed.
-    return cri_pb2.NamespaceOption(network=cri_pb2.NODE)
+    if args.target:
+        return cri_pb2.NamespaceOption(network=cri_pb2.NODE, pid=cri_pb2.TARGET, target_id=args.target)
+    pid = cri_pb2.POD if args.share_pid else cri_pb2.CONTAINER
+    return cri_pb2.NamespaceOption(network=cri_pb2.NODE, pid=pid)
 
 
 def sandbox_config(args):
@@ -50,26 +56,34 @@ def sandbox_config(args):
         log_directory=f"/var/log/pods/{args.namespace}_{args.pod}_{args.uid}",
         labels=labels, annotations=pairs(args.annotation),
         linux={"cgroup_parent": f"/kubepods/besteffort/pod{args.uid}",
-               "security_context": {"namespace_options": node_namespaces()}})
+               "security_context": {"namespace_options": namespaces(args)}})
 
 
 def container_config(args):
     labels = {"io.kubernetes.pod.name": args.pod, "io.kubernetes.pod.namespace": args.namespace,
               "io.kubernetes.pod.uid": args.uid, "io.kubernetes.container.name": args.container}
     return cri_pb2.ContainerConfig(
-        metadata={"name": args.container}, image={"image": IMAGE}, command=args.command,
-        labels=labels, annotations={"io.kubernetes.container.restartCount": "0"},
-        log_path=f"{args.container}/0.log", tty=args.tty,
-        linux={"security_context": {"namespace_options": node_namespaces()}})
+        metadata={"name": args.container, "attempt": args.attempt}, image={"image": IMAGE}, command=args.command,
+        labels=labels, annotations={"io.kubernetes.container.restartCount": str(args.attempt)},
+        log_path=f"{args.container}/{args.attempt}.log", tty=args.tty,
+        linux={"security_context": {"namespace_options": namespaces(args)}})
+
+
+def start(runtime, args, sandbox, config):
+    container = runtime.call("CreateContainer", pod_sandbox_id=sandbox, sandbox_config=config,
+                             config=container_config(args)).container_id
+    runtime.call("StartContainer", container_id=container)
+    return container
 
 
 def run(runtime, args):
     config = sandbox_config(args)
     sandbox = runtime.call("RunPodSandbox", config=config).pod_sandbox_id
-    container = runtime.call("CreateContainer", pod_sandbox_id=sandbox, sandbox_config=config,
-                             config=container_config(args)).container_id
-    runtime.call("StartContainer", container_id=container)
-    print(sandbox, container)
+    print(sandbox, start(runtime, args, sandbox, config))
+
+
+def add(runtime, args):
+    print(start(runtime, args, args.id, sandbox_config(args)))
 
 
 def execute(runtime, args):
@@ -95,13 +109,18 @@ def remove(runtime, args):
 def parse(argv):
     parser = argparse.ArgumentParser()
     verbs = parser.add_subparsers(required=True)
-    verb = verbs.add_parser("run")
-    for name in ("pod", "namespace", "uid", "container"):
-        verb.add_argument(name)
-    verb.add_argument("--label", action="append", default=[])
-    verb.add_argument("--annotation", action="append", default=[])
-    verb.add_argument("--tty", action="store_true")
-    verb.set_defaults(action=run)
+    for name, action in (("run", run), ("add", add)):
+        verb = verbs.add_parser(name)
+        for word in ("pod", "namespace", "uid", "container") if action is run else \
+                ("id", "pod", "namespace", "uid", "container"):
+            verb.add_argument(word)
+        verb.add_argument("--label", action="append", default=[])
+        verb.add_argument("--annotation", action="append", default=[])
+        verb.add_argument("--tty", action="store_true")
+        verb.add_argument("--attempt", type=int, default=0)
+        verb.add_argument("--share-pid", action="store_true")
+        verb.add_argument("--target", default="")
+        verb.set_defaults(action=action)
     for name, action in (("exec", execute), ("wait", wait), ("remove", remove)):
         verb = verbs.add_parser(name)
         verb.add_argument("id")

@@ -449,6 +449,17 @@ static void symlinked_config_is_not_followed(void **state)
 	assert_unreadable(fixture);
 }
 
+static void bundle_that_links_to_anothers_is_not_followed(void **state)
+{
+	char path[PATH_MAX];
+	struct fixture *fixture = *state;
+
+	write_text(fixture, BUNDLES "k8s.io/" C2 "/config.json", CRI_TEXT);
+	make_path(fixture, BUNDLES "k8s.io/" C, path);
+	assert_int_equal(symlink(C2, path), 0);
+	assert_unreadable(fixture);
+}
+
 static void fifo_in_place_of_config_does_not_block(void **state)
 {
 	char path[PATH_MAX];
@@ -682,6 +693,78 @@ static void pipes_of_a_free_name_are_those_of_its_cgroup(void **state)
 	assert_pipes(fixture, &ctr_names, 3, 4);
 }
 
+static void nested_names_do_not_leave_a_free_named_container(void **state)
+{
+	const struct cgroup_names forged[] = {
+		{ { "cri-containerd-" C ".scope", POD_SLICE, "web-1", "default" } },
+		{ { C, "pod" UID, "besteffort", "kubepods", "web-1", "default" } },
+		{ { "worker", "pod" UID, "kubepods", "web-1", "default" } },
+	};
+	struct fixture *fixture = *state;
+
+	write_text(fixture, CRI_CONFIG, CRI_TEXT);
+	write_text(fixture, BUNDLES "default/web-1/config.json", CONFIG(""));
+	assert_nginx(get(fixture, &cri_names));
+	for (size_t i = 0; i < sizeof(forged) / sizeof(forged[0]); i++) {
+		const struct identity *identity = identity_cache__get(fixture->cache, 9 + i, &forged[i], true);
+
+		assert_non_null(identity);
+		assert_string_equal(identity->container_id, "web-1");
+		assert_string_equal(identity->pod_uid, "");
+		assert_string_equal(identity->pod_name, "");
+	}
+}
+
+static void nested_ids_stay_with_the_pods_container(void **state)
+{
+	const struct cgroup_names names = { { C2, "docker", "cri-containerd-" C ".scope", POD_SLICE,
+					      "kubepods-burstable.slice", "kubepods.slice" } };
+	struct fixture *fixture = *state;
+
+	write_text(fixture, CRI_CONFIG, CRI_TEXT);
+	assert_nginx(get(fixture, &names));
+}
+
+#define NODE_FILES "/var/lib/docker/containers/" C2
+#define POD_SCOPE "cri-containerd-" C ".scope", "kubelet-" POD_SLICE, "kubelet-kubepods-burstable.slice"
+
+/* kind's node as Docker and runc have it, and a pod's files in its root. */
+static void write_node(const struct fixture *fixture, const char *privileged)
+{
+	char text[128];
+
+	write_text(fixture, NODE_FILES "/config.v2.json", "{\"ID\":\"" C2 "\",\"Name\":\"/kind-worker\"}");
+	snprintf(text, sizeof(text), "{\"Privileged\":%s,\"Runtime\":\"runc\"}", privileged);
+	write_text(fixture, NODE_FILES "/hostconfig.json", text);
+	write_text(fixture, "/run/docker/runtime-runc/moby/" C2 "/state.json", "{\"init_process_pid\":4321}");
+	write_text(fixture, "/proc/4321/cgroup", "0::/system.slice/docker-" C2 ".scope/init.scope\n");
+	write_text(fixture, "/proc/4321/root" CRI_CONFIG, CRI_TEXT);
+}
+
+static void pods_of_a_node_in_a_privileged_container_are_known(void **state)
+{
+	const struct cgroup_names pod = { { POD_SCOPE, "docker-" C2 ".scope", "system.slice" } };
+	const struct cgroup_names node = { { "init.scope", "docker-" C2 ".scope", "system.slice" } };
+	struct fixture *fixture = *state;
+
+	write_node(fixture, "true");
+	assert_nginx(get(fixture, &pod));
+	assert_string_equal(get(fixture, &node)->container_name, "kind-worker");
+	assert_nginx(get(fixture, &pod));
+	write_text(fixture, "/proc/4321/cgroup", "0::/system.slice/cron.service\n");
+	assert_string_equal(get(fixture, &pod)->container_name, "kind-worker");
+}
+
+static void other_containers_are_not_believed_to_be_nodes(void **state)
+{
+	const struct cgroup_names pod = { { POD_SCOPE, "docker-" C2 ".scope", "system.slice" } };
+	struct fixture *fixture = *state;
+
+	write_node(fixture, "false");
+	assert_string_equal(get(fixture, &pod)->container_name, "kind-worker");
+	assert_string_equal(get(fixture, &pod)->pod_uid, "");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -718,6 +801,7 @@ int main(void)
 		TEST(namespaces_that_come_later_are_found),
 		TEST(least_recently_used_identity_is_forgotten),
 		TEST(symlinked_config_is_not_followed),
+		TEST(bundle_that_links_to_anothers_is_not_followed),
 		TEST(fifo_in_place_of_config_does_not_block),
 		TEST(directory_in_place_of_config_is_refused),
 		TEST(config_beyond_four_mebibytes_is_refused),
@@ -732,6 +816,10 @@ int main(void)
 		TEST(what_is_no_pipe_is_zero),
 		TEST(unknown_container_has_no_pipes),
 		TEST(pipes_of_a_free_name_are_those_of_its_cgroup),
+		TEST(nested_names_do_not_leave_a_free_named_container),
+		TEST(nested_ids_stay_with_the_pods_container),
+		TEST(pods_of_a_node_in_a_privileged_container_are_known),
+		TEST(other_containers_are_not_believed_to_be_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,15 +51,29 @@ static void dockers_name_outranks_containerds_bundle(void **state)
 
 static void container_that_starts_again_is_read_again(void **state)
 {
+	const struct cgroup_names below = { { "init.scope", "docker-" C ".scope", "system.slice" } };
 	struct fixture *fixture = *state;
 
 	write_text(fixture, "/var/lib/docker" CONFIG, TEXT(C, "/web", "{}"));
 	assert_string_equal(identity_cache__get(fixture->cache, 7, &scope, false)->container_name, "web");
 	write_text(fixture, "/var/lib/docker" CONFIG, TEXT(C, "/renamed", "{}"));
+	assert_string_equal(identity_cache__get(fixture->cache, 8, &below, false)->container_name, "web");
 	assert_string_equal(identity_cache__get(fixture->cache, 7, &scope, false)->container_name, "web");
 	assert_string_equal(identity_cache__get(fixture->cache, 8, &scope, false)->container_name, "renamed");
 	remove_tree(fixture, "/var");
 	assert_string_equal(identity_cache__get(fixture->cache, 9, &scope, false)->container_name, "renamed");
+}
+
+static void log_of_a_container_that_never_ran_is_the_default_drivers(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, "/var/lib/docker" CONFIG, "{\"ID\":\"" C "\",\"LogPath\":\"\"}");
+	write_text(fixture, "/var/lib/docker/containers/" C "/hostconfig.json",
+		   "{\"LogConfig\":{\"Type\":\"json-file\",\"Config\":{}},\"Runtime\":\"runc\"}");
+	assert_string_equal(get(fixture, &scope)->log_path, "/var/lib/docker/containers/" C "/" C "-json.log");
+	write_text(fixture, "/var/lib/docker/containers/" C "/hostconfig.json", "{\"LogConfig\":{\"Type\":\"journald\"}}");
+	assert_string_equal(identity_cache__get(fixture->cache, 8, &scope, false)->log_path, "");
 }
 
 #define K8S_LABELS(type) \
@@ -232,6 +246,7 @@ int main(void)
 		TEST(names_image_labels_log_and_restarts_are_read),
 		TEST(dockers_name_outranks_containerds_bundle),
 		TEST(container_that_starts_again_is_read_again),
+		TEST(log_of_a_container_that_never_ran_is_the_default_drivers),
 		TEST(cri_dockerds_containers_are_pods),
 		TEST(cri_dockerds_pause_is_a_sandbox),
 		TEST(another_data_root_is_found_by_the_daemons_arguments),

@@ -1,6 +1,6 @@
 # Shows that each line of a container of Docker's says whose it is: name, image, labels, restarts and log, from its first line
 # to its last, also of a container that ends at once, that Docker restarts, that is cri-dockerd's, and where the daemon keeps its
-# files elsewhere. dockerd 20.10 with its own containerd.
+# files elsewhere. dockerd 20.10.
 # needs: logtap docker
 # timeout: 300
 
@@ -12,10 +12,10 @@ dockerd_start()
 {
 	local run=/run/e2e/docker-$1
 
-	export PATH=$DOCKER/usr/bin:$DOCKER/usr/sbin:$CONTAINERD/usr/bin:$PATH
+	export PATH=$DOCKER/usr/bin:$DOCKER/usr/sbin:$PATH
 	mkdir -p "$run"
 	dockerd --bridge none --iptables=false --ip-masq=false --storage-driver vfs --pidfile "$run/pid" --exec-root "$run/exec" \
-		--host "unix://$run/sock" "${@:2}" </dev/null >"$OUT/dockerd.$1" 2>&1 &
+		--host "unix://$run/sock" --containerd /run/containerd/containerd.sock "${@:2}" </dev/null >"$OUT/dockerd.$1" 2>&1 &
 	DOCKERD_PID=$!
 	export DOCKER_HOST=unix://$run/sock
 	wait_for "dockerd" 90 docker version
@@ -44,6 +44,7 @@ guest()
 	mkdir -p /var/lib/docker /data
 	mount -t tmpfs docker /var/lib/docker
 	mount -t tmpfs data /data
+	containerd_start
 	dockerd_start usual
 	logtap_start logtap
 	run --name web --label tier=front --label 'com.example/a=x"y' localhost/busybox:1 sh -c "$SPEAK" >/dev/null
@@ -71,6 +72,7 @@ guest()
 	run --name moved localhost/busybox:1 sh -c "$SPEAK" >/dev/null
 	keep moved
 	dockerd_stop
+	containerd_stop
 	logtap_stop logtap || fail "logtap's exit status is $?"
 }
 
