@@ -24,12 +24,13 @@ int capture__open(const struct config *config, struct capture **out);
 /*
  * Attaches: close hooks, then open hooks, then the census of what is open already, then the write
  * hooks. From then on whatever opens is captured from its first byte. What is attached already goes
- * over to our programs hook by hook: each write is seen by exactly one of old and new. 0 or -errno.
+ * over to our programs hook by hook: each write is seen by exactly one of old and new. What the agent
+ * before has withdrawn is registered again, as its selection may have been another. 0 or -errno.
  */
 int capture__attach(struct capture *capture);
 /*
  * Goes over to another configuration, which is kept by the caller; what was selected and still is
- * loses nothing. Works without privileges. Sizes stay as they are. 0 or -errno; half of it may have
+ * loses nothing; what another selection withdrew is registered again. Works without privileges. Sizes stay as they are. 0 or -errno; half of it may have
  * been done then, and can be tried again.
  */
 int capture__reload(struct capture *capture, const struct config *config);
