@@ -1,6 +1,7 @@
 #include "kafka_client.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "config.h"
 #include "kafka_certificate.h"
 #include "kafka_conf.h"
@@ -50,6 +52,8 @@ struct kafka_client {
 	const char *_Atomic certificate_fault;
 	partitioner_fn *partitioner;
 	_Atomic int32_t partitions; /* of the topic, as librdkafka said last; 0: not yet */
+	pthread_t end;           /* that destroys the producer */
+	bool ending;             /* it runs */
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
@@ -213,6 +217,23 @@ static int make_producer(struct kafka_client *client, const struct config *confi
 	return 0;
 }
 
+static void destroy_producer(struct kafka_client *client)
+{
+	if (client->topic)
+		rd_kafka_topic_destroy(client->topic);
+	if (client->rk)
+		rd_kafka_destroy(client->rk);
+}
+
+static void free_rest(struct kafka_client *client)
+{
+	if (client->headers)
+		rd_kafka_headers_destroy(client->headers);
+	if (client->fd >= 0)
+		close(client->fd);
+	free(client);
+}
+
 int kafka_client__new(const struct config *config, const struct kafka_limits *limits,
 		      const struct kafka_client_events *events, void *opaque,
 		      struct kafka_client **out, char *why, size_t why_size)
@@ -240,23 +261,45 @@ int kafka_client__new(const struct config *config, const struct kafka_limits *li
 	*out = client;
 	return 0;
 fail:
-	kafka_client__free(client);
+	destroy_producer(client);
+	free_rest(client);
 	return err;
 }
 
-void kafka_client__free(struct kafka_client *client)
+static void *end(void *opaque)
 {
-	if (!client)
+	struct kafka_client *client = opaque;
+
+	destroy_producer(client);
+	eventfd_write(client->fd, 1);
+	return NULL;
+}
+
+void kafka_client__end(struct kafka_client *client)
+{
+	if (!client || client->ending)
 		return;
-	if (client->topic)
-		rd_kafka_topic_destroy(client->topic);
-	if (client->rk)
-		rd_kafka_destroy(client->rk);
-	if (client->headers)
-		rd_kafka_headers_destroy(client->headers);
-	if (client->fd >= 0)
-		close(client->fd);
-	free(client);
+	client->ending = !pthread_create(&client->end, NULL, end, client);
+	if (client->ending)
+		return;
+	destroy_producer(client);
+	client->topic = NULL;
+	client->rk = NULL;
+}
+
+bool kafka_client__gone(struct kafka_client *client, int timeout_ms)
+{
+	uint64_t until_ns = clock__ns(CLOCK_MONOTONIC) + timeout_ms * NS_PER_MS;
+	const struct timespec until = { until_ns / NS_PER_SECOND, until_ns % NS_PER_SECOND };
+
+	if (!client)
+		return true;
+	if (client->ending && (timeout_ms < 0 ? pthread_join(client->end, NULL) :
+						pthread_clockjoin_np(client->end, NULL, CLOCK_MONOTONIC,
+								     &until)))
+		return false;
+	free_rest(client);
+	return true;
 }
 
 static rd_kafka_resp_err_t send_with_headers(struct kafka_client *client,

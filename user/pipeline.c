@@ -21,14 +21,16 @@
 #include "shard.h"
 #include "sink.h"
 
-/* Together PIPELINE_STOP_MS. */
+/* What a stop grants each; asking a broker that does not answer may keep the sink for 3 s more. */
 #define SHARDS_MS 5000
-#define SINK_MS 15000
-#define SAVE_MS 8000
+#define SINK_MS 12000
+#define SAVE_MS 7000
+#define FREE_MS 1000
+#define ASKING_MS 3000
 
 #define PAUSE_MS 2000
 
-_Static_assert(SHARDS_MS + SINK_MS + SAVE_MS <= PIPELINE_STOP_MS, "as promised");
+_Static_assert(SHARDS_MS + SINK_MS + ASKING_MS + SAVE_MS + FREE_MS <= PIPELINE_STOP_MS, "as promised");
 
 struct pipeline {
 	struct pipeline_options options;
@@ -290,16 +292,22 @@ static void stop_shards(struct pipeline *pipeline, enum pipeline_end how, unsign
 			shard__stop(pipeline->shards[i], &deadline);
 }
 
+static unsigned int left_ms(uint64_t end)
+{
+	uint64_t now = clock__ms();
+
+	return now < end ? end - now : 0;
+}
+
 /* What the sink did not take goes to disk, all within one time. */
 static void save_journals(struct pipeline *pipeline)
 {
 	uint64_t end = clock__ms() + SAVE_MS;
 
-	for (unsigned int i = 0; i < pipeline->journals_count; i++) {
-		uint64_t now = clock__ms();
-
-		journal__save(pipeline->journals[i], now < end ? end - now : 0);
-	}
+	for (unsigned int i = 0; i < pipeline->journals_count; i++)
+		journal__save(pipeline->journals[i], left_ms(end));
+	if (pipeline->sink)
+		sink__save(pipeline->sink, left_ms(end));
 }
 
 int pipeline__stop(struct pipeline *pipeline, enum pipeline_end how)
@@ -311,9 +319,13 @@ int pipeline__stop(struct pipeline *pipeline, enum pipeline_end how)
 		return 0;
 	stop_shards(pipeline, how, takes ? SHARDS_MS : 0);
 	if (pipeline->sink)
-		err = sink__stop(pipeline->sink, how == PIPELINE_PAUSE ? PAUSE_MS : SINK_MS);
+		err = sink__end(pipeline->sink, how == PIPELINE_PAUSE ? PAUSE_MS : SINK_MS);
 	if (how != PIPELINE_PAUSE)
 		save_journals(pipeline);
-	pipeline__free(pipeline);
+	/* Who follows needs the journals to be closed. */
+	if (sink__free(pipeline->sink, how == PIPELINE_PAUSE ? -1 : FREE_MS))
+		pipeline__free(pipeline);
+	else
+		log_warn("the sink's client does not end (is a name server silent?): logtap ends without that");
 	return err;
 }

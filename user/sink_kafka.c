@@ -38,6 +38,11 @@
  */
 #define SETTLE_MS 10000
 #define ASK_LIMIT_MS 3000
+/*
+ * Of the time that a stop may take: nothing new is sent, so that what is on its way is reported
+ * before the end. What is not comes twice.
+ */
+#define RECALL_MS 1000
 #define BACKOFF_MIN_MS 1000
 #define BACKOFF_MAX_MS 10000
 /* So long without a failure, and the next one is a new story. */
@@ -51,6 +56,7 @@
 enum kafka_phase {
 	SENDING,                 /* records go from the journals to the client */
 	SETTLING,                /* the client is to be replaced: nothing new until all is reported */
+	ENDING,                  /* the client is, and until it is gone it refers to the records */
 	BACKING_OFF,             /* no client; a new one will send again what is left */
 };
 
@@ -68,6 +74,7 @@ struct kafka {
 	uint64_t distrusted_ms;  /* of the first sign since a delivery that there is no trust, or 0 */
 	size_t in_flight;        /* handed to the client, not reported */
 	size_t limit;            /* of an encoded record in bytes; 0: what the client takes */
+	bool stopping;           /* no new client is made */
 	bool failed;             /* in a way that needs a new client */
 	bool waits;              /* before it: for what only time can cure */
 	bool parking;            /* because a partition's records are to be set aside */
@@ -161,17 +168,20 @@ static int kafka__connect(struct kafka *kafka, char *why, size_t why_size)
 				 why, why_size);
 }
 
-static void kafka__close(void *state)
+static bool kafka__close(void *state, int deadline_ms)
 {
 	struct kafka *kafka = state;
 
 	if (!kafka)
-		return;
+		return true;
 	/* The client first: it refers to the window's records. */
-	kafka_client__free(kafka->client);
+	kafka_client__end(kafka->client);
+	if (!kafka_client__gone(kafka->client, deadline_ms))
+		return false;
 	kafka_intake__close(&kafka->intake);
 	kafka_window__free(kafka->window);
 	free(kafka);
+	return true;
 }
 
 /* People bring it along from other shippers; here a record never expires. */
@@ -209,7 +219,7 @@ static int kafka__open(const struct sink_context *context, void **state)
 	*state = kafka;
 	return 0;
 fail:
-	kafka__close(kafka);
+	kafka__close(kafka, -1);
 	return err;
 }
 
@@ -393,10 +403,8 @@ static void kafka__learn_limit(struct kafka *kafka)
 	kafka->limit = said;
 	log_info("topic %s takes %zu bytes a record at most: longer ones are cut and marked partial: max_size",
 		 kafka->context.config->kafka.topic, said);
-	kafka_client__free(kafka->client);
-	kafka->client = NULL;
-	kafka->phase = BACKING_OFF;
-	kafka->phase_end_ms = 0;
+	kafka_client__end(kafka->client);
+	kafka->phase = ENDING;
 }
 
 static uint64_t kafka__next_backoff(struct kafka *kafka)
@@ -422,24 +430,27 @@ static uint64_t kafka__judge(struct kafka *kafka)
 	return kafka->waits ? kafka__next_backoff(kafka) : 0;
 }
 
-static void kafka__start_backing_off(struct kafka *kafka)
+static void kafka__start_ending(struct kafka *kafka)
 {
-	uint64_t wait_ms;
-
 	/* Reports that came meanwhile: what is acknowledged need not be sent again. */
 	kafka__serve(kafka);
 	if (kafka->oversized)
 		kafka__lower_limit(kafka);
-	/* It refers to the records until it is gone. */
-	kafka_client__free(kafka->client);
+	kafka_client__end(kafka->client);
+	kafka->phase = ENDING;
+}
+
+static void kafka__start_backing_off(struct kafka *kafka)
+{
 	kafka->client = NULL;
-	wait_ms = kafka__judge(kafka);
 	kafka->phase = BACKING_OFF;
-	kafka->phase_end_ms = clock__ms() + wait_ms;
+	kafka->phase_end_ms = clock__ms() + kafka__judge(kafka);
 }
 
 static bool kafka__wants_new_client(struct kafka *kafka, uint64_t now)
 {
+	if (kafka->stopping)
+		return kafka->failed;
 	kafka->parking |= kafka_intake__begin_lane(&kafka->intake,
 						   kafka->context.config->kafka.topic,
 						   kafka->trouble.brokers_down, now);
@@ -447,9 +458,9 @@ static bool kafka__wants_new_client(struct kafka *kafka, uint64_t now)
 	       (kafka->distrusted_ms && now - kafka->distrusted_ms >= TRUST_MS);
 }
 
-static void kafka__idle(struct kafka *kafka, bool draining, uint64_t most_ms)
+static void kafka__idle(struct kafka *kafka, uint64_t most_ms)
 {
-	if (draining) {
+	if (kafka->stopping) {
 		kafka_client__flush(kafka->client, most_ms);
 	} else if (!kafka->rested) {
 		kafka->rested = true;
@@ -460,7 +471,7 @@ static void kafka__idle(struct kafka *kafka, bool draining, uint64_t most_ms)
 }
 
 /* One turn: it does what there is to do, or waits for most_ms at most. */
-static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
+static void kafka__turn(struct kafka *kafka, uint64_t most_ms)
 {
 	uint64_t now = clock__ms();
 	uint64_t phase_ms = kafka->phase_end_ms > now ? kafka->phase_end_ms - now : 0;
@@ -473,14 +484,20 @@ static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
 		else if (!kafka__send(kafka) || kafka_window__full(kafka->window))
 			kafka__wait(kafka, most_ms);
 		else if (!kafka__read(kafka))
-			kafka__idle(kafka, draining, most_ms);
+			kafka__idle(kafka, most_ms);
 		break;
 	case SETTLING:
 		kafka__serve(kafka);
 		if (!kafka->in_flight || !phase_ms)
-			kafka__start_backing_off(kafka);
+			kafka__start_ending(kafka);
 		else
 			kafka__wait(kafka, phase_ms < most_ms ? phase_ms : most_ms);
+		break;
+	case ENDING:
+		if (kafka_client__gone(kafka->client, 0))
+			kafka__start_backing_off(kafka);
+		else
+			kafka__wait(kafka, most_ms);
 		break;
 	case BACKING_OFF:
 		if (!phase_ms)
@@ -491,18 +508,41 @@ static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
 	}
 }
 
+/* Waits for the reports of what is on its way, and sends nothing new meanwhile. */
+static void kafka__recall(struct kafka *kafka, uint64_t end)
+{
+	uint64_t now;
+
+	kafka_client__purge(kafka->client);
+	while (kafka->in_flight && (now = clock__ms()) < end) {
+		kafka__wait(kafka, end - now < IDLE_MS ? end - now : IDLE_MS);
+		kafka__serve(kafka);
+	}
+}
+
+static void kafka__drain(struct kafka *kafka, unsigned int deadline_ms)
+{
+	unsigned int recall_ms = deadline_ms / 2 < RECALL_MS ? deadline_ms / 2 : RECALL_MS;
+	uint64_t end = clock__ms() + deadline_ms;
+	uint64_t now;
+
+	kafka->stopping = true;
+	while (kafka->phase == SENDING && kafka_intake__pending(&kafka->intake) &&
+	       (now = clock__ms()) < end - recall_ms)
+		kafka__turn(kafka, end - recall_ms - now < IDLE_MS ? end - recall_ms - now : IDLE_MS);
+	if (kafka->phase == SENDING || kafka->phase == SETTLING)
+		kafka__recall(kafka, end);
+	kafka_client__end(kafka->client);
+}
+
 static int kafka__run(void *state, const bool *stop, const unsigned int *deadline_ms)
 {
 	struct kafka *kafka = state;
-	uint64_t end;
-	uint64_t now;
 
 	kafka__learn_limit(kafka);
 	while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE))
-		kafka__turn(kafka, false, IDLE_MS);
-	end = clock__ms() + *deadline_ms;
-	while (kafka_intake__pending(&kafka->intake) && (now = clock__ms()) < end)
-		kafka__turn(kafka, true, end - now < IDLE_MS ? end - now : IDLE_MS);
+		kafka__turn(kafka, IDLE_MS);
+	kafka__drain(kafka, *deadline_ms);
 	/* The last record of a lane may have been delivered just now. */
 	kafka_aside__tidy(&kafka->intake.aside);
 	if (kafka_intake__pending(&kafka->intake))

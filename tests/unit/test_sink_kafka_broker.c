@@ -460,7 +460,7 @@ static void stop_with_a_hanging_broker_keeps_the_deadline(void **state)
 	wait_for(pending(f) == 3000);
 	stop_ms = now_ms();
 	stop_sink(f, 1000);
-	sink_kafka.close(f->sink);
+	sink_kafka.close(f->sink, -1);
 	f->sink = NULL;
 	stop_ms = now_ms() - stop_ms;
 	assert_int_equal(shell(BROKER " resume %s", broker_dir), 0);

@@ -6,10 +6,16 @@
 #include "kafka_fixture.h"
 #include "parallel.h"
 
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <zlib.h>
 
 #define MANY 30000
+#define SLOW 12000
 /* The key whose partition loses its leader, and those that share none with it. */
 #define STUCK 1
 #define OTHER_A 0
@@ -70,6 +76,18 @@ static void give_leader_back(struct fixture *f)
 	rd_kafka_mock_partition_set_leader(f->cluster, TOPIC, partition_of(STUCK), 1);
 }
 
+/* As by the next process. */
+static void restart_sink(struct fixture *f)
+{
+	assert_true(sink_kafka.close(f->sink, -1));
+	f->sink = NULL;
+	f->stop = false;
+	for (int i = 0; i < JOURNALS; i++)
+		journal__close(f->journals[i]);
+	open_journals(f);
+	start_sink(f);
+}
+
 static void assert_others_arrive(struct fixture *f)
 {
 	while (f->consumed[OTHER_A] < f->appended[OTHER_A] ||
@@ -112,12 +130,9 @@ static void what_is_set_aside_outlives_the_sink(void **state)
 	assert_others_arrive(f);
 	wait_for(pending(f) == 0);
 	stop_sink(f, 0);
-	sink_kafka.close(f->sink);
-	f->sink = NULL;
 	assert_true(lane_exists(f));
-	f->stop = false;
 	append_many(f, 300);
-	start_sink(f);
+	restart_sink(f);
 	give_leader_back(f);
 	assert_all_arrive(f);
 	wait_for(!lane_exists(f));
@@ -250,6 +265,112 @@ static void topic_that_refuses_everything_does_not_empty_the_journal(void **stat
 	assert_int_equal(said("refuses a record for a reason of its own"), 1);
 }
 
+/* --- the end */
+
+/* The mock cluster keeps every copy of a record, in a slow one's log lies what is still unreported. */
+static void stop_in_mid_stream_makes_nothing_come_twice(void **state)
+{
+	struct fixture *f = *state;
+	int left = SLOW;
+
+	set_property(f, "batch.num.messages", "300");
+	rd_kafka_mock_broker_set_rtt(f->cluster, 1, 200);
+	start_sink(f);
+	append_many(f, SLOW);
+	wait_for(pending(f) < SLOW);
+	stop_sink(f, 2000);
+	assert_in_range(pending(f), 1, SLOW - 1);
+	rd_kafka_mock_broker_set_rtt(f->cluster, 1, 0);
+	f->config.kafka.rdkafka_count--;
+	restart_sink(f);
+	wait_for(pending(f) == 0);
+	while (left--) {
+		rd_kafka_message_t *message = consume(f);
+		int key, number;
+
+		assert_int_equal(sscanf(message->payload, "{\"key\":%d,\"number\":%d,", &key, &number), 2);
+		assert_int_equal(number, f->consumed[key]++);
+		rd_kafka_message_destroy(message);
+	}
+}
+
+/* A network of our own, in which a name server takes every question and answers none. */
+static bool own_silent_name_server(int *out)
+{
+	const struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons(53),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	char path[] = "/tmp/test_resolv.XXXXXX";
+	int fd = mkstemp(path);
+	int server = -1;
+	bool made;
+
+	/* For longer than this test may take. */
+	dprintf(fd, "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n");
+	close(fd);
+	made = !unshare(CLONE_NEWNS | CLONE_NEWNET) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+	       !mount(path, "/etc/resolv.conf", NULL, MS_BIND, NULL) && !system("ip link set lo up");
+	if (made)
+		server = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	made = made && !bind(server, (const struct sockaddr *)&address, sizeof(address));
+	unlink(path);
+	*out = server;
+	return made;
+}
+
+static int setup_nothing(void **state)
+{
+	*state = fixture__new();
+	return 0;
+}
+
+/* So that the journals can be saved, and the process ends in time. */
+static void stop_does_not_wait_for_a_silent_name_server(void **state)
+{
+	struct fixture *f = *state;
+	char *brokers[] = { "broker.invalid:9092" };
+	const struct sink_context context = {
+		.config = &f->config,
+		.journals = f->journals,
+		.journals_count = JOURNALS,
+		.data_fd = f->data_fd,
+		.counters = &f->counters,
+	};
+	static struct sink *sink; /* what it has is still reachable when the test ends */
+	struct pollfd asked = { .events = POLLIN };
+
+	if (!own_silent_name_server(&asked.fd))
+		skip();
+	f->config.sink = SINK_KAFKA;
+	f->config.kafka = (struct kafka_config){
+		.brokers = brokers, .brokers_count = 1, .topic = TOPIC, .compression = "none",
+	};
+	append_many(f, 300);
+	assert_int_equal(sink__start(&context, &sink), 0);
+	assert_int_equal(poll(&asked, 1, PATIENCE_MS), 1);
+	assert_int_equal(sink__end(sink, 1000), 0);
+	assert_int_equal(pending(f), 300);
+	/* It reads them yet, and says so. */
+	assert_false(sink__free(sink, 100));
+	close(asked.fd);
+}
+
+/* Nothing is freed that the sink reads. */
+static int leave(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < JOURNALS; i++) {
+		char command[128];
+
+		snprintf(command, sizeof(command), "rm -r %s", f->directory[i]);
+		assert_int_equal(system(command), 0);
+	}
+	return 0;
+}
+
 #define aside_fact(test) cmocka_unit_test_setup_teardown(test, setup_aside, teardown_aside)
 
 int main(int argc, char **argv)
@@ -264,6 +385,9 @@ int main(int argc, char **argv)
 		fact(producer_out_of_sequence_is_replaced),
 		fact(fenced_producer_is_replaced),
 		fact(topic_that_refuses_everything_does_not_empty_the_journal),
+		fact(stop_in_mid_stream_makes_nothing_come_twice),
+		cmocka_unit_test_setup_teardown(stop_does_not_wait_for_a_silent_name_server, setup_nothing,
+						leave),
 	};
 
 	return run_in_parallel(tests, sizeof(tests) / sizeof(tests[0]), argc > 1 ? argv[1] : NULL);
