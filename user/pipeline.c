@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "config.h"
 #include "journal.h"
+#include "lane_journal.h"
 #include "line_id.h"
 #include "log.h"
 #include "record.h"
@@ -39,7 +40,8 @@ struct pipeline {
 	int space_fds[SHARDS_MAX];
 	char id_prefixes[SHARDS_MAX][LINE_ID_PREFIX_SIZE];
 	struct checkpoint *checkpoints[SHARDS_MAX];
-	struct journal *journals[SHARDS_MAX]; /* of the shards, then those of shards that were */
+	/* Of the shards, then those of shards that were, and what a Kafka sink had set aside. */
+	struct journal *journals[SHARDS_MAX + KAFKA_LANES_MAX];
 	unsigned int journals_count;
 	struct sink *sink;
 	struct shard *shards[SHARDS_MAX];
@@ -79,6 +81,12 @@ static int open_checkpoint(struct pipeline *pipeline, unsigned int index, const 
 	return err;
 }
 
+/* Of all shards. */
+static uint64_t disk_size(const struct config *config)
+{
+	return config->journal.disk.max_size - KAFKA_LANES_MAX * lane_journal__disk(config);
+}
+
 /*
  * As far as the checkpoint says that it is written. Without a checkpoint there is no shard, and what is found is read.
  */
@@ -99,7 +107,7 @@ static int open_journal(struct pipeline *pipeline, unsigned int index, const cha
 		.replay = config->replay,
 		.disk = {
 			.directory = *config->disk.directory ? disk : NULL,
-			.max_size = config->disk.max_size / pipeline->shards_count,
+			.max_size = disk_size(pipeline->options.config) / pipeline->shards_count,
 			.max_age_ms = config->disk.max_age_ms,
 			.fsync = config->disk.fsync,
 		},
@@ -193,6 +201,34 @@ static int open_files(struct pipeline *pipeline, unsigned int index)
 	return err ? err : open_journal(pipeline, index, directory);
 }
 
+/* A Kafka sink takes up itself what it finds; any other delivers it as what shards have left. */
+static int open_lanes(struct pipeline *pipeline)
+{
+	const struct lane_journal_options options = {
+		.config = pipeline->options.config,
+		.data_fd = pipeline->data_fd,
+		.orphan = true,
+		.counters = pipeline->options.counters,
+	};
+	int32_t partitions[KAFKA_LANES_MAX];
+	int count;
+	int err = 0;
+
+	if (options.config->sink == SINK_KAFKA)
+		return 0;
+	count = lane_journal__find(options.config, partitions);
+	for (int i = 0; !err && i < count; i++) {
+		err = lane_journal__open(&options, partitions[i],
+					 &pipeline->journals[pipeline->journals_count]);
+		if (err)
+			log_error("what was set aside for partition %" PRId32 " cannot be delivered: %s",
+				  partitions[i], strerror(-err));
+		else
+			pipeline->journals_count++;
+	}
+	return count < 0 ? count : err;
+}
+
 static int open_all_files(struct pipeline *pipeline)
 {
 	int err = 0;
@@ -202,7 +238,7 @@ static int open_all_files(struct pipeline *pipeline)
 		return -errno;
 	for (unsigned int i = 0; !err && i < SHARDS_MAX; i++)
 		err = open_files(pipeline, i);
-	return err;
+	return err ? err : open_lanes(pipeline);
 }
 
 static int start_sink(struct pipeline *pipeline)
@@ -239,10 +275,11 @@ static void close_fd(int fd)
 static void pipeline__free(struct pipeline *pipeline)
 {
 	for (int i = 0; i < SHARDS_MAX; i++) {
-		journal__close(pipeline->journals[i]);
 		checkpoint__free(pipeline->checkpoints[i]);
 		close_fd(pipeline->space_fds[i]);
 	}
+	for (unsigned int i = 0; i < pipeline->journals_count; i++)
+		journal__close(pipeline->journals[i]);
 	close_fd(pipeline->data_fd);
 	free(pipeline);
 }

@@ -184,6 +184,13 @@ static bool kafka__close(void *state, int deadline_ms)
 	return true;
 }
 
+static void kafka__save(void *state, unsigned int deadline_ms)
+{
+	struct kafka *kafka = state;
+
+	kafka_aside__save(&kafka->intake.aside, deadline_ms);
+}
+
 /* People bring it along from other shippers; here a record never expires. */
 static void say_what_is_not_used(const struct kafka_config *config)
 {
@@ -554,5 +561,6 @@ static int kafka__run(void *state, const bool *stop, const unsigned int *deadlin
 const struct sink_kind_ops sink_kafka = {
 	.open = kafka__open,
 	.run = kafka__run,
+	.save = kafka__save,
 	.close = kafka__close,
 };

@@ -178,6 +178,50 @@ static void full_lane_holds_back_but_drops_nothing(void **state)
 	assert_int_equal(said("has reached its bound"), 1);
 }
 
+static bool lane_is_on_disk(const struct fixture *f)
+{
+	return access(f->config.journal.disk.directory, F_OK) == 0 &&
+	       counters__get(&f->counters, COUNTER_journal_spilled_segments) > 0;
+}
+
+/* Twice what the lane has memory for, and a node that loses it at a reboot. */
+static void lane_overflows_to_disk_and_outlives_a_reboot(void **state)
+{
+	struct fixture *f = *state;
+	char disk[96], command[256];
+
+	snprintf(disk, sizeof(disk), "%s/disk", f->config.journal.directory);
+	f->config.sink = SINK_KAFKA;
+	f->config.capture.shards = 1;
+	f->config.journal.disk = (struct disk_config){ .directory = disk, .max_size = 1 << 30 };
+	lose_leader(f);
+	append_many(f, MANY);
+	assert_others_arrive(f);
+	for (int i = 0; i < 20000; i++)
+		append(f, STUCK, 700);
+	wait_for(pending(f) == 0);
+	assert_true(lane_is_on_disk(f));
+	assert_int_equal(said("has reached its bound"), 0);
+	stop_sink(f, 0);
+	sink_kafka.save(f->sink, PATIENCE_MS);
+	assert_true(sink_kafka.close(f->sink, -1));
+	snprintf(command, sizeof(command), "rm -r %s/aside", f->config.journal.directory);
+	assert_int_equal(system(command), 0);
+	f->sink = NULL;
+	f->stop = false;
+	start_sink(f);
+	/* Newer ones must not overtake what is on disk. */
+	append_many(f, 3000);
+	give_leader_back(f);
+	for (int key = 0; key < KEYS; key++)
+		while (f->consumed[key] < f->appended[key])
+			rd_kafka_message_destroy(consume_next(f));
+	wait_for(pending(f) == 0 && !lane_exists(f));
+	/* Neither here nor there. */
+	snprintf(command, sizeof(command), "test ! -e %s/aside/%d", disk, partition_of(STUCK));
+	assert_int_equal(system(command), 0);
+}
+
 static int setup_three(void **state)
 {
 	return setup_brokers(state, 3);
@@ -380,6 +424,7 @@ int main(int argc, char **argv)
 		aside_fact(what_is_set_aside_outlives_the_sink),
 		aside_fact(empty_lane_holds_up_nothing),
 		aside_fact(full_lane_holds_back_but_drops_nothing),
+		aside_fact(lane_overflows_to_disk_and_outlives_a_reboot),
 		cmocka_unit_test_setup_teardown(changing_leaders_lose_nothing_and_keep_the_order,
 						setup_three, teardown),
 		fact(producer_out_of_sequence_is_replaced),
