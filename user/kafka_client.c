@@ -40,6 +40,7 @@ static const struct {
 struct kafka_client {
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *topic;
+	rd_kafka_queue_t *answers; /* of what was asked about the limit; NULL: nothing was */
 	rd_kafka_headers_t *headers;
 	size_t headers_size;
 	size_t capacity;
@@ -217,8 +218,16 @@ static int make_producer(struct kafka_client *client, const struct config *confi
 	return 0;
 }
 
+static void forget_answers(struct kafka_client *client)
+{
+	if (client->answers)
+		rd_kafka_queue_destroy(client->answers);
+	client->answers = NULL;
+}
+
 static void destroy_producer(struct kafka_client *client)
 {
+	forget_answers(client);
 	if (client->topic)
 		rd_kafka_topic_destroy(client->topic);
 	if (client->rk)
@@ -394,7 +403,29 @@ size_t kafka_client__headers_size(const struct kafka_client *client)
 	return client->headers_size;
 }
 
+void kafka_client__request_limit(struct kafka_client *client, int timeout_ms)
+{
+	/* What comes too late is not what was asked for. */
+	forget_answers(client);
+	client->answers = rd_kafka_queue_new(client->rk);
+	kafka_limit__request(client->rk, rd_kafka_topic_name(client->topic), timeout_ms,
+			     client->answers);
+}
+
+bool kafka_client__limit_answered(struct kafka_client *client, size_t *out)
+{
+	if (!client->answers || !kafka_limit__answer(client->answers, 0, out))
+		return false;
+	forget_answers(client);
+	return true;
+}
+
 size_t kafka_client__ask_limit(struct kafka_client *client, int timeout_ms)
 {
-	return kafka_limit__ask(client->rk, rd_kafka_topic_name(client->topic), timeout_ms);
+	size_t limit = 0;
+
+	kafka_client__request_limit(client, timeout_ms);
+	kafka_limit__answer(client->answers, timeout_ms, &limit);
+	forget_answers(client);
+	return limit;
 }

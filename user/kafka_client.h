@@ -76,5 +76,8 @@ size_t kafka_client__max_message(const struct kafka_client *client);
 size_t kafka_client__headers_size(const struct kafka_client *client);
 /* The topic's limit as the brokers say it, 0 when they do not. Waits for at most timeout_ms. */
 size_t kafka_client__ask_limit(struct kafka_client *client, int timeout_ms);
+/* The same without waiting: it is answered once within timeout_ms, 0 when the brokers do not say. */
+void kafka_client__request_limit(struct kafka_client *client, int timeout_ms);
+bool kafka_client__limit_answered(struct kafka_client *client, size_t *out);
 
 #endif

@@ -343,6 +343,35 @@ static void right_that_is_taken_and_given_back_is_waited_for(void **state)
 	assert_recovered(f, "may not be written to");
 }
 
+/* It is asked for every minute. */
+static void limit_that_is_raised_is_used(void **state)
+{
+	struct fixture *f = *state;
+	char *broker = address("");
+	rd_kafka_message_t *message;
+
+	alarm(4 * PARALLEL_PATIENCE_S);
+	create_topic("raised", ":20000");
+	configure(f, broker, "raised", "none", "");
+	free(broker);
+	start_sink(f);
+	append(f, 0, 30000);
+	message = consume_next(f);
+	assert_true(message->len <= 20000);
+	rd_kafka_message_destroy(message);
+	assert_int_equal(shell(BROKER " configure %s --alter --entity-type topics --entity-name raised "
+			       "--add-config max.message.bytes=50000 1>&2", broker_dir), 0);
+	for (uint64_t end = now_ms() + 2 * PATIENCE_MS;
+	     !said("takes 50000 bytes a record at most from now on") && now_ms() < end;)
+		usleep(100000);
+	append(f, 0, 30000);
+	message = consume_next(f);
+	assert_true(message->len > 30000);
+	rd_kafka_message_destroy(message);
+	assert_int_equal(said("takes 50000 bytes a record at most from now on"), 1);
+	assert_int_equal(said("warning: "), 0);
+}
+
 /* A compacted topic refuses a record without a key. */
 static void poisoned_record_becomes_a_gap_and_the_others_are_whole(void **state)
 {
@@ -531,6 +560,7 @@ static void stop_broker(void)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest together[] = {
+		broker_fact(limit_that_is_raised_is_used),
 		broker_fact(tls_delivers),
 		broker_fact(sasl_plain_delivers),
 		broker_fact(sasl_scram_delivers),

@@ -309,6 +309,24 @@ static void topic_that_refuses_everything_does_not_empty_the_journal(void **stat
 	assert_int_equal(said("refuses a record for a reason of its own"), 1);
 }
 
+/* Else it would be cut and sent for ever, without rest. */
+static void record_that_is_too_large_at_any_size_is_given_up(void **state)
+{
+	struct fixture *f = *state;
+	rd_kafka_resp_err_t errors[100];
+
+	for (int i = 0; i < 100; i++)
+		errors[i] = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+	rd_kafka_mock_push_request_errors_array(f->cluster, API_PRODUCE, 100, errors);
+	start_sink(f);
+	append(f, 0, 100);
+	wait_for(refused(f) > 0);
+	rd_kafka_mock_clear_request_errors(f->cluster, API_PRODUCE);
+	wait_for(pending(f) == 0);
+	assert_int_equal(said("than 1000 bytes are cut"), 1);
+	assert_int_equal(said("refuses a record for a reason of its own"), 1);
+}
+
 /* --- the end */
 
 /* The mock cluster keeps every copy of a record, in a slow one's log lies what is still unreported. */
@@ -430,6 +448,7 @@ int main(int argc, char **argv)
 		fact(producer_out_of_sequence_is_replaced),
 		fact(fenced_producer_is_replaced),
 		fact(topic_that_refuses_everything_does_not_empty_the_journal),
+		fact(record_that_is_too_large_at_any_size_is_given_up),
 		fact(stop_in_mid_stream_makes_nothing_come_twice),
 		cmocka_unit_test_setup_teardown(stop_does_not_wait_for_a_silent_name_server, setup_nothing,
 						leave),
