@@ -4,43 +4,22 @@
  */
 #include "kafka_fixture.h"
 #include "parallel.h"
+#include "real_broker.h"
 
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#define BROKER "tests/kafka/broker"
 #define OTHERS 10000
 #define OUTAGE_MS 10000
 
 static char broker_dir[] = "/tmp/test_kafka.XXXXXX";
 static bool broker_runs;
 
-static int shell(const char *format, ...)
-{
-	char command[2048];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(command, sizeof(command), format, args);
-	va_end(args);
-	return system(command);
-}
-
-/* The broker's address over one of its listeners. The caller frees it. */
 static char *address(const char *listener)
 {
-	char command[256];
-	char line[64] = "";
-	FILE *output;
-
-	snprintf(command, sizeof(command), BROKER " address %s %s", broker_dir, listener);
-	output = popen(command, "r");
-	assert_non_null(fgets(line, sizeof(line), output));
-	pclose(output);
-	line[strcspn(line, "\n")] = '\0';
-	return strdup(line);
+	return broker_address(broker_dir, listener);
 }
 
 /* `rdkafka`: lines of properties. */

@@ -5,12 +5,8 @@
 #include "directory.h"
 #include "kafka_fixture.h"
 #include "parallel.h"
+#include "silent_name_server.h"
 
-#include <arpa/inet.h>
-#include <poll.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <zlib.h>
 
@@ -354,32 +350,6 @@ static void stop_in_mid_stream_makes_nothing_come_twice(void **state)
 		assert_int_equal(number, f->consumed[key]++);
 		rd_kafka_message_destroy(message);
 	}
-}
-
-/* A network of our own, in which a name server takes every question and answers none. */
-static bool own_silent_name_server(int *out)
-{
-	const struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_port = htons(53),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	char path[] = "/tmp/test_resolv.XXXXXX";
-	int fd = mkstemp(path);
-	int server = -1;
-	bool made;
-
-	/* For longer than this test may take. */
-	dprintf(fd, "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n");
-	close(fd);
-	made = !unshare(CLONE_NEWNS | CLONE_NEWNET) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
-	       !mount(path, "/etc/resolv.conf", NULL, MS_BIND, NULL) && !system("ip link set lo up");
-	if (made)
-		server = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	made = made && !bind(server, (const struct sockaddr *)&address, sizeof(address));
-	unlink(path);
-	*out = server;
-	return made;
 }
 
 static int setup_nothing(void **state)
