@@ -25,7 +25,7 @@ static void print_memory(const struct config *config)
 	print_size("maps", memory.maps, "kernel: by capture.max_streams");
 	print_size("journal", memory.journal, "tmpfs: journal.max_size, kafka.aside_size");
 	if (memory.spill)
-		print_size("spill", memory.spill, "heap: a segment on its way to disk, for each shard");
+		print_size("spill", memory.spill, "heap: a segment on its way to disk, for each shard and partition set aside");
 	print_size("checkpoint", memory.checkpoint, "tmpfs: by capture.max_streams, for each shard");
 	print_size("lines", memory.lines, "tmpfs: lines.memory, in the checkpoint");
 	print_size("sink", memory.sink, "heap: what is on its way to the sink");

@@ -5,8 +5,8 @@
 
 #include "checkpoint_file.h"
 #include "config.h"
-#include "kafka_aside.h"
 #include "kafka_conf.h"
+#include "lane_journal.h"
 #include "record.h"
 #include "waiting.h"
 
@@ -76,11 +76,12 @@ void config__memory(const struct config *config, struct config_memory *out)
 		.sink = MIB,
 	};
 
-	if (config->sink == SINK_KAFKA && config->kafka.aside_size)
-		memory.journal += KAFKA_LANES_MAX * kafka_aside__room(config);
-	/* Each shard has one segment on its way at a time. */
+	memory.journal += KAFKA_LANES_MAX * lane_journal__memory(config);
+	/* Each shard has one segment on its way at a time, and each lane. */
 	if (*config->journal.disk.directory) {
 		memory.spill = config->journal.segment_size * capture->shards;
+		if (lane_journal__memory(config))
+			memory.spill += config->journal.segment_size * KAFKA_LANES_MAX;
 		memory.disk = config->journal.disk.max_size;
 	}
 	if (config->sink == SINK_KAFKA)

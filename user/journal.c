@@ -238,6 +238,7 @@ void journal__close(struct journal *journal)
 {
 	struct segment *segment;
 	char *directory = NULL;
+	char *on_disk = NULL;
 
 	if (!journal)
 		return;
@@ -253,11 +254,16 @@ void journal__close(struct journal *journal)
 	}
 	if (journal->options.orphan)
 		directory = strdup(journal->options.directory);
+	if (journal->options.orphan && journal->disk)
+		on_disk = strdup(journal->disk->directory);
 	journal__free(journal);
-	/* Only when nothing is left in it. */
+	/* Only when nothing is left in them. */
 	if (directory)
 		rmdir(directory);
+	if (on_disk)
+		rmdir(on_disk);
 	free(directory);
+	free(on_disk);
 }
 
 size_t journal__max_record(const struct journal *journal)

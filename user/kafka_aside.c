@@ -1,52 +1,27 @@
 #include "kafka_aside.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "clock.h"
 #include "config.h"
 #include "kafka_window.h"
 #include "log.h"
-
-/* So that half of a lane's bytes fit wherever a segment begins. */
-#define LEAST_SEGMENTS 4
-
-static void lane_path(const struct kafka_aside *aside, int32_t partition, char path[PATH_MAX])
-{
-	snprintf(path, PATH_MAX, "%s/aside/%" PRId32, aside->config->journal.directory, partition);
-}
-
-uint64_t kafka_aside__room(const struct config *config)
-{
-	uint64_t least = LEAST_SEGMENTS * config->journal.segment_size;
-
-	return config->kafka.aside_size < least ? least : config->kafka.aside_size;
-}
+#include "sink.h"
 
 static int open_lane(struct kafka_aside *aside, struct kafka_lane *lane, int32_t partition)
 {
-	char path[PATH_MAX];
-	const struct journal_options options = {
-		.directory = path,
-		.max_size = kafka_aside__room(aside->config),
-		.segment_size = aside->config->journal.segment_size,
-		/* Nobody sleeps on either: both sides are one thread, which knows. */
-		.data_fd = -1,
-		.space_fd = -1,
+	/* Its disk's thread wakes the sink, which is both sides. */
+	const struct lane_journal_options options = {
+		.config = aside->config,
+		.data_fd = aside->data_fd,
+		.counters = aside->counters,
 	};
-	int err;
+	int err = lane_journal__open(&options, partition, &lane->journal);
 
-	lane_path(aside, partition, path);
-	err = journal__open(&options, NULL, &lane->journal);
-	if (err)
-		return err;
-	lane->partition = partition;
-	return 0;
+	if (!err)
+		lane->partition = partition;
+	return err;
 }
 
 static struct kafka_lane *find(struct kafka_aside *aside, int32_t partition)
@@ -65,44 +40,45 @@ static struct kafka_lane *find_unused(struct kafka_aside *aside)
 	return NULL;
 }
 
-/* A lane's directory is its partition's number. */
-static int take_up(struct kafka_aside *aside, const char *name)
+static int take_up(struct kafka_aside *aside, struct kafka_lane *lane, int32_t partition)
 {
-	struct kafka_lane *lane = find_unused(aside);
-	char *end;
-	long partition = strtol(name, &end, 10);
-	int err;
+	int err = open_lane(aside, lane, partition);
 
-	if (*end || partition < 0 || partition > INT32_MAX || end == name)
-		return 0;
-	err = lane ? open_lane(aside, lane, partition) : -ENFILE;
-	if (err)
+	if (err) {
+		log_error("what was set aside for partition %" PRId32 " cannot be taken up: %s", partition,
+			  strerror(-err));
 		return err;
+	}
 	/* The process before ended between its last record and its removal: there is nothing to probe with. */
 	lane->state = journal__pending(lane->journal) ? KAFKA_LANE_PROBING : KAFKA_LANE_LEFT;
 	return 0;
 }
 
-int kafka_aside__init(struct kafka_aside *aside, const struct config *config)
+int kafka_aside__init(struct kafka_aside *aside, const struct sink_context *context)
 {
-	char path[PATH_MAX];
-	struct dirent *entry;
-	DIR *dir;
+	int32_t partitions[KAFKA_LANES_MAX];
+	int count;
 	int err = 0;
 
-	aside->config = config;
-	if (!config->journal.directory)
-		return 0;
-	snprintf(path, sizeof(path), "%s/aside", config->journal.directory);
-	dir = opendir(path);
-	if (!dir)
-		return errno == ENOENT ? 0 : -errno;
-	while (!err && (entry = readdir(dir)))
-		err = take_up(aside, entry->d_name);
-	closedir(dir);
-	if (err)
-		log_error("what was set aside in %s cannot be taken up: %s", path, strerror(-err));
-	return err;
+	aside->config = context->config;
+	aside->data_fd = context->data_fd;
+	aside->counters = context->counters;
+	count = lane_journal__find(context->config, partitions);
+	for (int i = 0; !err && i < count; i++)
+		err = take_up(aside, &aside->lanes[i], partitions[i]);
+	return count < 0 ? count : err;
+}
+
+void kafka_aside__save(struct kafka_aside *aside, unsigned int deadline_ms)
+{
+	uint64_t end = clock__ms() + deadline_ms;
+
+	for (int i = 0; i < KAFKA_LANES_MAX; i++) {
+		uint64_t now = clock__ms();
+
+		if (aside->lanes[i].journal)
+			journal__save(aside->lanes[i].journal, now < end ? end - now : 0);
+	}
 }
 
 void kafka_aside__close(struct kafka_aside *aside)
@@ -134,7 +110,7 @@ struct kafka_lane *kafka_aside__begin(struct kafka_aside *aside, int32_t partiti
 
 	if (!aside->config->journal.directory || !aside->config->kafka.aside_size)
 		return NULL;
-	if (bytes > kafka_aside__room(aside->config) / 2) {
+	if (bytes > lane_journal__at_once(aside->config)) {
 		tell_failure(aside, partition, "kafka.aside_size is too small");
 		return NULL;
 	}
@@ -154,17 +130,13 @@ struct kafka_lane *kafka_aside__begin(struct kafka_aside *aside, int32_t partiti
 
 void kafka_aside__tidy(struct kafka_aside *aside)
 {
-	char path[PATH_MAX];
-
 	for (int i = 0; i < KAFKA_LANES_MAX; i++) {
 		struct kafka_lane *lane = &aside->lanes[i];
 
 		if (lane->state != KAFKA_LANE_LEFT || journal__pending(lane->journal))
 			continue;
 		journal__close(lane->journal);
-		lane_path(aside, lane->partition, path);
-		if (rmdir(path))
-			log_debug("%s cannot be removed: %s", path, strerror(errno));
+		lane_journal__remove(aside->config, lane->partition);
 		*lane = (struct kafka_lane){ .state = KAFKA_LANE_UNUSED };
 		aside->full_told = false;
 	}
@@ -192,9 +164,12 @@ bool kafka_aside__put(struct kafka_aside *aside, struct kafka_lane *lane,
 		meta.value_len = record->own_len;
 	place = journal__reserve(lane->journal, meta.key_len + meta.value_len);
 	if (!place) {
+		/* Its disk may be about to make room. */
+		if (!journal__full(lane->journal))
+			return false;
 		if (!aside->full_told)
 			log_warn("partition %" PRId32 " still takes no records, and what is set aside for it "
-				 "has reached its bound (kafka.aside_size): others wait with it now",
+				 "has reached its bound (kafka.aside_size, journal.disk): others wait with it now",
 				 lane->partition);
 		aside->full_told = true;
 		return false;

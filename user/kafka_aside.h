@@ -12,11 +12,12 @@
 #include <stdint.h>
 
 #include "journal.h"
-
-#define KAFKA_LANES_MAX 8
+#include "lane_journal.h"
 
 struct config;
+struct counters;
 struct kafka_record;
+struct sink_context;
 
 enum kafka_lane_state {
 	KAFKA_LANE_UNUSED,
@@ -34,13 +35,17 @@ struct kafka_lane {
 
 struct kafka_aside {
 	const struct config *config;
+	struct counters *counters;
+	int data_fd;             /* see struct sink_context */
 	struct kafka_lane lanes[KAFKA_LANES_MAX];
 	bool full_told;
 	bool failure_told;
 };
 
 /* Takes up the lanes that are there from before. 0 or -errno, told. */
-int kafka_aside__init(struct kafka_aside *aside, const struct config *config);
+int kafka_aside__init(struct kafka_aside *aside, const struct sink_context *context);
+/* Before the close: to disk, as by journal__save, all within deadline_ms. */
+void kafka_aside__save(struct kafka_aside *aside, unsigned int deadline_ms);
 /* What is not acknowledged stays in its files. Valid on all zero. */
 void kafka_aside__close(struct kafka_aside *aside);
 
@@ -56,10 +61,7 @@ void kafka_aside__tidy(struct kafka_aside *aside);
 /* Records in all lanes. */
 uint64_t kafka_aside__pending(const struct kafka_aside *aside);
 
-/* False when the lane is full, which is told. */
+/* False when the lane is full, which is told unless its disk is about to make room. */
 bool kafka_aside__put(struct kafka_aside *aside, struct kafka_lane *lane,
 		      const struct kafka_record *record);
-/* The most that a lane takes. */
-uint64_t kafka_aside__room(const struct config *config);
-
 #endif

@@ -1,6 +1,7 @@
 #include "kafka_client.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "config.h"
 #include "kafka_certificate.h"
 #include "kafka_conf.h"
@@ -38,6 +40,7 @@ static const struct {
 struct kafka_client {
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *topic;
+	rd_kafka_queue_t *answers; /* of what was asked about the limit; NULL: nothing was */
 	rd_kafka_headers_t *headers;
 	size_t headers_size;
 	size_t capacity;
@@ -50,6 +53,8 @@ struct kafka_client {
 	const char *_Atomic certificate_fault;
 	partitioner_fn *partitioner;
 	_Atomic int32_t partitions; /* of the topic, as librdkafka said last; 0: not yet */
+	pthread_t end;           /* that destroys the producer */
+	bool ending;             /* it runs */
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
@@ -213,6 +218,31 @@ static int make_producer(struct kafka_client *client, const struct config *confi
 	return 0;
 }
 
+static void forget_answers(struct kafka_client *client)
+{
+	if (client->answers)
+		rd_kafka_queue_destroy(client->answers);
+	client->answers = NULL;
+}
+
+static void destroy_producer(struct kafka_client *client)
+{
+	forget_answers(client);
+	if (client->topic)
+		rd_kafka_topic_destroy(client->topic);
+	if (client->rk)
+		rd_kafka_destroy(client->rk);
+}
+
+static void free_rest(struct kafka_client *client)
+{
+	if (client->headers)
+		rd_kafka_headers_destroy(client->headers);
+	if (client->fd >= 0)
+		close(client->fd);
+	free(client);
+}
+
 int kafka_client__new(const struct config *config, const struct kafka_limits *limits,
 		      const struct kafka_client_events *events, void *opaque,
 		      struct kafka_client **out, char *why, size_t why_size)
@@ -240,23 +270,45 @@ int kafka_client__new(const struct config *config, const struct kafka_limits *li
 	*out = client;
 	return 0;
 fail:
-	kafka_client__free(client);
+	destroy_producer(client);
+	free_rest(client);
 	return err;
 }
 
-void kafka_client__free(struct kafka_client *client)
+static void *end(void *opaque)
 {
-	if (!client)
+	struct kafka_client *client = opaque;
+
+	destroy_producer(client);
+	eventfd_write(client->fd, 1);
+	return NULL;
+}
+
+void kafka_client__end(struct kafka_client *client)
+{
+	if (!client || client->ending)
 		return;
-	if (client->topic)
-		rd_kafka_topic_destroy(client->topic);
-	if (client->rk)
-		rd_kafka_destroy(client->rk);
-	if (client->headers)
-		rd_kafka_headers_destroy(client->headers);
-	if (client->fd >= 0)
-		close(client->fd);
-	free(client);
+	client->ending = !pthread_create(&client->end, NULL, end, client);
+	if (client->ending)
+		return;
+	destroy_producer(client);
+	client->topic = NULL;
+	client->rk = NULL;
+}
+
+bool kafka_client__gone(struct kafka_client *client, int timeout_ms)
+{
+	uint64_t until_ns = clock__ns(CLOCK_MONOTONIC) + timeout_ms * NS_PER_MS;
+	const struct timespec until = { until_ns / NS_PER_SECOND, until_ns % NS_PER_SECOND };
+
+	if (!client)
+		return true;
+	if (client->ending && (timeout_ms < 0 ? pthread_join(client->end, NULL) :
+						pthread_clockjoin_np(client->end, NULL, CLOCK_MONOTONIC,
+								     &until)))
+		return false;
+	free_rest(client);
+	return true;
 }
 
 static rd_kafka_resp_err_t send_with_headers(struct kafka_client *client,
@@ -351,7 +403,29 @@ size_t kafka_client__headers_size(const struct kafka_client *client)
 	return client->headers_size;
 }
 
+void kafka_client__request_limit(struct kafka_client *client, int timeout_ms)
+{
+	/* What comes too late is not what was asked for. */
+	forget_answers(client);
+	client->answers = rd_kafka_queue_new(client->rk);
+	kafka_limit__request(client->rk, rd_kafka_topic_name(client->topic), timeout_ms,
+			     client->answers);
+}
+
+bool kafka_client__limit_answered(struct kafka_client *client, size_t *out)
+{
+	if (!client->answers || !kafka_limit__answer(client->answers, 0, out))
+		return false;
+	forget_answers(client);
+	return true;
+}
+
 size_t kafka_client__ask_limit(struct kafka_client *client, int timeout_ms)
 {
-	return kafka_limit__ask(client->rk, rd_kafka_topic_name(client->topic), timeout_ms);
+	size_t limit = 0;
+
+	kafka_client__request_limit(client, timeout_ms);
+	kafka_limit__answer(client->answers, timeout_ms, &limit);
+	forget_answers(client);
+	return limit;
 }

@@ -31,16 +31,25 @@ struct kafka_client_events {
 int kafka_client__new(const struct config *config, const struct kafka_limits *limits,
 		      const struct kafka_client_events *events, void *opaque,
 		      struct kafka_client **out, char *why, size_t why_size);
-void kafka_client__free(struct kafka_client *client);
+/*
+ * Begins its end, on a thread of its own: that may last for as long as a name server that does not
+ * answer is waited for. Nothing but fd() and gone() may follow.
+ */
+void kafka_client__end(struct kafka_client *client);
+/*
+ * After end(): true when it is gone and freed; waits for that for at most timeout_ms, < 0: however
+ * long it takes. Until then it refers to the records that it was given. NULL is gone.
+ */
+bool kafka_client__gone(struct kafka_client *client, int timeout_ms);
 
 /*
  * Hands over the messages: payload, len, key, key_len and _private are read, err is set. The
- * payloads stay the caller's and must not move before the delivery report or kafka_client__free().
+ * payloads stay the caller's and must not move before the delivery report or kafka_client__gone().
  * _QUEUE_FULL holds for all that follow.
  */
 void kafka_client__send(struct kafka_client *client, rd_kafka_message_t *messages, int count);
 
-/* Readable when serve() has something to do. */
+/* Readable when serve() has something to do, or after end() when it is gone. */
 int kafka_client__fd(const struct kafka_client *client);
 /*
  * Calls the events that are due. To be called at least every second. `expecting`: reports should
@@ -67,5 +76,8 @@ size_t kafka_client__max_message(const struct kafka_client *client);
 size_t kafka_client__headers_size(const struct kafka_client *client);
 /* The topic's limit as the brokers say it, 0 when they do not. Waits for at most timeout_ms. */
 size_t kafka_client__ask_limit(struct kafka_client *client, int timeout_ms);
+/* The same without waiting: it is answered once within timeout_ms, 0 when the brokers do not say. */
+void kafka_client__request_limit(struct kafka_client *client, int timeout_ms);
+bool kafka_client__limit_answered(struct kafka_client *client, size_t *out);
 
 #endif

@@ -27,7 +27,7 @@ int kafka_intake__init(struct kafka_intake *intake, const struct sink_context *c
 	intake->held = calloc(context->journals_count, sizeof(*intake->held));
 	if (!intake->held)
 		return -ENOMEM;
-	return kafka_aside__init(&intake->aside, context->config);
+	return kafka_aside__init(&intake->aside, context);
 }
 
 void kafka_intake__close(struct kafka_intake *intake)
@@ -45,6 +45,16 @@ static void add(struct kafka_intake *intake, struct kafka_client *client,
 		kafka_client__stir(client);
 }
 
+/* While its records are in a lane the window has none of a partition but what came from there. */
+static bool is_read(const struct kafka_intake *intake, const struct kafka_lane *lane)
+{
+	size_t waiting = kafka_partitions__waiting(&intake->partitions, lane->partition);
+
+	if (lane->state == KAFKA_LANE_PROBING && waiting)
+		return false;
+	return journal__pending(lane->journal) == waiting;
+}
+
 static bool read_lane(struct kafka_intake *intake, struct kafka_client *client,
 		      struct kafka_lane *lane, uint64_t now_ms)
 {
@@ -55,7 +65,8 @@ static bool read_lane(struct kafka_intake *intake, struct kafka_client *client,
 	while (kafka_partitions__waiting(&intake->partitions, lane->partition) < most &&
 	       !kafka_window__full(intake->window)) {
 		if (journal__next(lane->journal, &record.record) != 1) {
-			if (lane->state == KAFKA_LANE_DRAINING)
+			/* There may be more that is on disk yet. */
+			if (is_read(intake, lane))
 				lane->state = KAFKA_LANE_LEFT;
 			break;
 		}
@@ -261,7 +272,7 @@ void kafka_intake__park(struct kafka_intake *intake)
 		if (lane->state != KAFKA_LANE_BEGUN)
 			continue;
 		/* More may have come since it was begun; then it is as if it had not been. */
-		if (waiting_bytes(intake, lane->partition) > kafka_aside__room(intake->aside.config) / 2) {
+		if (waiting_bytes(intake, lane->partition) > lane_journal__at_once(intake->aside.config)) {
 			lane->state = KAFKA_LANE_LEFT;
 			continue;
 		}

@@ -66,7 +66,7 @@ static size_t read_answer(rd_kafka_event_t *event)
 	const rd_kafka_ConfigEntry_t **entries;
 	size_t count;
 
-	if (!event || rd_kafka_event_error(event))
+	if (rd_kafka_event_error(event))
 		return 0;
 	resources = rd_kafka_DescribeConfigs_result_resources(
 		rd_kafka_event_DescribeConfigs_result(event), &count);
@@ -82,27 +82,29 @@ static size_t read_answer(rd_kafka_event_t *event)
 	return 0;
 }
 
-size_t kafka_limit__ask(rd_kafka_t *rk, const char *topic, int timeout_ms)
+void kafka_limit__request(rd_kafka_t *rk, const char *topic, int timeout_ms,
+			  rd_kafka_queue_t *answers)
 {
 	rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC,
 									  topic);
 	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(
 		rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-	rd_kafka_queue_t *answers = rd_kafka_queue_new(rk);
-	rd_kafka_event_t *event = NULL;
-	size_t limit = 0;
 	char errstr[256];
 
 	if (!rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, errstr,
-						       sizeof(errstr))) {
+						       sizeof(errstr)))
 		rd_kafka_DescribeConfigs(rk, &resource, 1, options, answers);
-		event = rd_kafka_queue_poll(answers, timeout_ms);
-		limit = read_answer(event);
-	}
-	if (event)
-		rd_kafka_event_destroy(event);
-	rd_kafka_queue_destroy(answers);
 	rd_kafka_AdminOptions_destroy(options);
 	rd_kafka_ConfigResource_destroy(resource);
-	return limit;
+}
+
+bool kafka_limit__answer(rd_kafka_queue_t *answers, int timeout_ms, size_t *out)
+{
+	rd_kafka_event_t *event = rd_kafka_queue_poll(answers, timeout_ms);
+
+	if (!event)
+		return false;
+	*out = read_answer(event);
+	rd_kafka_event_destroy(event);
+	return true;
 }

@@ -5,6 +5,7 @@
 #define LOGTAP_KAFKA_LIMIT_H
 
 #include <librdkafka/rdkafka.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct journal_record;
@@ -21,10 +22,10 @@ size_t kafka_limit__encoded(const struct journal_record *record, size_t value_le
 int kafka_limit__cut(const struct journal_record *record, size_t headers_size, size_t limit,
 		     char **out, size_t *out_len);
 
-/*
- * Asks the brokers for the topic's max.message.bytes, for at most timeout_ms. 0 when they do not
- * say.
- */
-size_t kafka_limit__ask(rd_kafka_t *rk, const char *topic, int timeout_ms);
+/* Asks the brokers for the topic's max.message.bytes; the answer comes within timeout_ms. */
+void kafka_limit__request(rd_kafka_t *rk, const char *topic, int timeout_ms,
+			  rd_kafka_queue_t *answers);
+/* Waits for it for at most timeout_ms: true and what they say, 0 when they do not. */
+bool kafka_limit__answer(rd_kafka_queue_t *answers, int timeout_ms, size_t *out);
 
 #endif

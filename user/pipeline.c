@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "config.h"
 #include "journal.h"
+#include "lane_journal.h"
 #include "line_id.h"
 #include "log.h"
 #include "record.h"
@@ -23,14 +24,16 @@
 #include "sink.h"
 #include "waiting.h"
 
-/* Together PIPELINE_STOP_MS. */
+/* What a stop grants each; asking a broker that does not answer may keep the sink for 3 s more. */
 #define SHARDS_MS 5000
-#define SINK_MS 15000
-#define SAVE_MS 8000
+#define SINK_MS 12000
+#define SAVE_MS 7000
+#define FREE_MS 1000
+#define ASKING_MS 3000
 
 #define PAUSE_MS 2000
 
-_Static_assert(SHARDS_MS + SINK_MS + SAVE_MS <= PIPELINE_STOP_MS, "as promised");
+_Static_assert(SHARDS_MS + SINK_MS + ASKING_MS + SAVE_MS + FREE_MS <= PIPELINE_STOP_MS, "as promised");
 
 struct pipeline {
 	struct pipeline_options options;
@@ -40,7 +43,8 @@ struct pipeline {
 	int space_fds[SHARDS_MAX];
 	char id_prefixes[SHARDS_MAX][LINE_ID_PREFIX_SIZE];
 	struct checkpoint *checkpoints[SHARDS_MAX];
-	struct journal *journals[SHARDS_MAX]; /* of the shards, then those of shards that were */
+	/* Of the shards, then those of shards that were, and what a Kafka sink had set aside. */
+	struct journal *journals[SHARDS_MAX + KAFKA_LANES_MAX];
 	unsigned int journals_count;
 	struct sink *sink;
 	struct shard *shards[SHARDS_MAX];
@@ -81,6 +85,12 @@ static int open_checkpoint(struct pipeline *pipeline, unsigned int index, const 
 	return err;
 }
 
+/* Of all shards. */
+static uint64_t disk_size(const struct config *config)
+{
+	return config->journal.disk.max_size - KAFKA_LANES_MAX * lane_journal__disk(config);
+}
+
 /*
  * As far as the checkpoint says that it is written. Without a checkpoint there is no shard, and what is found is read.
  */
@@ -101,7 +111,7 @@ static int open_journal(struct pipeline *pipeline, unsigned int index, const cha
 		.replay = config->replay,
 		.disk = {
 			.directory = *config->disk.directory ? disk : NULL,
-			.max_size = config->disk.max_size / pipeline->shards_count,
+			.max_size = disk_size(pipeline->options.config) / pipeline->shards_count,
 			.max_age_ms = config->disk.max_age_ms,
 			.fsync = config->disk.fsync,
 		},
@@ -197,6 +207,34 @@ static int open_files(struct pipeline *pipeline, unsigned int index)
 	return err ? err : open_journal(pipeline, index, directory);
 }
 
+/* A Kafka sink takes up itself what it finds; any other delivers it as what shards have left. */
+static int open_lanes(struct pipeline *pipeline)
+{
+	const struct lane_journal_options options = {
+		.config = pipeline->options.config,
+		.data_fd = pipeline->data_fd,
+		.orphan = true,
+		.counters = pipeline->options.counters,
+	};
+	int32_t partitions[KAFKA_LANES_MAX];
+	int count;
+	int err = 0;
+
+	if (options.config->sink == SINK_KAFKA)
+		return 0;
+	count = lane_journal__find(options.config, partitions);
+	for (int i = 0; !err && i < count; i++) {
+		err = lane_journal__open(&options, partitions[i],
+					 &pipeline->journals[pipeline->journals_count]);
+		if (err)
+			log_error("what was set aside for partition %" PRId32 " cannot be delivered: %s",
+				  partitions[i], strerror(-err));
+		else
+			pipeline->journals_count++;
+	}
+	return count < 0 ? count : err;
+}
+
 static int open_all_files(struct pipeline *pipeline)
 {
 	int err = 0;
@@ -206,7 +244,7 @@ static int open_all_files(struct pipeline *pipeline)
 		return -errno;
 	for (unsigned int i = 0; !err && i < SHARDS_MAX; i++)
 		err = open_files(pipeline, i);
-	return err;
+	return err ? err : open_lanes(pipeline);
 }
 
 static int start_sink(struct pipeline *pipeline)
@@ -243,10 +281,11 @@ static void close_fd(int fd)
 static void pipeline__free(struct pipeline *pipeline)
 {
 	for (int i = 0; i < SHARDS_MAX; i++) {
-		journal__close(pipeline->journals[i]);
 		checkpoint__free(pipeline->checkpoints[i]);
 		close_fd(pipeline->space_fds[i]);
 	}
+	for (unsigned int i = 0; i < pipeline->journals_count; i++)
+		journal__close(pipeline->journals[i]);
 	close_fd(pipeline->data_fd);
 	free(pipeline);
 }
@@ -297,16 +336,22 @@ static void stop_shards(struct pipeline *pipeline, enum pipeline_end how, unsign
 			shard__stop(pipeline->shards[i], &deadline);
 }
 
+static unsigned int left_ms(uint64_t end)
+{
+	uint64_t now = clock__ms();
+
+	return now < end ? end - now : 0;
+}
+
 /* What the sink did not take goes to disk, all within one time. */
 static void save_journals(struct pipeline *pipeline)
 {
 	uint64_t end = clock__ms() + SAVE_MS;
 
-	for (unsigned int i = 0; i < pipeline->journals_count; i++) {
-		uint64_t now = clock__ms();
-
-		journal__save(pipeline->journals[i], now < end ? end - now : 0);
-	}
+	for (unsigned int i = 0; i < pipeline->journals_count; i++)
+		journal__save(pipeline->journals[i], left_ms(end));
+	if (pipeline->sink)
+		sink__save(pipeline->sink, left_ms(end));
 }
 
 int pipeline__stop(struct pipeline *pipeline, enum pipeline_end how)
@@ -318,9 +363,13 @@ int pipeline__stop(struct pipeline *pipeline, enum pipeline_end how)
 		return 0;
 	stop_shards(pipeline, how, takes ? SHARDS_MS : 0);
 	if (pipeline->sink)
-		err = sink__stop(pipeline->sink, how == PIPELINE_PAUSE ? PAUSE_MS : SINK_MS);
+		err = sink__end(pipeline->sink, how == PIPELINE_PAUSE ? PAUSE_MS : SINK_MS);
 	if (how != PIPELINE_PAUSE)
 		save_journals(pipeline);
-	pipeline__free(pipeline);
+	/* Who follows needs the journals to be closed. */
+	if (sink__free(pipeline->sink, how == PIPELINE_PAUSE ? -1 : FREE_MS))
+		pipeline__free(pipeline);
+	else
+		log_warn("the sink's client does not end (is a name server silent?): logtap ends without that");
 	return err;
 }

@@ -67,7 +67,7 @@ int sink__start(const struct sink_context *context, struct sink **out)
 	err = start_thread(sink);
 	if (err) {
 		log_error("sink: cannot start its thread: %s", strerror(-err));
-		sink->ops->close(sink->state);
+		sink->ops->close(sink->state, -1);
 		goto failed;
 	}
 	*out = sink;
@@ -82,10 +82,9 @@ bool sink__failed(const struct sink *sink)
 	return __atomic_load_n(&sink->failed, __ATOMIC_ACQUIRE);
 }
 
-int sink__stop(struct sink *sink, unsigned int deadline_ms)
+int sink__end(struct sink *sink, unsigned int deadline_ms)
 {
 	const uint64_t one = 1;
-	int status;
 
 	sink->deadline_ms = deadline_ms;
 	__atomic_store_n(&sink->stop, true, __ATOMIC_RELEASE);
@@ -93,8 +92,21 @@ int sink__stop(struct sink *sink, unsigned int deadline_ms)
 	if (write(sink->context.data_fd, &one, sizeof(one)) < 0)
 		log_debug("sink: cannot wake it: %s", strerror(errno));
 	pthread_join(sink->thread, NULL);
-	status = sink->status;
-	sink->ops->close(sink->state);
+	return sink->status;
+}
+
+void sink__save(struct sink *sink, unsigned int deadline_ms)
+{
+	if (sink->ops->save)
+		sink->ops->save(sink->state, deadline_ms);
+}
+
+bool sink__free(struct sink *sink, int deadline_ms)
+{
+	if (!sink)
+		return true;
+	if (!sink->ops->close(sink->state, deadline_ms))
+		return false;
 	free(sink);
-	return status;
+	return true;
 }

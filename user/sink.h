@@ -21,7 +21,7 @@ struct sink_context {
 	int output; /* of sink_stdout: from sink_stdout__output; not owned */
 };
 
-/* What a kind of sink is. The functions run on the sink's thread, but for open and close. */
+/* What a kind of sink is. Only run is on the sink's thread. */
 struct sink_kind_ops {
 	/*
 	 * Checks and connects what can be checked at once. -EINVAL for configuration, told through
@@ -29,11 +29,17 @@ struct sink_kind_ops {
 	 */
 	int (*open)(const struct sink_context *context, void **state);
 	/*
-	 * Delivers until *stop (an acquiring load); then goes on until the journals are empty or
-	 * *deadline_ms more have passed. *deadline_ms means nothing before *stop.
+	 * Delivers until *stop (an acquiring load); then goes on until the journals are empty, or
+	 * nothing more can be done, or *deadline_ms more have passed. *deadline_ms means nothing before *stop.
 	 */
 	int (*run)(void *state, const bool *stop, const unsigned int *deadline_ms);
-	void (*close)(void *state);
+	/* After run: saves journals of its own, as journal__save. NULL: it has none. */
+	void (*save)(void *state, unsigned int deadline_ms);
+	/*
+	 * Frees it, or, false, nothing: something still reads the journals after deadline_ms (< 0: it
+	 * is waited for, however long that takes).
+	 */
+	bool (*close)(void *state, int deadline_ms);
 };
 
 extern const struct sink_kind_ops sink_stdout;
@@ -52,9 +58,18 @@ int sink__start(const struct sink_context *context, struct sink **out);
 /* True once the sink's thread has ended by itself: a failure that it has told. */
 bool sink__failed(const struct sink *sink);
 /*
- * Drains for at most deadline_ms, joins and frees. Returns the sink's status: 0, or -errno it
- * failed with.
+ * The end, in three steps. end() drains for at most deadline_ms and joins its thread: what is
+ * acknowledged then stays acknowledged, so that the journals can be saved. Returns the sink's
+ * status: 0, or -errno it failed with.
  */
-int sink__stop(struct sink *sink, unsigned int deadline_ms);
+int sink__end(struct sink *sink, unsigned int deadline_ms);
+/* What the sink itself keeps in journals goes to disk, as by journal__save. */
+void sink__save(struct sink *sink, unsigned int deadline_ms);
+/*
+ * False after deadline_ms (< 0: waits for however long it takes): something still reads the
+ * journals. Then nothing is freed, and the journals must stay open until the process ends. NULL is
+ * freed.
+ */
+bool sink__free(struct sink *sink, int deadline_ms);
 
 #endif

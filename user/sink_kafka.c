@@ -14,10 +14,12 @@
 #include "journal.h"
 #include "kafka_batch.h"
 #include "kafka_careful.h"
+#include "kafka_ceiling.h"
 #include "kafka_client.h"
 #include "kafka_conf.h"
 #include "kafka_fault.h"
 #include "kafka_intake.h"
+#include "kafka_limit.h"
 #include "kafka_refusal.h"
 #include "kafka_trouble.h"
 #include "kafka_window.h"
@@ -38,6 +40,11 @@
  */
 #define SETTLE_MS 10000
 #define ASK_LIMIT_MS 3000
+/*
+ * Of the time that a stop may take: nothing new is sent, so that what is on its way is reported
+ * before the end. What is not comes twice.
+ */
+#define RECALL_MS 1000
 #define BACKOFF_MIN_MS 1000
 #define BACKOFF_MAX_MS 10000
 /* So long without a failure, and the next one is a new story. */
@@ -51,6 +58,7 @@
 enum kafka_phase {
 	SENDING,                 /* records go from the journals to the client */
 	SETTLING,                /* the client is to be replaced: nothing new until all is reported */
+	ENDING,                  /* the client is, and until it is gone it refers to the records */
 	BACKING_OFF,             /* no client; a new one will send again what is left */
 };
 
@@ -61,17 +69,19 @@ struct kafka {
 	struct kafka_intake intake;
 	struct kafka_trouble trouble;
 	struct kafka_careful careful;
+	struct kafka_ceiling ceiling;
 	enum kafka_phase phase;
 	uint64_t phase_end_ms;   /* when settling or backing off is over */
 	uint64_t backoff_ms;
 	uint64_t failed_ms;      /* of the last failure */
 	uint64_t distrusted_ms;  /* of the first sign since a delivery that there is no trust, or 0 */
 	size_t in_flight;        /* handed to the client, not reported */
-	size_t limit;            /* of an encoded record in bytes; 0: what the client takes */
+	bool stopping;           /* no new client is made */
 	bool failed;             /* in a way that needs a new client */
 	bool waits;              /* before it: for what only time can cure */
 	bool parking;            /* because a partition's records are to be set aside */
 	bool oversized;          /* because a batch was over the broker's limit */
+	bool resizing;           /* because that limit is another now */
 	bool delivered;          /* once at least: the way is known to work */
 	bool drop_told;
 	bool rested;             /* since records were read last */
@@ -95,8 +105,13 @@ static void kafka__fail(struct kafka *kafka, struct kafka_record *record, rd_kaf
 		kafka_careful__refuse(&kafka->careful, record);
 		break;
 	case KAFKA_BLAME_SIZE:
-		kafka->oversized = true;
-		return;
+		if (!kafka_ceiling__lowest(&kafka->ceiling)) {
+			kafka->oversized = true;
+			return;
+		}
+		kafka_careful__refuse(&kafka->careful, record);
+		err = RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE;
+		break;
 	case KAFKA_BLAME_TOPIC:
 	case KAFKA_BLAME_TRUST:
 	case KAFKA_BLAME_CLUSTER:
@@ -104,6 +119,17 @@ static void kafka__fail(struct kafka *kafka, struct kafka_record *record, rd_kaf
 		break;
 	}
 	kafka_trouble__failed(&kafka->trouble, err, rd_kafka_err2str(err), clock__ms());
+}
+
+/* Of a record that was taken. */
+static void kafka__notice_size(struct kafka *kafka, const struct kafka_record *record)
+{
+	size_t size = kafka_limit__encoded(&record->record, kafka_record__value_len(record),
+					   kafka_client__headers_size(kafka->client));
+
+	if (kafka_ceiling__taken(&kafka->ceiling, size))
+		log_info("topic %s takes longer records again: they are cut no more, up to %zu bytes",
+			 kafka->context.config->kafka.topic, kafka_ceiling__limit(&kafka->ceiling));
 }
 
 static void kafka__on_delivered(void *opaque, void *delivered, rd_kafka_resp_err_t err)
@@ -123,6 +149,7 @@ static void kafka__on_delivered(void *opaque, void *delivered, rd_kafka_resp_err
 	counters__add(kafka->context.counters, COUNTER_sink_records_delivered, 1);
 	counters__add(kafka->context.counters, COUNTER_sink_bytes_delivered,
 		      kafka_record__value_len(record));
+	kafka__notice_size(kafka, record);
 	kafka__acknowledge(kafka, record, true);
 }
 
@@ -155,23 +182,33 @@ static int kafka__connect(struct kafka *kafka, char *why, size_t why_size)
 		.error = kafka__on_error,
 	};
 
-	const struct kafka_limits limits = { kafka->limit, kafka->careful.batch };
+	const struct kafka_limits limits = { kafka->ceiling.bytes, kafka->careful.batch };
 
 	return kafka_client__new(kafka->context.config, &limits, &events, kafka, &kafka->client,
 				 why, why_size);
 }
 
-static void kafka__close(void *state)
+static bool kafka__close(void *state, int deadline_ms)
 {
 	struct kafka *kafka = state;
 
 	if (!kafka)
-		return;
+		return true;
 	/* The client first: it refers to the window's records. */
-	kafka_client__free(kafka->client);
+	kafka_client__end(kafka->client);
+	if (!kafka_client__gone(kafka->client, deadline_ms))
+		return false;
 	kafka_intake__close(&kafka->intake);
 	kafka_window__free(kafka->window);
 	free(kafka);
+	return true;
+}
+
+static void kafka__save(void *state, unsigned int deadline_ms)
+{
+	struct kafka *kafka = state;
+
+	kafka_aside__save(&kafka->intake.aside, deadline_ms);
 }
 
 /* People bring it along from other shippers; here a record never expires. */
@@ -199,6 +236,7 @@ static int kafka__open(const struct sink_context *context, void **state)
 		log_error("%s", why);
 		goto fail;
 	}
+	kafka_ceiling__init(&kafka->ceiling, kafka_client__max_message(kafka->client));
 	capacity = kafka_client__capacity(kafka->client);
 	err = kafka_window__new(capacity && capacity < WINDOW_MAX ? capacity : WINDOW_MAX,
 				&kafka->window);
@@ -209,7 +247,7 @@ static int kafka__open(const struct sink_context *context, void **state)
 	*state = kafka;
 	return 0;
 fail:
-	kafka__close(kafka);
+	kafka__close(kafka, -1);
 	return err;
 }
 
@@ -262,8 +300,7 @@ static void kafka__fill(struct kafka *kafka, struct kafka_batch *batch)
 		.drop = kafka__on_drop,
 	};
 
-	kafka_batch__fill(batch, kafka->window,
-			  kafka->limit ? kafka->limit : kafka_client__max_message(kafka->client),
+	kafka_batch__fill(batch, kafka->window, kafka_ceiling__limit(&kafka->ceiling),
 			  kafka_client__headers_size(kafka->client), &events, kafka);
 }
 
@@ -322,17 +359,6 @@ static void kafka__start_settling(struct kafka *kafka)
 	kafka->phase_end_ms = now + SETTLE_MS;
 }
 
-static void kafka__lower_limit(struct kafka *kafka)
-{
-	size_t now = kafka->limit ? kafka->limit : kafka_client__max_message(kafka->client);
-	size_t said = kafka_client__ask_limit(kafka->client, ASK_LIMIT_MS);
-
-	kafka->limit = said && said < now ? said : now / 2;
-	log_warn("topic %s refuses batches of up to %zu bytes: from now on records longer than "
-		 "%zu bytes are cut and marked partial: max_size",
-		 kafka->context.config->kafka.topic, now, kafka->limit);
-}
-
 /* A gap takes its place. Without memory for one it is sent as it is, refused and found again. */
 static void kafka__give_up(struct kafka *kafka, struct kafka_record *record)
 {
@@ -366,12 +392,13 @@ static void kafka__start_sending(struct kafka *kafka)
 {
 	char why[1024];
 
+	kafka_ceiling__move(&kafka->ceiling, kafka->context.config->kafka.topic);
 	if (kafka__connect(kafka, why, sizeof(why))) {
 		kafka_trouble__failed(&kafka->trouble, RD_KAFKA_RESP_ERR__FAIL, why, clock__ms());
 		kafka->phase_end_ms = clock__ms() + BACKOFF_MAX_MS;
 		return;
 	}
-	kafka->failed = kafka->waits = kafka->oversized = kafka->parking = false;
+	kafka->failed = kafka->waits = kafka->oversized = kafka->parking = kafka->resizing = false;
 	kafka_partitions__restart(&kafka->intake.partitions, clock__ms());
 	kafka->distrusted_ms = 0;
 	kafka->in_flight = 0;
@@ -386,17 +413,11 @@ static void kafka__start_sending(struct kafka *kafka)
  */
 static void kafka__learn_limit(struct kafka *kafka)
 {
-	size_t said = kafka_client__ask_limit(kafka->client, ASK_LIMIT_MS);
-
-	if (!said || said >= kafka_client__max_message(kafka->client))
+	if (!kafka_ceiling__learn(&kafka->ceiling, kafka->client,
+				  kafka->context.config->kafka.topic, ASK_LIMIT_MS))
 		return;
-	kafka->limit = said;
-	log_info("topic %s takes %zu bytes a record at most: longer ones are cut and marked partial: max_size",
-		 kafka->context.config->kafka.topic, said);
-	kafka_client__free(kafka->client);
-	kafka->client = NULL;
-	kafka->phase = BACKING_OFF;
-	kafka->phase_end_ms = 0;
+	kafka_client__end(kafka->client);
+	kafka->phase = ENDING;
 }
 
 static uint64_t kafka__next_backoff(struct kafka *kafka)
@@ -422,34 +443,39 @@ static uint64_t kafka__judge(struct kafka *kafka)
 	return kafka->waits ? kafka__next_backoff(kafka) : 0;
 }
 
-static void kafka__start_backing_off(struct kafka *kafka)
+static void kafka__start_ending(struct kafka *kafka)
 {
-	uint64_t wait_ms;
-
 	/* Reports that came meanwhile: what is acknowledged need not be sent again. */
 	kafka__serve(kafka);
 	if (kafka->oversized)
-		kafka__lower_limit(kafka);
-	/* It refers to the records until it is gone. */
-	kafka_client__free(kafka->client);
+		kafka_ceiling__lower(&kafka->ceiling, kafka->client,
+				     kafka->context.config->kafka.topic, ASK_LIMIT_MS);
+	kafka_client__end(kafka->client);
+	kafka->phase = ENDING;
+}
+
+static void kafka__start_backing_off(struct kafka *kafka)
+{
 	kafka->client = NULL;
-	wait_ms = kafka__judge(kafka);
 	kafka->phase = BACKING_OFF;
-	kafka->phase_end_ms = clock__ms() + wait_ms;
+	kafka->phase_end_ms = clock__ms() + kafka__judge(kafka);
 }
 
 static bool kafka__wants_new_client(struct kafka *kafka, uint64_t now)
 {
+	if (kafka->stopping)
+		return kafka->failed;
 	kafka->parking |= kafka_intake__begin_lane(&kafka->intake,
 						   kafka->context.config->kafka.topic,
 						   kafka->trouble.brokers_down, now);
-	return kafka->failed || kafka->parking || kafka_careful__over(&kafka->careful) ||
+	kafka->resizing |= kafka_ceiling__look(&kafka->ceiling, kafka->client, ASK_LIMIT_MS, now);
+	return kafka->failed || kafka->parking || kafka->resizing || kafka_careful__over(&kafka->careful) ||
 	       (kafka->distrusted_ms && now - kafka->distrusted_ms >= TRUST_MS);
 }
 
-static void kafka__idle(struct kafka *kafka, bool draining, uint64_t most_ms)
+static void kafka__idle(struct kafka *kafka, uint64_t most_ms)
 {
-	if (draining) {
+	if (kafka->stopping) {
 		kafka_client__flush(kafka->client, most_ms);
 	} else if (!kafka->rested) {
 		kafka->rested = true;
@@ -460,7 +486,7 @@ static void kafka__idle(struct kafka *kafka, bool draining, uint64_t most_ms)
 }
 
 /* One turn: it does what there is to do, or waits for most_ms at most. */
-static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
+static void kafka__turn(struct kafka *kafka, uint64_t most_ms)
 {
 	uint64_t now = clock__ms();
 	uint64_t phase_ms = kafka->phase_end_ms > now ? kafka->phase_end_ms - now : 0;
@@ -473,14 +499,20 @@ static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
 		else if (!kafka__send(kafka) || kafka_window__full(kafka->window))
 			kafka__wait(kafka, most_ms);
 		else if (!kafka__read(kafka))
-			kafka__idle(kafka, draining, most_ms);
+			kafka__idle(kafka, most_ms);
 		break;
 	case SETTLING:
 		kafka__serve(kafka);
 		if (!kafka->in_flight || !phase_ms)
-			kafka__start_backing_off(kafka);
+			kafka__start_ending(kafka);
 		else
 			kafka__wait(kafka, phase_ms < most_ms ? phase_ms : most_ms);
+		break;
+	case ENDING:
+		if (kafka_client__gone(kafka->client, 0))
+			kafka__start_backing_off(kafka);
+		else
+			kafka__wait(kafka, most_ms);
 		break;
 	case BACKING_OFF:
 		if (!phase_ms)
@@ -491,18 +523,41 @@ static void kafka__turn(struct kafka *kafka, bool draining, uint64_t most_ms)
 	}
 }
 
+/* Waits for the reports of what is on its way, and sends nothing new meanwhile. */
+static void kafka__recall(struct kafka *kafka, uint64_t end)
+{
+	uint64_t now;
+
+	kafka_client__purge(kafka->client);
+	while (kafka->in_flight && (now = clock__ms()) < end) {
+		kafka__wait(kafka, end - now < IDLE_MS ? end - now : IDLE_MS);
+		kafka__serve(kafka);
+	}
+}
+
+static void kafka__drain(struct kafka *kafka, unsigned int deadline_ms)
+{
+	unsigned int recall_ms = deadline_ms / 2 < RECALL_MS ? deadline_ms / 2 : RECALL_MS;
+	uint64_t end = clock__ms() + deadline_ms;
+	uint64_t now;
+
+	kafka->stopping = true;
+	while (kafka->phase == SENDING && kafka_intake__pending(&kafka->intake) &&
+	       (now = clock__ms()) < end - recall_ms)
+		kafka__turn(kafka, end - recall_ms - now < IDLE_MS ? end - recall_ms - now : IDLE_MS);
+	if (kafka->phase == SENDING || kafka->phase == SETTLING)
+		kafka__recall(kafka, end);
+	kafka_client__end(kafka->client);
+}
+
 static int kafka__run(void *state, const bool *stop, const unsigned int *deadline_ms)
 {
 	struct kafka *kafka = state;
-	uint64_t end;
-	uint64_t now;
 
 	kafka__learn_limit(kafka);
 	while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE))
-		kafka__turn(kafka, false, IDLE_MS);
-	end = clock__ms() + *deadline_ms;
-	while (kafka_intake__pending(&kafka->intake) && (now = clock__ms()) < end)
-		kafka__turn(kafka, true, end - now < IDLE_MS ? end - now : IDLE_MS);
+		kafka__turn(kafka, IDLE_MS);
+	kafka__drain(kafka, *deadline_ms);
 	/* The last record of a lane may have been delivered just now. */
 	kafka_aside__tidy(&kafka->intake.aside);
 	if (kafka_intake__pending(&kafka->intake))
@@ -514,5 +569,6 @@ static int kafka__run(void *state, const bool *stop, const unsigned int *deadlin
 const struct sink_kind_ops sink_kafka = {
 	.open = kafka__open,
 	.run = kafka__run,
+	.save = kafka__save,
 	.close = kafka__close,
 };

@@ -128,9 +128,11 @@ static int stdout_open(const struct sink_context *context, void **state)
 	return 0;
 }
 
-static void stdout_close(void *state)
+static bool stdout_close(void *state, int deadline_ms)
 {
+	(void)deadline_ms;
 	free(state);
+	return true;
 }
 
 static void add(struct stdout_sink *sink, struct journal *journal,

@@ -294,8 +294,9 @@ static void stop(struct pipeline *pipeline)
 	deadline.tv_sec += DEADLINE_MS / 1000;
 	shard__finish(pipeline->shard, true, false);
 	shard__stop(pipeline->shard, &deadline);
-	if (sink__stop(pipeline->sink, DEADLINE_MS))
+	if (sink__end(pipeline->sink, DEADLINE_MS))
 		die("the sink", EIO);
+	sink__free(pipeline->sink, -1);
 	journal__close(pipeline->journal);
 	checkpoint__free(pipeline->checkpoint);
 	remove_directory(pipeline->config->journal.directory);

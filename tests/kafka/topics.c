@@ -1,6 +1,6 @@
 /*
- * topics BROKER NAME[:PARTITIONS[:MAX_MESSAGE_BYTES|:compact]]...: creates topics and returns when
- * every partition has a leader. topics BROKER -NAME: deletes one. Kafka's own tool would start a Java
+ * topics BROKER NAME[:PARTITIONS[:MAX_MESSAGE_BYTES|:compact[:apart]]]...: creates topics and returns when
+ * every partition has a leader; `apart`: the last one's is broker 2, the others' broker 1. topics BROKER -NAME: deletes one. Kafka's own tool would start a Java
  * machine for each call.
  */
 #include <stdio.h>
@@ -18,18 +18,34 @@ static void die(const char *what, const char *why)
 	exit(1);
 }
 
+static void assign(rd_kafka_NewTopic_t *topic, int partitions)
+{
+	char error[256];
+
+	for (int i = 0; i < partitions; i++) {
+		int32_t broker = i == partitions - 1 ? 2 : 1;
+
+		if (rd_kafka_NewTopic_set_replica_assignment(topic, i, &broker, 1, error,
+							     sizeof(error)))
+			die("assignment", error);
+	}
+}
+
 static rd_kafka_NewTopic_t *topic__new(char *spec)
 {
 	char *name = strsep(&spec, ":"), *partitions = strsep(&spec, ":"), error[256];
+	char *setting = strsep(&spec, ":");
 	rd_kafka_NewTopic_t *topic;
 
-	topic = rd_kafka_NewTopic_new(name, partitions ? atoi(partitions) : 1, 1, error,
+	topic = rd_kafka_NewTopic_new(name, partitions ? atoi(partitions) : 1, spec ? -1 : 1, error,
 				      sizeof(error));
 	if (!topic)
 		die(name, error);
-	if (spec && !strcmp(spec, "compact"))
-		rd_kafka_NewTopic_set_config(topic, "cleanup.policy", spec);
-	else if (spec && rd_kafka_NewTopic_set_config(topic, "max.message.bytes", spec))
+	if (spec)
+		assign(topic, atoi(partitions));
+	if (setting && !strcmp(setting, "compact"))
+		rd_kafka_NewTopic_set_config(topic, "cleanup.policy", setting);
+	else if (setting && rd_kafka_NewTopic_set_config(topic, "max.message.bytes", setting))
 		die(name, "bad limit");
 	return topic;
 }
@@ -98,7 +114,7 @@ int main(int argc, char **argv)
 	char error[256];
 
 	if (argc < 3)
-		die("usage", "topics BROKER NAME[:PARTITIONS[:MAX_MESSAGE_BYTES|:compact]]... | -NAME");
+		die("usage", "topics BROKER NAME[:PARTITIONS[:MAX_MESSAGE_BYTES|:compact[:apart]]]... | -NAME");
 	if (rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], error, sizeof(error)))
 		die(argv[1], error);
 	client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));

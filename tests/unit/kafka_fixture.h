@@ -114,8 +114,6 @@ static inline void open_journals(struct fixture *f)
 	};
 
 	for (int i = 0; i < JOURNALS; i++) {
-		snprintf(f->directory[i], sizeof(f->directory[i]), "/tmp/test_sink_kafka.XXXXXX");
-		assert_non_null(mkdtemp(f->directory[i]));
 		options.directory = f->directory[i];
 		assert_int_equal(journal__open(&options, NULL, &f->journals[i]), 0);
 	}
@@ -127,6 +125,10 @@ static inline struct fixture *fixture__new(void)
 
 	f->data_fd = eventfd(0, EFD_NONBLOCK);
 	f->space_fd = eventfd(0, EFD_NONBLOCK);
+	for (int i = 0; i < JOURNALS; i++) {
+		snprintf(f->directory[i], sizeof(f->directory[i]), "/tmp/test_sink_kafka.XXXXXX");
+		assert_non_null(mkdtemp(f->directory[i]));
+	}
 	open_journals(f);
 	return f;
 }
@@ -202,7 +204,7 @@ static inline int teardown(void **state)
 
 	if (f->running)
 		stop_sink(f, 0);
-	sink_kafka.close(f->sink);
+	sink_kafka.close(f->sink, -1);
 	if (f->consumer) {
 		rd_kafka_consumer_close(f->consumer);
 		rd_kafka_destroy(f->consumer);

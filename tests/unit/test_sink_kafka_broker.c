@@ -4,43 +4,22 @@
  */
 #include "kafka_fixture.h"
 #include "parallel.h"
+#include "real_broker.h"
 
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#define BROKER "tests/kafka/broker"
 #define OTHERS 10000
 #define OUTAGE_MS 10000
 
 static char broker_dir[] = "/tmp/test_kafka.XXXXXX";
 static bool broker_runs;
 
-static int shell(const char *format, ...)
-{
-	char command[2048];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(command, sizeof(command), format, args);
-	va_end(args);
-	return system(command);
-}
-
-/* The broker's address over one of its listeners. The caller frees it. */
 static char *address(const char *listener)
 {
-	char command[256];
-	char line[64] = "";
-	FILE *output;
-
-	snprintf(command, sizeof(command), BROKER " address %s %s", broker_dir, listener);
-	output = popen(command, "r");
-	assert_non_null(fgets(line, sizeof(line), output));
-	pclose(output);
-	line[strcspn(line, "\n")] = '\0';
-	return strdup(line);
+	return broker_address(broker_dir, listener);
 }
 
 /* `rdkafka`: lines of properties. */
@@ -343,6 +322,35 @@ static void right_that_is_taken_and_given_back_is_waited_for(void **state)
 	assert_recovered(f, "may not be written to");
 }
 
+/* It is asked for every minute. */
+static void limit_that_is_raised_is_used(void **state)
+{
+	struct fixture *f = *state;
+	char *broker = address("");
+	rd_kafka_message_t *message;
+
+	alarm(4 * PARALLEL_PATIENCE_S);
+	create_topic("raised", ":20000");
+	configure(f, broker, "raised", "none", "");
+	free(broker);
+	start_sink(f);
+	append(f, 0, 30000);
+	message = consume_next(f);
+	assert_true(message->len <= 20000);
+	rd_kafka_message_destroy(message);
+	assert_int_equal(shell(BROKER " configure %s --alter --entity-type topics --entity-name raised "
+			       "--add-config max.message.bytes=50000 1>&2", broker_dir), 0);
+	for (uint64_t end = now_ms() + 2 * PATIENCE_MS;
+	     !said("takes 50000 bytes a record at most from now on") && now_ms() < end;)
+		usleep(100000);
+	append(f, 0, 30000);
+	message = consume_next(f);
+	assert_true(message->len > 30000);
+	rd_kafka_message_destroy(message);
+	assert_int_equal(said("takes 50000 bytes a record at most from now on"), 1);
+	assert_int_equal(said("warning: "), 0);
+}
+
 /* A compacted topic refuses a record without a key. */
 static void poisoned_record_becomes_a_gap_and_the_others_are_whole(void **state)
 {
@@ -460,7 +468,7 @@ static void stop_with_a_hanging_broker_keeps_the_deadline(void **state)
 	wait_for(pending(f) == 3000);
 	stop_ms = now_ms();
 	stop_sink(f, 1000);
-	sink_kafka.close(f->sink);
+	sink_kafka.close(f->sink, -1);
 	f->sink = NULL;
 	stop_ms = now_ms() - stop_ms;
 	assert_int_equal(shell(BROKER " resume %s", broker_dir), 0);
@@ -531,6 +539,7 @@ static void stop_broker(void)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest together[] = {
+		broker_fact(limit_that_is_raised_is_used),
 		broker_fact(tls_delivers),
 		broker_fact(sasl_plain_delivers),
 		broker_fact(sasl_scram_delivers),

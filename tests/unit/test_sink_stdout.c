@@ -123,6 +123,14 @@ static void start_on(struct fixture *fixture, int fd)
 	assert_int_equal(sink__start(&fixture->context, &fixture->sink), 0);
 }
 
+static int stop_sink(struct sink *sink, unsigned int deadline_ms)
+{
+	int status = sink__end(sink, deadline_ms);
+
+	assert_true(sink__free(sink, 0));
+	return status;
+}
+
 static void append(struct fixture *fixture, unsigned int journal, unsigned int number, size_t pad)
 {
 	struct journal_meta meta = { .key_len = 3 };
@@ -184,7 +192,7 @@ static void all_journals_are_written_line_by_line(void **state)
 	for (unsigned int i = 0; i < 3000; i++)
 		append(fixture, i % JOURNALS, i / JOURNALS, 300);
 	expect_lines(fds[0], 3000, 300);
-	assert_int_equal(sink__stop(fixture->sink, WAIT_MS), 0);
+	assert_int_equal(stop_sink(fixture->sink, WAIT_MS), 0);
 	assert_int_equal(pending(fixture), 0);
 	assert_int_equal(counters__get(&fixture->counters, COUNTER_sink_records_delivered), 3000);
 	close(fds[0]);
@@ -201,7 +209,7 @@ static void records_larger_than_the_pipe_come_whole(void **state)
 	for (unsigned int i = 0; i < 9; i++)
 		append(fixture, i % JOURNALS, i / JOURNALS, 500000);
 	expect_lines(fds[0], 9, 500000);
-	assert_int_equal(sink__stop(fixture->sink, WAIT_MS), 0);
+	assert_int_equal(stop_sink(fixture->sink, WAIT_MS), 0);
 	assert_int_equal(pending(fixture), 0);
 	close(fds[0]);
 }
@@ -216,7 +224,7 @@ static void socket_gets_every_line(void **state)
 	for (unsigned int i = 0; i < 3000; i++)
 		append(fixture, i % JOURNALS, i / JOURNALS, 1000);
 	expect_lines(fds[0], 3000, 1000);
-	assert_int_equal(sink__stop(fixture->sink, WAIT_MS), 0);
+	assert_int_equal(stop_sink(fixture->sink, WAIT_MS), 0);
 	close(fds[0]);
 }
 
@@ -228,7 +236,7 @@ static void stop_drains_what_was_appended_before(void **state)
 	start_on(fixture, dup(file));
 	for (unsigned int i = 0; i < 6000; i++)
 		append(fixture, i % JOURNALS, i / JOURNALS, 200);
-	assert_int_equal(sink__stop(fixture->sink, WAIT_MS), 0);
+	assert_int_equal(stop_sink(fixture->sink, WAIT_MS), 0);
 	assert_int_equal(pending(fixture), 0);
 	assert_int_equal(lseek(file, 0, SEEK_END),
 			 counters__get(&fixture->counters, COUNTER_sink_bytes_delivered));
@@ -250,7 +258,7 @@ static void stop_with_a_stuck_reader_acknowledges_only_what_was_written(void **s
 		append(fixture, i % JOURNALS, i / JOURNALS, 1000);
 	while (!counters__get(&fixture->counters, COUNTER_sink_records_delivered))
 		sched_yield();
-	assert_int_equal(sink__stop(fixture->sink, 50), 0);
+	assert_int_equal(stop_sink(fixture->sink, 50), 0);
 	delivered = counters__get(&fixture->counters, COUNTER_sink_records_delivered);
 	assert_in_range(delivered, 1, 299);
 	assert_int_equal(pending(fixture), 300 - delivered);
@@ -270,7 +278,7 @@ static void reader_that_goes_away_fails_the_sink(void **state)
 	append(fixture, 0, 0, 10);
 	while (!sink__failed(fixture->sink))
 		sched_yield();
-	assert_int_equal(sink__stop(fixture->sink, WAIT_MS), -EPIPE);
+	assert_int_equal(stop_sink(fixture->sink, WAIT_MS), -EPIPE);
 	assert_int_equal(pending(fixture), 1);
 }
 
@@ -284,7 +292,7 @@ static void full_disk_keeps_the_records_and_tries_again(void **state)
 	while (counters__get(&fixture->counters, COUNTER_sink_errors) < 2)
 		sched_yield();
 	assert_false(sink__failed(fixture->sink));
-	assert_int_equal(sink__stop(fixture->sink, 0), 0);
+	assert_int_equal(stop_sink(fixture->sink, 0), 0);
 	assert_int_equal(pending(fixture), 1);
 	assert_int_equal(counters__get(&fixture->counters, COUNTER_sink_records_delivered), 0);
 }
@@ -307,7 +315,7 @@ static void standard_output_of_others_stays_blocking(void **state)
 	assert_int_equal(pipe(fds), 0);
 	start_on(fixture, fds[1]);
 	assert_int_equal(fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK, 0);
-	assert_int_equal(sink__stop(fixture->sink, WAIT_MS), 0);
+	assert_int_equal(stop_sink(fixture->sink, WAIT_MS), 0);
 	close(fds[0]);
 }
 
