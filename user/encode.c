@@ -338,7 +338,7 @@ static int reserve(struct encoder *encoder, const struct stream_text *text, size
 			counters__add(options->counters, COUNTER_journal_full, 1);
 		waited = true;
 		/* What the follower and the disk do not see frees nothing. */
-		journal__publish(options->journal);
+		journal__show(options->journal);
 		if (options->drop_newest && journal__full(options->journal))
 			return -ENOSPC;
 		if (__atomic_load_n(options->abandon, __ATOMIC_ACQUIRE))

@@ -181,6 +181,7 @@ static void publish_found(struct journal *journal)
 
 	journal__mark(journal, &end);
 	journal->appender.published = journal_position(end.number, end.off);
+	atomic_store(&journal->committed, journal->appender.published);
 	atomic_store(&journal->published, journal->appender.published);
 }
 
@@ -282,19 +283,21 @@ static void seal(struct journal *journal)
 /* False when the appender must wait. */
 static bool go_on_in_next_segment(struct journal *journal)
 {
-	bool dropped;
+	/* With a disk its thread drops, as it knows what else can be done. */
+	bool drops = journal->options.when_full == WHEN_FULL_DROP_OLDEST && !journal->disk;
+	int dropped = -EOPNOTSUPP;
 	int err;
 
 	do {
 		err = open_segment(journal);
 		if (!err)
 			return true;
-		/* With a disk its thread drops, as it knows what else can be done. */
 		pthread_mutex_lock(&journal->lock);
-		dropped = journal->options.when_full == WHEN_FULL_DROP_OLDEST && !journal->disk &&
-			  journal__drop_oldest(journal, false);
+		if (drops)
+			dropped = journal__drop_oldest(journal, false);
 		pthread_mutex_unlock(&journal->lock);
-	} while (dropped);
+	} while (!dropped);
+	journal->appender.taken = dropped == -EBUSY;
 	if (err != -EAGAIN && !journal->appender.failure_told) {
 		log_warn("journal: cannot make a segment of %" PRIu64
 			 " bytes: %s; going on with those that there are",
@@ -363,17 +366,18 @@ void journal__mark(const struct journal *journal, struct journal_mark *out)
 						sizeof(struct segment_header) };
 }
 
-void journal__publish(struct journal *journal)
+static uint64_t here(const struct journal *journal)
 {
 	struct journal_mark end;
-	uint64_t now;
 
 	journal__mark(journal, &end);
-	now = journal_position(end.number, end.off);
-	if (now == journal->appender.published)
-		return;
-	journal->appender.published = now;
-	atomic_store(&journal->published, now);
+	return journal_position(end.number, end.off);
+}
+
+static void show_up_to(struct journal *journal, uint64_t position)
+{
+	journal->appender.published = position;
+	atomic_store(&journal->published, position);
 	journal__wake(&journal->sleeping, journal->options.data_fd);
 	if (journal->appender.segment)
 		return;
@@ -383,6 +387,31 @@ void journal__publish(struct journal *journal)
 	if (journal->options.when_full == WHEN_FULL_DROP_OLDEST)
 		journal_memory__wake_appender(journal);
 	pthread_mutex_unlock(&journal->lock);
+}
+
+void journal__publish(struct journal *journal)
+{
+	uint64_t position = here(journal);
+
+	if (position == atomic_load_explicit(&journal->committed, memory_order_relaxed))
+		return;
+	atomic_store(&journal->committed, position);
+	show_up_to(journal, position);
+}
+
+void journal__show(struct journal *journal)
+{
+	uint64_t position = here(journal);
+
+	if (!journal->appender.taken && position != journal->appender.published)
+		show_up_to(journal, position);
+}
+
+bool journal__is_due(const struct journal *journal)
+{
+	uint64_t committed = atomic_load_explicit(&journal->committed, memory_order_relaxed);
+
+	return journal_number(here(journal)) > journal_number(committed);
 }
 
 uint64_t journal__pending(const struct journal *journal)

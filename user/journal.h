@@ -5,8 +5,9 @@
  * memory gets short a thread of its own moves segments to disk and brings them back in time.
  *
  * What is appended is staged: the follower sees it once it is published. So the appender can make
- * its own state ready for a crash in between. A segment goes when it is sealed and every record in
- * it is acknowledged, in whatever order that came. Reading order is append order.
+ * its own state ready for a crash in between. Dropped before that, it is told as lost only if it is
+ * published later: after a crash it will be appended again. A segment goes when it is sealed and
+ * every record in it is acknowledged, in whatever order that came. Reading order is append order.
  *
  * No call waits for another side, so appender and follower may also be one thread.
  */
@@ -88,8 +89,8 @@ void journal__save(struct journal *journal, unsigned int deadline_ms);
 
 /*
  * Appender. reserve gives space for key + value of `len` bytes together, or NULL when the journal
- * is full; space_fd will be written once there is room. Who waits for that publishes first: a
- * segment that the follower does not see is never freed. append adds exactly meta->key_len +
+ * is full; space_fd will be written once there is room. Who waits for that shows first what is
+ * staged, or publishes it: nothing else could free space. append adds exactly meta->key_len +
  * meta->value_len <= len bytes. A record larger than a segment can never be appended:
  * journal__max_record says the bound.
  */
@@ -100,8 +101,19 @@ size_t journal__max_record(const struct journal *journal);
 bool journal__full(struct journal *journal);
 /* Appender: the place where the next record would lie. */
 void journal__mark(const struct journal *journal, struct journal_mark *out);
-/* Appender: the follower may read all that is appended; wakes it. Cheap when there is nothing new. */
+/*
+ * Appender: all that is appended is committed, the follower may read it; wakes it. Cheap when there
+ * is nothing new.
+ */
 void journal__publish(struct journal *journal);
+/*
+ * Appender, after reserve gave NULL: the follower may read what is staged too, which comes again
+ * after a crash. Where the oldest is dropped, and only what the follower has taken is in the way,
+ * that is waited for instead.
+ */
+void journal__show(struct journal *journal);
+/* Appender: a segment has ended since the last publish. To publish now keeps little uncommitted. */
+bool journal__is_due(const struct journal *journal);
 
 /* Follower: 1 and a record, or 0: none now, and data_fd will be written when there is one. */
 int journal__next(struct journal *journal, struct journal_record *out);

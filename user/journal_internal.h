@@ -78,6 +78,7 @@ struct journal {
 		uint64_t next;           /* number of the next segment */
 		uint64_t reserved;
 		uint64_t published;
+		bool taken;              /* no segment could be had, for the follower has taken all */
 		bool failure_told;
 	} appender __attribute__((aligned(JOURNAL_CACHE_LINE)));
 
@@ -92,6 +93,7 @@ struct journal {
 
 	/* Written by the appender. */
 	_Atomic uint64_t published __attribute__((aligned(JOURNAL_CACHE_LINE))); /* a position */
+	_Atomic uint64_t committed; /* a position, not behind `published` */
 	_Atomic uint64_t appended;
 
 	/* Written by the follower. */
@@ -120,6 +122,22 @@ struct journal {
 static inline uint64_t journal_position(uint64_t number, uint64_t off)
 {
 	return number << 28 | off / SEGMENT_ALIGN;
+}
+
+/* The place where segment `number` begins: all that lies in those before is before it. */
+static inline uint64_t journal_begin(uint64_t number)
+{
+	return journal_position(number, sizeof(struct segment_header));
+}
+
+static inline uint64_t journal_number(uint64_t position)
+{
+	return position >> 28;
+}
+
+static inline uint64_t journal_offset(uint64_t position)
+{
+	return (position & ((1u << 28) - 1)) * SEGMENT_ALIGN;
 }
 
 static inline char *journal_slot_address(const struct journal *journal, uint32_t slot)
@@ -158,9 +176,10 @@ void journal__tell_damage(const char *directory, uint64_t number,
 
 /*
  * journal_drop.c: under the lock, which it gives up meanwhile. The oldest segment that no follower
- * has reached gives way to a segment of gaps. False: there is none, or it cannot be done now.
+ * has reached gives way to a segment of gaps. -EBUSY: there is none, and one that it has reached
+ * will go once all in it is acknowledged; -EAGAIN: it cannot be done now.
  */
-bool journal__drop_oldest(struct journal *journal, bool from_disk);
+int journal__drop_oldest(struct journal *journal, bool from_disk);
 bool journal__drop_segment(struct journal *journal, struct segment *victim, enum journal_loss why);
 
 /* journal_worker.c: the thread that moves segments between memory and disk. */

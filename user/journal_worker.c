@@ -335,6 +335,11 @@ static bool remove_one(struct journal *journal)
 	return true;
 }
 
+static bool is_committed(const struct journal *journal, const struct segment *segment)
+{
+	return journal_begin(segment->number + 1) <= atomic_load(&journal->committed);
+}
+
 static bool expire_one(struct journal *journal)
 {
 	struct journal_disk *disk = journal->disk;
@@ -344,7 +349,7 @@ static bool expire_one(struct journal *journal)
 		return false;
 	TAILQ_FOREACH(segment, &journal->segments, link)
 		if (segment->disk && !segment->memory && !segment->reached && !segment->busy &&
-		    !segment->done && segment->disk_ms + disk->max_age_ms < wall_ms())
+		    !segment->done && is_committed(journal, segment) && segment->disk_ms + disk->max_age_ms < wall_ms())
 			return journal__drop_segment(journal, segment, JOURNAL_LOSS_EXPIRED);
 	return false;
 }
@@ -355,7 +360,7 @@ static bool drop_one(struct journal *journal)
 	if (journal->options.when_full != WHEN_FULL_DROP_OLDEST ||
 	    !atomic_load(&journal->waiting) || (!must_rest(journal) && has_room(journal)))
 		return false;
-	return journal__drop_oldest(journal, !must_rest(journal));
+	return !journal__drop_oldest(journal, !must_rest(journal));
 }
 
 static void wait_for_work(struct journal *journal)

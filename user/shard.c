@@ -262,7 +262,8 @@ static unsigned int drain(struct shard *shard)
 			return 0;
 		shard->consumed = ring__consumed(shard->ring);
 		count++;
-		if (++batch < BATCH_RECORDS && shard->consumed - shard->committed.ring < batch_bytes)
+		if (++batch < BATCH_RECORDS && shard->consumed - shard->committed.ring < batch_bytes &&
+		    !journal__is_due(shard->options.journal))
 			continue;
 		shard__commit(shard);
 		batch = 0;
