@@ -283,21 +283,19 @@ static void seal(struct journal *journal)
 /* False when the appender must wait. */
 static bool go_on_in_next_segment(struct journal *journal)
 {
-	/* With a disk its thread drops, as it knows what else can be done. */
-	bool drops = journal->options.when_full == WHEN_FULL_DROP_OLDEST && !journal->disk;
-	int dropped = -EOPNOTSUPP;
+	bool dropped;
 	int err;
 
 	do {
 		err = open_segment(journal);
 		if (!err)
 			return true;
+		/* With a disk its thread drops, as it knows what else can be done. */
 		pthread_mutex_lock(&journal->lock);
-		if (drops)
-			dropped = journal__drop_oldest(journal, false);
+		dropped = journal->options.when_full == WHEN_FULL_DROP_OLDEST && !journal->disk &&
+			  journal__drop_oldest(journal, false);
 		pthread_mutex_unlock(&journal->lock);
-	} while (!dropped);
-	journal->appender.taken = dropped == -EBUSY;
+	} while (dropped);
 	if (err != -EAGAIN && !journal->appender.failure_told) {
 		log_warn("journal: cannot make a segment of %" PRIu64
 			 " bytes: %s; going on with those that there are",
@@ -402,8 +400,13 @@ void journal__publish(struct journal *journal)
 void journal__show(struct journal *journal)
 {
 	uint64_t position = here(journal);
+	bool needed;
 
-	if (!journal->appender.taken && position != journal->appender.published)
+	pthread_mutex_lock(&journal->lock);
+	needed = journal->options.when_full != WHEN_FULL_DROP_OLDEST ||
+		 !journal__room_comes(journal);
+	pthread_mutex_unlock(&journal->lock);
+	if (needed && position != journal->appender.published)
 		show_up_to(journal, position);
 }
 

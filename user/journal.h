@@ -44,6 +44,7 @@ struct journal_options {
 		uint64_t max_age_ms;   /* 0: no bound */
 		enum disk_fsync fsync;
 	} disk;
+	uint64_t epoch;        /* of what is appended: after a crash the same is appended again; 0: never */
 	bool orphan;           /* only what is found is read: nothing will be appended */
 	struct counters *counters; /* may be NULL */
 };
@@ -74,8 +75,8 @@ struct journal_record {
 /*
  * 0 or -errno (-EINVAL: sizes that make no sense; -ENOSPC...: the file system's answer). Goes on
  * from the records found: those that are not acknowledged are read again. What lies behind `end`
- * was never committed and is removed, but for whole segments that are on disk alone: they may be of
- * an earlier boot, and are read. NULL: all that is whole stays.
+ * was never committed and is removed, but for whole segments that are on disk alone and not of this
+ * epoch: they may be of an earlier boot, and are read. NULL: all that is whole stays.
  */
 int journal__open(const struct journal_options *options, const struct journal_mark *end,
 		  struct journal **out);
@@ -108,8 +109,7 @@ void journal__mark(const struct journal *journal, struct journal_mark *out);
 void journal__publish(struct journal *journal);
 /*
  * Appender, after reserve gave NULL: the follower may read what is staged too, which comes again
- * after a crash. Where the oldest is dropped, and only what the follower has taken is in the way,
- * that is waited for instead.
+ * after a crash. Not with drop_oldest, where that could be dropped then, unless nothing else helps.
  */
 void journal__show(struct journal *journal);
 /* Appender: a segment has ended since the last publish. To publish now keeps little uncommitted. */

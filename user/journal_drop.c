@@ -304,6 +304,7 @@ bool journal__drop_segment(struct journal *journal, struct segment *victim, enum
 	int err;
 
 	if (!drop.gaps || !journal_memory__take_slot(journal, drop.gaps)) {
+		journal->drop_failed = true;
 		free(drop.gaps);
 		return false;
 	}
@@ -318,6 +319,7 @@ bool journal__drop_segment(struct journal *journal, struct segment *victim, enum
 	pthread_mutex_unlock(&journal->lock);
 	err = make_gaps(journal, &drop);
 	pthread_mutex_lock(&journal->lock);
+	journal->drop_failed = err;
 	if (err) {
 		journal_memory__give_slot(journal, drop.gaps);
 		free(drop.gaps);
@@ -336,25 +338,35 @@ bool journal__drop_segment(struct journal *journal, struct segment *victim, enum
 	return !err;
 }
 
-/* A segment that will go when all in it is acknowledged, without anything being published. */
-static bool will_go(const struct journal *journal, const struct segment *segment)
+static bool may_drop(const struct segment *segment)
 {
-	return segment->reached && segment->memory && !segment->gaps &&
-	       journal_begin(segment->number + 1) <= atomic_load(&journal->published);
+	return segment->sealed && !segment->reached && !segment->gaps && !segment->done &&
+	       !segment->loaded;
 }
 
-int journal__drop_oldest(struct journal *journal, bool from_disk)
+bool journal__drop_oldest(struct journal *journal, bool from_disk)
 {
 	struct segment *segment;
-	int err = -EAGAIN;
+
+	TAILQ_FOREACH(segment, &journal->segments, link)
+		if (may_drop(segment) && !segment->busy && (segment->memory || from_disk))
+			return journal__drop_segment(journal, segment, JOURNAL_LOSS_FULL);
+	return false;
+}
+
+bool journal__room_comes(const struct journal *journal)
+{
+	const struct segment *segment;
 
 	TAILQ_FOREACH(segment, &journal->segments, link) {
-		if (will_go(journal, segment))
-			err = -EBUSY;
-		if (!segment->sealed || segment->reached || segment->busy || segment->gaps ||
-		    segment->done || segment->loaded || (!segment->memory && !from_disk))
+		if (!segment->memory || segment->gaps)
 			continue;
-		return journal__drop_segment(journal, segment, JOURNAL_LOSS_FULL) ? 0 : -EAGAIN;
+		/* When all in it is acknowledged, or by dropping it. */
+		if (segment->reached &&
+		    journal_begin(segment->number + 1) <= atomic_load(&journal->published))
+			return true;
+		if (may_drop(segment) && !journal->drop_failed)
+			return true;
 	}
-	return err;
+	return false;
 }

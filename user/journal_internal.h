@@ -78,7 +78,6 @@ struct journal {
 		uint64_t next;           /* number of the next segment */
 		uint64_t reserved;
 		uint64_t published;
-		bool taken;              /* no segment could be had, for the follower has taken all */
 		bool failure_told;
 	} appender __attribute__((aligned(JOURNAL_CACHE_LINE)));
 
@@ -110,6 +109,7 @@ struct journal {
 	_Atomic bool waiting;     /* the appender */
 	_Atomic uint64_t gone;    /* records that went without acknowledgement, modulo 2^64 */
 	unsigned int drop_told;   /* bits by enum journal_loss */
+	bool drop_failed;         /* the latest drop: there is no memory for its gaps */
 
 	struct journal_disk *disk; /* NULL: none */
 	pthread_t worker;          /* with a disk */
@@ -122,6 +122,14 @@ struct journal {
 static inline uint64_t journal_position(uint64_t number, uint64_t off)
 {
 	return number << 28 | off / SEGMENT_ALIGN;
+}
+
+/* As a segment's header has it: see its `uncommitted`. */
+static inline uint32_t journal_era(const struct journal *journal)
+{
+	uint64_t epoch = journal->options.epoch;
+
+	return epoch ? (uint32_t)(epoch ^ epoch >> 32) | 1 : 0;
 }
 
 /* The place where segment `number` begins: all that lies in those before is before it. */
@@ -176,11 +184,13 @@ void journal__tell_damage(const char *directory, uint64_t number,
 
 /*
  * journal_drop.c: under the lock, which it gives up meanwhile. The oldest segment that no follower
- * has reached gives way to a segment of gaps. -EBUSY: there is none, and one that it has reached
- * will go once all in it is acknowledged; -EAGAIN: it cannot be done now.
+ * has reached gives way to a segment of gaps. False: there is none, or it cannot be done now.
  */
-int journal__drop_oldest(struct journal *journal, bool from_disk);
+bool journal__drop_oldest(struct journal *journal, bool from_disk);
 bool journal__drop_segment(struct journal *journal, struct segment *victim, enum journal_loss why);
+
+/* There will be room without anything being published: with drop_oldest, under the lock. */
+bool journal__room_comes(const struct journal *journal);
 
 /* journal_worker.c: the thread that moves segments between memory and disk. */
 int journal_worker__start(struct journal *journal);

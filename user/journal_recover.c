@@ -383,6 +383,17 @@ static void tell_unusable(const struct journal *journal, const struct found *fou
 			 name, strerror(-err));
 }
 
+/* On disk alone: it went there in this epoch, and behind the mark it was never committed. */
+static bool comes_again(const struct journal *journal, const struct found *found)
+{
+	struct segment_header header = { 0 };
+
+	return journal_era(journal) &&
+	       !journal_disk__read(journal->disk, found->number, (char *)&header, sizeof(header)) &&
+	       !segment__check_header(&header, found->number) && !header.gaps &&
+	       header.uncommitted == journal_era(journal);
+}
+
 static void adopt_all(struct journal *journal, const struct finds *finds,
 		      const struct journal_mark *end)
 {
@@ -400,9 +411,10 @@ static void adopt_all(struct journal *journal, const struct finds *finds,
 		journal->appender.next = found->number + 1;
 		/*
 		 * Never committed, or the place was taken by a segment of gaps before the crash.
-		 * What is on disk alone may be of an earlier life: rather it comes twice.
+		 * What is on disk alone may be of an earlier boot.
 		 */
-		if ((end && found->number > end->number && found->memory) ||
+		if ((end && found->number > end->number &&
+		     (found->memory || comes_again(journal, found))) ||
 		    (any && found->number <= through)) {
 			remove_found(journal, found);
 			continue;

@@ -37,7 +37,11 @@ struct segment_header {
 	uint32_t gaps;        /* enum journal_loss + 1 of a segment of gaps, else 0 */
 	uint32_t crc;         /* of all before */
 	uint32_t reached;     /* the follower has been in it: what it holds may be on its way */
-	uint32_t uncommitted; /* of gaps: offset, from where on they tell what was not committed then; 0: none */
+	/*
+	 * Of gaps: offset, from where on they tell what was not committed then. Of others, on disk:
+	 * the era in which it was written before it was all committed. 0: committed.
+	 */
+	uint32_t uncommitted;
 };
 
 /* An entry is there when its state says so; what lies behind it is unknown until then. */

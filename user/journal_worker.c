@@ -59,13 +59,19 @@ static bool must_rest(const struct journal *journal)
 	return journal->disk->failing && clock__ms() < journal->disk->retry_ms;
 }
 
+static bool is_committed(const struct journal *journal, const struct segment *segment)
+{
+	return journal_begin(segment->number + 1) <= atomic_load(&journal->committed);
+}
+
 /* --- from memory to disk */
 
 static bool can_spill(const struct journal *journal, const struct segment *segment)
 {
 	return segment->memory && segment->sealed && !segment->reached && !segment->busy &&
 	       !segment->gaps && !segment->loaded &&
-	       journal_position(segment->number + 1, 0) <= atomic_load(&journal->published);
+	       (journal->options.when_full == WHEN_FULL_DROP_OLDEST ||
+		journal_begin(segment->number + 1) <= atomic_load(&journal->published));
 }
 
 /*
@@ -123,6 +129,9 @@ static int write_segment(struct journal *journal, struct segment *segment, uint6
 	uint64_t size = before;
 	int err;
 
+	if (!segment->gaps)
+		((struct segment_header *)segment_address(journal, segment))->uncommitted =
+			is_committed(journal, segment) ? 0 : journal_era(journal);
 	pthread_mutex_unlock(&journal->lock);
 	err = journal_disk__write(journal->disk, segment->number, segment_address(journal, segment),
 				  end, &size);
@@ -335,11 +344,6 @@ static bool remove_one(struct journal *journal)
 	return true;
 }
 
-static bool is_committed(const struct journal *journal, const struct segment *segment)
-{
-	return journal_begin(segment->number + 1) <= atomic_load(&journal->committed);
-}
-
 static bool expire_one(struct journal *journal)
 {
 	struct journal_disk *disk = journal->disk;
@@ -360,7 +364,7 @@ static bool drop_one(struct journal *journal)
 	if (journal->options.when_full != WHEN_FULL_DROP_OLDEST ||
 	    !atomic_load(&journal->waiting) || (!must_rest(journal) && has_room(journal)))
 		return false;
-	return !journal__drop_oldest(journal, !must_rest(journal));
+	return journal__drop_oldest(journal, !must_rest(journal));
 }
 
 static void wait_for_work(struct journal *journal)
