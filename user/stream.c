@@ -423,11 +423,16 @@ static void learn_process(struct stream *stream, const struct record *record)
 /* Without memory for more half lines than a saved state holds, the oldest gives way. */
 static void allow_half_lines(struct stream *stream)
 {
-	if (stream->spill != HEAP_NONE || assembly__count(stream->assembly) < SAVED_CARRIES)
+	unsigned int count = assembly__count(stream->assembly);
+
+	if (stream->spill == HEAP_NONE && count >= SAVED_CARRIES)
+		stream__take_spill(stream);
+	if (stream->spill == HEAP_NONE || count)
 		return;
-	stream->spill = heap__take(stream__heap(stream), sizeof(struct saved_spill));
-	if (stream->spill != HEAP_NONE)
-		assembly__allow(stream->assembly, CARRIES_MAX);
+	/* It is of lines.memory, which others may need. */
+	stream__give_spill(stream);
+	assembly__allow(stream->assembly, SAVED_CARRIES);
+	stream__mark_changed(stream);
 }
 
 static void add_data(struct stream *stream, const struct record *record, uint64_t position)

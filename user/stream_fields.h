@@ -23,7 +23,7 @@ struct stream {
 	bool text_restored;          /* made by the agent before, whose configuration may have been another */
 	struct saved_text saved_text;
 	struct assembly *assembly;
-	uint64_t spill;              /* block of the heap, for more half lines than a saved state holds */
+	uint64_t spill;              /* block of the heap, of lines.memory, for more half lines than a saved state holds */
 	struct saved_processes processes;
 	bool processes_changed;
 	uint32_t process_half;       /* as saved */
@@ -45,6 +45,9 @@ void stream__mark_changed(struct stream *stream);
 struct heap *stream__heap(const struct stream *stream);
 /* The stream's text, once: for the next agent, which cannot ask who a container was that has ended. */
 void stream__save_text(struct stream *stream);
+/* A block for more half lines than a saved state holds, if there is room for it; and back. */
+void stream__take_spill(struct stream *stream);
+void stream__give_spill(struct stream *stream);
 /* All blocks but those of half lines. */
 void stream__give_blocks(struct stream *stream);
 
