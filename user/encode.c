@@ -73,6 +73,11 @@ void encoder__set_clock(struct encoder *encoder)
 	encoder->second = 0;
 }
 
+void encoder__set_dropping(struct encoder *encoder, bool dropping)
+{
+	encoder->options.drop_newest = dropping;
+}
+
 uint64_t encoder__clock(const struct encoder *encoder)
 {
 	return encoder->boot_to_wall;

@@ -79,6 +79,9 @@ void encoder__set_clock(struct encoder *encoder);
 uint64_t encoder__clock(const struct encoder *encoder);
 void encoder__restore_clock(struct encoder *encoder, uint64_t boot_to_wall);
 
+/* Whether a full journal drops (drop_newest), as the options say at first, or is waited for. */
+void encoder__set_dropping(struct encoder *encoder, bool dropping);
+
 int stream_text__new(const struct encoder *encoder, const struct stream_source *source,
 		     struct stream_text **out);
 void stream_text__free(struct stream_text *text);

@@ -259,16 +259,6 @@ static void drop(struct stream *stream, const struct line *line)
 	stream__mark_changed(stream);
 }
 
-/* In a transaction of its own; it may find no room yet. */
-static void settle_dropped(struct stream *stream)
-{
-	if (!stream->dropped.bytes || !stream->text)
-		return;
-	commit(stream);
-	if (!tell_dropped(stream))
-		commit(stream);
-}
-
 /* No record could be made: there is no memory, or the end came before there was space. */
 static void give_up(struct stream *stream, int err, uint64_t bytes)
 {
@@ -278,6 +268,23 @@ static void give_up(struct stream *stream, int err, uint64_t bytes)
 	}
 	counters__add(stream->context->counters, COUNTER_bytes_abandoned, bytes);
 	stream->context->abandoned += err == -ECANCELED ? bytes : 0;
+}
+
+/* In a transaction of its own; it may find no room yet. */
+void stream__settle(struct stream *stream)
+{
+	int err;
+
+	if (!stream->dropped.bytes || !stream->text)
+		return;
+	commit(stream);
+	if (stream->context->cancelled)
+		return;
+	err = tell_dropped(stream);
+	if (!err)
+		commit(stream);
+	else if (err != -ENOSPC)
+		give_up(stream, err, 0);
 }
 
 void stream__emit(void *context, const struct line *line)
@@ -487,7 +494,7 @@ void stream__tick(struct stream *stream, bool passed, uint64_t now)
 		stream->seen_writes = __atomic_load_n(&stream->slot->lost_writes, __ATOMIC_ACQUIRE);
 	}
 	flush(stream, assembly__overdue(stream->assembly, now), PARTIAL_TIMEOUT);
-	settle_dropped(stream);
+	stream__settle(stream);
 }
 
 void stream__finish(struct stream *stream, enum partial why, uint64_t now)
@@ -496,17 +503,18 @@ void stream__finish(struct stream *stream, enum partial why, uint64_t now)
 		return;
 	check_losses(stream, stream->slot->lost_bytes, stream->slot->lost_writes, now);
 	flush(stream, UINT64_MAX, why);
-	settle_dropped(stream);
+	stream__settle(stream);
 }
 
-bool stream__is_told(const struct stream *stream)
+const struct dropped *stream__untold(const struct stream *stream)
 {
-	return !stream->dropped.bytes;
+	return &stream->dropped;
 }
 
 void stream__abandon(struct stream *stream)
 {
 	flush(stream, UINT64_MAX, PARTIAL_LOST);
+	stream__settle(stream);
 }
 
 void stream__retire(struct stream *stream)
