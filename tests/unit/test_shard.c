@@ -1048,6 +1048,7 @@ static void else_it_is_said_and_told_by_the_next_agent(void **state)
 	fixture->patience = 0;
 	log_set_level(LOG_LEVEL_WARN);
 	sent = overfill_journal(fixture);
+	close_slot(fixture, 1);
 	agent_ends(fixture, FLUSHES);
 	assert_true(was_said(fixture, "not told in their logs yet"));
 	real_ring__close(&fixture->capture.ring);
