@@ -63,7 +63,7 @@ static __always_inline void fill_slot(struct stream_slot *slot, struct inode *in
 	slot->consumed = 0;
 	slot->cgroup_id = cgroup_number(cgroup);
 	slot->cgroup_level = BPF_CORE_READ(cgroup, level);
-	slot->shard = shard_of(kind == STREAM_FILE ? slot->ino : slot->cgroup_id);
+	slot->shard = shard_of(slot->cgroup_id);
 	slot->path[0] = 0;
 	slot->names_length = 0;
 	read_cgroup_names(cgroup, slot->cgroup, slot->cgroup_top);
@@ -216,6 +216,8 @@ static __always_inline void register_file(struct file *file, u32 flags, struct t
 	if (!slot)
 		return;
 	fill_slot(slot, file->f_inode, STREAM_FILE, flags, task);
+	/* A directory's files share a shard: order holds when a log is renamed and made anew. */
+	slot->shard = shard_of(BPF_CORE_READ(file, f_path.dentry, d_parent, d_inode, i_ino));
 	/* Too long for the slot, or gone: an empty path matches nothing and user space says so. */
 	if (bpf_d_path(&file->f_path, slot->path, sizeof(slot->path)) < 0)
 		slot->path[0] = 0;

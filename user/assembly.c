@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "carry_budget.h"
 #include "heap.h"
 
 #define STDIO_UNIT 1024
@@ -42,8 +43,7 @@ int assembly__new(const struct assembly_options *options, void *context, bool mi
 
 static void carry__free(struct carry *carry)
 {
-	if (carry->budget)
-		carry->budget->used -= carry->saved.block_size;
+	carry_budget__give(carry->budget, carry->saved.block_size);
 	heap__give(carry->heap, carry->saved.block);
 	free(carry);
 }
@@ -177,15 +177,14 @@ static int carry__grow(struct carry *carry, size_t needed)
 	if (block == HEAP_NONE)
 		return -ENOMEM;
 	size = heap__size(carry->heap, block);
-	if (carry->budget && size > saved->block_size &&
-	    size - saved->block_size > carry->budget->limit - carry->budget->used) {
+	if (size > saved->block_size && !carry_budget__take(carry->budget, size - saved->block_size)) {
 		heap__give(carry->heap, block);
 		return -ENOMEM;
 	}
 	if (saved->length)
 		memcpy(heap__at(carry->heap, block), carry__text(carry), saved->length);
-	if (carry->budget)
-		carry->budget->used += size - saved->block_size;
+	if (size < saved->block_size)
+		carry_budget__give(carry->budget, saved->block_size - size);
 	heap__give(carry->heap, saved->block);
 	saved->block = block;
 	saved->block_size = size;
@@ -495,8 +494,7 @@ int assembly__restore(struct assembly *assembly, const struct saved_carry *carri
 		made = carry;
 	}
 	for (unsigned int i = 0; i < count; i++)
-		if (assembly->options->budget)
-			assembly->options->budget->used += carries[i].block_size;
+		carry_budget__adopt(assembly->options->budget, carries[i].block_size);
 	assembly->carries = made;
 	assembly->carries_count = count;
 	return 0;

@@ -17,6 +17,7 @@
 
 #include "config.h"
 
+struct carry_budget;
 struct heap;
 
 /* Half lines of one stream at one time; the oldest gives way. */
@@ -55,12 +56,6 @@ struct line {
 	uint64_t offset;         /* of the first byte in that record's bytes; the rest of a cut line counts on */
 	uint64_t time;           /* of the write that completed it */
 	struct writer writer;    /* of that write */
-};
-
-/* Bytes that the half lines of many assemblies may take together. Of one thread. */
-struct carry_budget {
-	size_t used;
-	size_t limit;
 };
 
 enum carry_kind {

@@ -72,6 +72,11 @@ void encoder__set_clock(struct encoder *encoder)
 	encoder->boot_to_wall = clock__ns(CLOCK_REALTIME) - clock__ns(CLOCK_BOOTTIME);
 }
 
+void encoder__set_dropping(struct encoder *encoder, bool dropping)
+{
+	encoder->options.drop_newest = dropping;
+}
+
 uint64_t encoder__clock(const struct encoder *encoder)
 {
 	return encoder->boot_to_wall;
@@ -225,7 +230,7 @@ static int reserve(struct encoder *encoder, const struct stream_text *text, size
 			counters__add(options->counters, COUNTER_journal_full, 1);
 		waited = true;
 		/* What the follower and the disk do not see frees nothing. */
-		journal__publish(options->journal);
+		journal__show(options->journal);
 		if (options->drop_newest && journal__full(options->journal))
 			return -ENOSPC;
 		if (__atomic_load_n(options->abandon, __ATOMIC_ACQUIRE))

@@ -88,6 +88,9 @@ void encoder__set_clock(struct encoder *encoder);
 uint64_t encoder__clock(const struct encoder *encoder);
 void encoder__restore_clock(struct encoder *encoder, uint64_t boot_to_wall);
 
+/* Whether a full journal drops (drop_newest), as the options say at first, or is waited for. */
+void encoder__set_dropping(struct encoder *encoder, bool dropping);
+
 int stream_text__new(const struct encoder *encoder, const struct stream_source *source,
 		     struct stream_text **out);
 void stream_text__free(struct stream_text *text);
@@ -105,7 +108,7 @@ int stream_text__restore(const struct text_parts *parts, struct stream_text **ou
 
 /*
  * Appends one record, staged: see journal.h. Waits for journal space as long as it takes, and
- * publishes what is staged then, for nothing else could free space. `process` may be NULL: pid and
+ * shows what is staged then, for nothing else could free space. `process` may be NULL: pid and
  * tid are told without a name. 0, or an error, then the record is not in the journal: -ECANCELED
  * when *abandon was set while it waited; -ENOSPC with drop_newest when there is no space.
  */

@@ -181,6 +181,7 @@ static void publish_found(struct journal *journal)
 
 	journal__mark(journal, &end);
 	journal->appender.published = journal_position(end.number, end.off);
+	atomic_store(&journal->committed, journal->appender.published);
 	atomic_store(&journal->published, journal->appender.published);
 }
 
@@ -369,17 +370,18 @@ void journal__mark(const struct journal *journal, struct journal_mark *out)
 						sizeof(struct segment_header) };
 }
 
-void journal__publish(struct journal *journal)
+static uint64_t here(const struct journal *journal)
 {
 	struct journal_mark end;
-	uint64_t now;
 
 	journal__mark(journal, &end);
-	now = journal_position(end.number, end.off);
-	if (now == journal->appender.published)
-		return;
-	journal->appender.published = now;
-	atomic_store(&journal->published, now);
+	return journal_position(end.number, end.off);
+}
+
+static void show_up_to(struct journal *journal, uint64_t position)
+{
+	journal->appender.published = position;
+	atomic_store(&journal->published, position);
 	journal__wake(&journal->sleeping, journal->options.data_fd);
 	if (journal->appender.segment)
 		return;
@@ -389,6 +391,36 @@ void journal__publish(struct journal *journal)
 	if (journal->options.when_full == WHEN_FULL_DROP_OLDEST)
 		journal_memory__wake_appender(journal);
 	pthread_mutex_unlock(&journal->lock);
+}
+
+void journal__publish(struct journal *journal)
+{
+	uint64_t position = here(journal);
+
+	if (position == atomic_load_explicit(&journal->committed, memory_order_relaxed))
+		return;
+	atomic_store(&journal->committed, position);
+	show_up_to(journal, position);
+}
+
+void journal__show(struct journal *journal)
+{
+	uint64_t position = here(journal);
+	bool needed;
+
+	pthread_mutex_lock(&journal->lock);
+	needed = journal->options.when_full != WHEN_FULL_DROP_OLDEST ||
+		 !journal__room_comes(journal);
+	pthread_mutex_unlock(&journal->lock);
+	if (needed && position != journal->appender.published)
+		show_up_to(journal, position);
+}
+
+bool journal__is_due(const struct journal *journal)
+{
+	uint64_t committed = atomic_load_explicit(&journal->committed, memory_order_relaxed);
+
+	return journal_number(here(journal)) > journal_number(committed);
 }
 
 uint64_t journal__pending(const struct journal *journal)

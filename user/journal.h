@@ -5,8 +5,9 @@
  * memory gets short a thread of its own moves segments to disk and brings them back in time.
  *
  * What is appended is staged: the follower sees it once it is published. So the appender can make
- * its own state ready for a crash in between. A segment goes when it is sealed and every record in
- * it is acknowledged, in whatever order that came. Reading order is append order.
+ * its own state ready for a crash in between. Dropped before that, it is told as lost only if it is
+ * published later: after a crash it will be appended again. A segment goes when it is sealed and
+ * every record in it is acknowledged, in whatever order that came. Reading order is append order.
  *
  * No call waits for another side, so appender and follower may also be one thread.
  */
@@ -18,6 +19,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "journal_record.h"
 
 struct counters;
 struct journal;
@@ -43,45 +45,16 @@ struct journal_options {
 		uint64_t max_age_ms;   /* 0: no bound */
 		enum disk_fsync fsync;
 	} disk;
+	uint64_t epoch;        /* of what is appended: after a crash the same is appended again; 0: never */
 	bool orphan;           /* only what is found is read: nothing will be appended */
 	struct counters *counters; /* may be NULL */
-};
-
-/* What is known of a record beside its bytes. */
-struct journal_meta {
-	uint32_t key_len;     /* the Kafka key: bytes before the value */
-	uint32_t value_len;   /* the encoded record */
-	uint32_t head_len;    /* of the value, up to the end of the id's text: a gap in its place starts with it */
-	uint32_t message_off; /* of the message's escaped text in the value; 0: no message to cut */
-	uint32_t message_len; /* its encoded length */
-	uint32_t flags;       /* JOURNAL_GAP, and whose names it has: see journal_names */
-	uint64_t raw_len;     /* bytes of the application's own that it stands for, newline included */
-	uint64_t lines;       /* of the application's own that it stands for */
-	uint64_t stream;      /* names the stream in its shard: slot << 32 | generation */
-};
-
-/* It tells a loss: raw_len and lines are what is lost. */
-#define JOURNAL_GAP 1u
-
-/* The record's shape (enum record_names; see layout.h), which need not be that of the configuration. */
-#define JOURNAL_NAMES_SHIFT 8
-static inline unsigned int journal_names(const struct journal_meta *meta)
-{
-	return meta->flags >> JOURNAL_NAMES_SHIFT;
-}
-
-struct journal_record {
-	struct journal_meta meta;
-	const char *key; /* into the mapping: valid until acknowledged */
-	const char *value;
-	void *handle; /* for journal__ack */
 };
 
 /*
  * 0 or -errno (-EINVAL: sizes that make no sense; -ENOSPC...: the file system's answer). Goes on
  * from the records found: those that are not acknowledged are read again. What lies behind `end`
- * was never committed and is removed, but for whole segments that are on disk alone: they may be of
- * an earlier boot, and are read. NULL: all that is whole stays.
+ * was never committed and is removed, but for whole segments that are on disk alone and not of this
+ * epoch: they may be of an earlier boot, and are read. NULL: all that is whole stays.
  */
 int journal__open(const struct journal_options *options, const struct journal_mark *end,
 		  struct journal **out);
@@ -95,8 +68,8 @@ void journal__save(struct journal *journal, unsigned int deadline_ms);
 
 /*
  * Appender. reserve gives space for key + value of `len` bytes together, or NULL when the journal
- * is full; space_fd will be written once there is room. Who waits for that publishes first: a
- * segment that the follower does not see is never freed. append adds exactly meta->key_len +
+ * is full; space_fd will be written once there is room. Who waits for that shows first what is
+ * staged, or publishes it: nothing else could free space. append adds exactly meta->key_len +
  * meta->value_len <= len bytes. A record larger than a segment can never be appended:
  * journal__max_record says the bound.
  */
@@ -107,8 +80,18 @@ size_t journal__max_record(const struct journal *journal);
 bool journal__full(struct journal *journal);
 /* Appender: the place where the next record would lie. */
 void journal__mark(const struct journal *journal, struct journal_mark *out);
-/* Appender: the follower may read all that is appended; wakes it. Cheap when there is nothing new. */
+/*
+ * Appender: all that is appended is committed, the follower may read it; wakes it. Cheap when there
+ * is nothing new.
+ */
 void journal__publish(struct journal *journal);
+/*
+ * Appender, after reserve gave NULL: the follower may read what is staged too, which comes again
+ * after a crash. Not with drop_oldest, where that could be dropped then, unless nothing else helps.
+ */
+void journal__show(struct journal *journal);
+/* Appender: a segment has ended since the last publish. To publish now keeps little uncommitted. */
+bool journal__is_due(const struct journal *journal);
 
 /* Follower: 1 and a record, or 0: none now, and data_fd will be written when there is one. */
 int journal__next(struct journal *journal, struct journal_record *out);

@@ -13,6 +13,10 @@
  * says how much of it is missing at this place. One right behind another of the same reason becomes
  * one with it. It is whole before it takes the first one's name, and its header says whose place
  * it takes: so a crash at any moment finds either all of them, or the gaps.
+ *
+ * Also what is not committed yet can be dropped: what was appended since the last commit may be more
+ * than the journal holds. After a crash it is appended again, so it has gaps of its own, behind the
+ * others, and the header says where: they are left out then. Once it is committed that is all one.
  */
 
 #define BUCKETS 1024
@@ -20,6 +24,7 @@
 struct loss {
 	size_t next;             /* in its bucket: index + 1, or 0 */
 	uint64_t stream;
+	bool uncommitted;
 	uint64_t bytes;
 	uint64_t lines;
 	const struct segment_entry *first; /* whose head and key the gap gets */
@@ -33,16 +38,18 @@ struct losses {
 	uint64_t records; /* not acknowledged */
 	uint64_t lines;
 	uint64_t bytes;
+	bool any_uncommitted;
 };
 
-static struct loss *find_loss(struct losses *losses, const struct segment_entry *entry)
+static struct loss *find_loss(struct losses *losses, const struct segment_entry *entry,
+			      bool uncommitted)
 {
 	uint64_t stream = entry->meta.stream;
 	size_t *bucket = &losses->buckets[(stream * 0x9e3779b97f4a7c15ull) >> 54];
 	struct loss *list = losses->list;
 
 	for (size_t i = *bucket; i; i = list[i - 1].next)
-		if (list[i - 1].stream == stream)
+		if (list[i - 1].stream == stream && list[i - 1].uncommitted == uncommitted)
 			return &list[i - 1];
 	if (losses->count == losses->capacity) {
 		losses->capacity = 2 * losses->capacity + 64;
@@ -51,13 +58,20 @@ static struct loss *find_loss(struct losses *losses, const struct segment_entry 
 			return NULL;
 		losses->list = list;
 	}
-	list[losses->count] = (struct loss){ .next = *bucket, .stream = stream, .first = entry };
+	list[losses->count] = (struct loss){
+		.next = *bucket,
+		.stream = stream,
+		.uncommitted = uncommitted,
+		.first = entry,
+	};
+	losses->any_uncommitted |= uncommitted;
 	*bucket = losses->count + 1;
 	return &list[losses->count++];
 }
 
+/* `uncommitted`: the offset from where on nothing is committed. */
 static int add_losses(struct losses *losses, const struct segment *segment, const char *bytes,
-		      uint64_t size, bool checksums)
+		      uint64_t size, bool checksums, uint64_t uncommitted)
 {
 	const struct segment_entry *entry;
 	struct segment_reader reader;
@@ -68,7 +82,8 @@ static int add_losses(struct losses *losses, const struct segment *segment, cons
 
 		if (atomic_load(&entry->state) != SEGMENT_COMMITTED)
 			continue;
-		loss = find_loss(losses, entry);
+		loss = find_loss(losses, entry,
+				 (uint64_t)((const char *)entry - bytes) >= uncommitted);
 		if (!loss)
 			return -ENOMEM;
 		loss->bytes += entry->meta.raw_len;
@@ -96,18 +111,16 @@ static uint64_t gaps_size(const struct losses *losses)
 	return (size + page - 1) / page * page;
 }
 
-/* Returns how many gaps there are. */
-static uint64_t write_gaps(const struct losses *losses, const struct segment *segment, char *address)
+/* The gaps of what is committed, or of what is not. Returns where the next entry would lie. */
+static struct segment_entry *write_gaps_of(const struct losses *losses, bool uncommitted,
+					   struct segment *segment, struct segment_entry *entry)
 {
-	struct segment_header *header = (struct segment_header *)address;
-	struct segment_entry *entry = (struct segment_entry *)(header + 1);
-	uint64_t records = 0;
-
 	for (size_t i = 0; i < losses->count; i++) {
 		const struct loss *loss = &losses->list[i];
 		const struct journal_meta *meta = &loss->first->meta;
 
-		if (journal_gap__make(meta, loss->first->bytes + meta->key_len, loss->bytes,
+		if (loss->uncommitted != uncommitted ||
+		    journal_gap__make(meta, loss->first->bytes + meta->key_len, loss->bytes,
 				      loss->lines, segment->gaps - 1, entry->bytes + meta->key_len,
 				      &entry->meta))
 			continue;
@@ -116,13 +129,23 @@ static uint64_t write_gaps(const struct losses *losses, const struct segment *se
 		entry->tag = segment__tag(segment->number);
 		atomic_store(&entry->state, SEGMENT_COMMITTED);
 		entry = (struct segment_entry *)((char *)entry + entry->size);
-		records++;
+		segment->records++;
 	}
+	return entry;
+}
+
+static void write_gaps(const struct losses *losses, struct segment *segment, char *address)
+{
+	struct segment_header *header = (struct segment_header *)address;
+	struct segment_entry *entry = (struct segment_entry *)(header + 1);
+
+	entry = write_gaps_of(losses, false, segment, entry);
+	header->uncommitted = losses->any_uncommitted ? (char *)entry - address : 0;
+	entry = write_gaps_of(losses, true, segment, entry);
 	segment__seal(entry, segment->number);
 	header->through = segment->through;
 	header->gaps = segment->gaps;
 	segment__sign_header(header);
-	return records;
 }
 
 struct drop {
@@ -130,22 +153,45 @@ struct drop {
 	struct segment *before; /* gaps that become one with it, or NULL */
 	struct segment *gaps;   /* what takes their place */
 	char *copy;             /* of the victim, when it is on disk */
+	uint64_t committed;     /* position */
 	struct losses losses;
 };
 
+/* The offset in `victim` from where on nothing is committed. */
+static uint64_t uncommitted_in(const struct segment *victim, uint64_t committed)
+{
+	if (journal_begin(victim->number + 1) <= committed)
+		return UINT64_MAX;
+	return journal_number(committed) < victim->number ? 0 : journal_offset(committed);
+}
+
+/* The same in gaps that were made before: what they stand for is committed by now, or as it was. */
+static uint64_t uncommitted_in_gaps(const struct journal *journal, const struct segment *gaps,
+				    uint64_t committed)
+{
+	const struct segment_header *header =
+		(const struct segment_header *)segment_address(journal, gaps);
+
+	return header->uncommitted && journal_begin(gaps->through + 1) > committed
+		       ? header->uncommitted
+		       : UINT64_MAX;
+}
+
 static int read_victim(struct journal *journal, struct drop *drop)
 {
+	uint64_t uncommitted = uncommitted_in(drop->victim, drop->committed);
 	struct segment *victim = drop->victim;
 	int err;
 
 	if (victim->memory)
 		return add_losses(&drop->losses, victim, segment_address(journal, victim),
-				  victim->memory, false);
+				  victim->memory, false, uncommitted);
 	drop->copy = malloc(victim->disk);
 	if (!drop->copy)
 		return -ENOMEM;
 	err = journal_disk__read(journal->disk, victim->number, drop->copy, victim->disk);
-	return err ? err : add_losses(&drop->losses, victim, drop->copy, victim->disk, true);
+	return err ? err : add_losses(&drop->losses, victim, drop->copy, victim->disk, true,
+				      uncommitted);
 }
 
 /* Without the lock: its segments are busy. */
@@ -158,7 +204,8 @@ static int make_gaps(struct journal *journal, struct drop *drop)
 
 	if (before)
 		err = add_losses(&drop->losses, before, segment_address(journal, before),
-				 before->memory, false);
+				 before->memory, false,
+				 uncommitted_in_gaps(journal, before, drop->committed));
 	/* That was counted when it was dropped. */
 	drop->losses.lines = drop->losses.bytes = 0;
 	err = err ? err : read_victim(journal, drop);
@@ -170,7 +217,7 @@ static int make_gaps(struct journal *journal, struct drop *drop)
 	err = segment__create_new(journal->dir_fd, gaps->number, address, gaps->memory);
 	if (err)
 		return err;
-	gaps->records = write_gaps(&drop->losses, gaps, address);
+	write_gaps(&drop->losses, gaps, address);
 	/* The crash that comes before it finds the victims, the one that comes after finds gaps. */
 	err = segment__publish(journal->dir_fd, gaps->number);
 	if (err)
@@ -252,10 +299,12 @@ bool journal__drop_segment(struct journal *journal, struct segment *victim, enum
 		.victim = victim,
 		.before = gaps_before(victim, why + 1),
 		.gaps = calloc(1, sizeof(*drop.gaps)),
+		.committed = atomic_load(&journal->committed),
 	};
 	int err;
 
 	if (!drop.gaps || !journal_memory__take_slot(journal, drop.gaps)) {
+		journal->drop_failed = true;
 		free(drop.gaps);
 		return false;
 	}
@@ -270,6 +319,7 @@ bool journal__drop_segment(struct journal *journal, struct segment *victim, enum
 	pthread_mutex_unlock(&journal->lock);
 	err = make_gaps(journal, &drop);
 	pthread_mutex_lock(&journal->lock);
+	journal->drop_failed = err;
 	if (err) {
 		journal_memory__give_slot(journal, drop.gaps);
 		free(drop.gaps);
@@ -288,16 +338,35 @@ bool journal__drop_segment(struct journal *journal, struct segment *victim, enum
 	return !err;
 }
 
+static bool may_drop(const struct segment *segment)
+{
+	return segment->sealed && !segment->reached && !segment->gaps && !segment->done &&
+	       !segment->loaded;
+}
+
 bool journal__drop_oldest(struct journal *journal, bool from_disk)
 {
 	struct segment *segment;
 
+	TAILQ_FOREACH(segment, &journal->segments, link)
+		if (may_drop(segment) && !segment->busy && (segment->memory || from_disk))
+			return journal__drop_segment(journal, segment, JOURNAL_LOSS_FULL);
+	return false;
+}
+
+bool journal__room_comes(const struct journal *journal)
+{
+	const struct segment *segment;
+
 	TAILQ_FOREACH(segment, &journal->segments, link) {
-		if (!segment->sealed || segment->reached || segment->busy || segment->gaps ||
-		    segment->done || segment->loaded || (!segment->memory && !from_disk) ||
-		    journal_position(segment->number + 1, 0) > atomic_load(&journal->published))
+		if (!segment->memory || segment->gaps)
 			continue;
-		return journal__drop_segment(journal, segment, JOURNAL_LOSS_FULL);
+		/* When all in it is acknowledged, or by dropping it. */
+		if (segment->reached &&
+		    journal_begin(segment->number + 1) <= atomic_load(&journal->published))
+			return true;
+		if (may_drop(segment) && !journal->drop_failed)
+			return true;
 	}
 	return false;
 }

@@ -3,10 +3,12 @@
 /* When an outage is over: so many whole segments that nobody has read are a backlog. */
 #define BACKLOG_SEGMENTS 2
 
+/* Gaps once all that they stand for is committed: they may have to be taken back until then. */
 static bool published(const struct journal *journal, const struct segment *segment)
 {
-	return journal_position(segment->number, sizeof(struct segment_header)) <
-	       atomic_load(&journal->published);
+	if (segment->gaps)
+		return journal_begin(segment->through + 1) <= atomic_load(&journal->committed);
+	return journal_begin(segment->number) < atomic_load(&journal->published);
 }
 
 /* The first segment with a number in [from, below) that the follower has not been in. */

@@ -92,6 +92,7 @@ struct journal {
 
 	/* Written by the appender. */
 	_Atomic uint64_t published __attribute__((aligned(JOURNAL_CACHE_LINE))); /* a position */
+	_Atomic uint64_t committed; /* a position, not behind `published` */
 	_Atomic uint64_t appended;
 
 	/* Written by the follower. */
@@ -108,6 +109,7 @@ struct journal {
 	_Atomic bool waiting;     /* the appender */
 	_Atomic uint64_t gone;    /* records that went without acknowledgement, modulo 2^64 */
 	unsigned int drop_told;   /* bits by enum journal_loss */
+	bool drop_failed;         /* the latest drop: there is no memory for its gaps */
 
 	struct journal_disk *disk; /* NULL: none */
 	pthread_t worker;          /* with a disk */
@@ -120,6 +122,30 @@ struct journal {
 static inline uint64_t journal_position(uint64_t number, uint64_t off)
 {
 	return number << 28 | off / SEGMENT_ALIGN;
+}
+
+/* As a segment's header has it: see its `uncommitted`. */
+static inline uint32_t journal_era(const struct journal *journal)
+{
+	uint64_t epoch = journal->options.epoch;
+
+	return epoch ? (uint32_t)(epoch ^ epoch >> 32) | 1 : 0;
+}
+
+/* The place where segment `number` begins: all that lies in those before is before it. */
+static inline uint64_t journal_begin(uint64_t number)
+{
+	return journal_position(number, sizeof(struct segment_header));
+}
+
+static inline uint64_t journal_number(uint64_t position)
+{
+	return position >> 28;
+}
+
+static inline uint64_t journal_offset(uint64_t position)
+{
+	return (position & ((1u << 28) - 1)) * SEGMENT_ALIGN;
 }
 
 static inline char *journal_slot_address(const struct journal *journal, uint32_t slot)
@@ -162,6 +188,9 @@ void journal__tell_damage(const char *directory, uint64_t number,
  */
 bool journal__drop_oldest(struct journal *journal, bool from_disk);
 bool journal__drop_segment(struct journal *journal, struct segment *victim, enum journal_loss why);
+
+/* There will be room without anything being published: with drop_oldest, under the lock. */
+bool journal__room_comes(const struct journal *journal);
 
 /* journal_worker.c: the thread that moves segments between memory and disk. */
 int journal_worker__start(struct journal *journal);

@@ -200,8 +200,29 @@ static void remove_found(struct journal *journal, const struct found *found)
 		log_debug("journal: a segment that is not needed stays on disk");
 }
 
+/*
+ * Where what was committed ends in a segment of gaps: they tell the rest of what they stand for
+ * only when all of it was.
+ */
+static uint64_t limit_gaps(const struct segment_header *header, const struct journal_mark *end)
+{
+	return end && end->number <= header->through && header->uncommitted ? header->uncommitted
+									    : UINT64_MAX;
+}
+
+/* What has an end now has it for good. */
+static void seal_segment(struct journal *journal, struct segment *segment)
+{
+	char *address = segment_address(journal, segment);
+
+	memset(address + segment->limit, 0, sizeof(struct segment_entry));
+	segment__seal((struct segment_entry *)(address + segment->limit), segment->number);
+	segment->sealed = true;
+}
+
 /* What is left of the segment in memory: maps and checks it. */
-static int adopt_memory(struct journal *journal, struct segment *segment, uint64_t limit)
+static int adopt_memory(struct journal *journal, struct segment *segment,
+			const struct journal_mark *end, uint64_t limit)
 {
 	struct segment_reader reader;
 	struct segment_header *header;
@@ -220,9 +241,9 @@ static int adopt_memory(struct journal *journal, struct segment *segment, uint64
 	if (err == -EPROTO)
 		goto failed;
 	damaged_header = err;
-	/* Gaps are whole or not there; the mark is a place in what they stand for. */
+	/* The mark is a place in what they stand for. */
 	if (!damaged_header && header->gaps)
-		limit = UINT64_MAX;
+		limit = limit_gaps(header, end);
 	segment_reader__repair(&reader, address, segment->memory, segment->number, false, limit);
 	/* Renamed to be used again, and no more: there is nothing in it, nothing is damaged. */
 	if (damaged_header && reader.off > sizeof(*header))
@@ -237,6 +258,8 @@ static int adopt_memory(struct journal *journal, struct segment *segment, uint64
 	segment->sealed = reader.sealed;
 	if (!segment->gaps)
 		journal->memory_used += segment->memory;
+	else if (limit < segment->memory)
+		seal_segment(journal, segment);
 	journal__count(journal, COUNTER_journal_damaged_bytes, reader.damaged);
 	journal__tell_damage(journal->options.directory, segment->number, &reader);
 	return 0;
@@ -315,8 +338,9 @@ static int adopt_disk(struct journal *journal, struct segment *segment, uint64_t
 	return limit < segment->disk ? cut_on_disk(journal, segment) : 0;
 }
 
-static int adopt(struct journal *journal, const struct found *found, uint64_t limit)
+static int adopt(struct journal *journal, const struct found *found, const struct journal_mark *end)
 {
+	uint64_t limit = end && found->number == end->number ? end->off : UINT64_MAX;
 	struct segment *segment = calloc(1, sizeof(*segment));
 	int err = -ENODATA;
 
@@ -328,7 +352,7 @@ static int adopt(struct journal *journal, const struct found *found, uint64_t li
 	segment->disk = found->disk;
 	segment->disk_ms = found->disk_ms;
 	if (segment->memory >= sizeof(struct segment_header) + sizeof(struct segment_entry))
-		err = adopt_memory(journal, segment, limit);
+		err = adopt_memory(journal, segment, end, limit);
 	else if (!segment->memory)
 		err = adopt_disk(journal, segment, limit);
 	if (err && err != -EPROTO && segment->memory && segment->disk) {
@@ -359,6 +383,17 @@ static void tell_unusable(const struct journal *journal, const struct found *fou
 			 name, strerror(-err));
 }
 
+/* On disk alone: it went there in this epoch, and behind the mark it was never committed. */
+static bool comes_again(const struct journal *journal, const struct found *found)
+{
+	struct segment_header header = { 0 };
+
+	return journal_era(journal) &&
+	       !journal_disk__read(journal->disk, found->number, (char *)&header, sizeof(header)) &&
+	       !segment__check_header(&header, found->number) && !header.gaps &&
+	       header.uncommitted == journal_era(journal);
+}
+
 static void adopt_all(struct journal *journal, const struct finds *finds,
 		      const struct journal_mark *end)
 {
@@ -371,20 +406,20 @@ static void adopt_all(struct journal *journal, const struct finds *finds,
 			clock__ns(CLOCK_REALTIME) / NS_PER_SECOND * SEGMENTS_PER_SECOND;
 	for (size_t i = 0; i < finds->count; i++) {
 		const struct found *found = &finds->list[i];
-		bool last = end && found->number == end->number;
 		int err;
 
 		journal->appender.next = found->number + 1;
 		/*
 		 * Never committed, or the place was taken by a segment of gaps before the crash.
-		 * What is on disk alone may be of an earlier life: rather it comes twice.
+		 * What is on disk alone may be of an earlier boot.
 		 */
-		if ((end && found->number > end->number && found->memory) ||
+		if ((end && found->number > end->number &&
+		     (found->memory || comes_again(journal, found))) ||
 		    (any && found->number <= through)) {
 			remove_found(journal, found);
 			continue;
 		}
-		err = adopt(journal, found, last ? end->off : UINT64_MAX);
+		err = adopt(journal, found, end);
 		if (err) {
 			tell_unusable(journal, found, err);
 			continue;
@@ -410,16 +445,6 @@ static void go_on_in(struct journal *journal, struct segment *segment)
 	journal->appender.address = segment_address(journal, segment);
 	journal->appender.off = segment->limit;
 	memset(journal->appender.address + segment->limit, 0, segment->memory - segment->limit);
-}
-
-/* What has an end now has it for good. */
-static void seal_segment(struct journal *journal, struct segment *segment)
-{
-	char *address = segment_address(journal, segment);
-
-	memset(address + segment->limit, 0, sizeof(struct segment_entry));
-	segment__seal((struct segment_entry *)(address + segment->limit), segment->number);
-	segment->sealed = true;
 }
 
 static void tell_torn(const struct journal *journal, const struct segment *segment)

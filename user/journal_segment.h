@@ -37,7 +37,11 @@ struct segment_header {
 	uint32_t gaps;        /* enum journal_loss + 1 of a segment of gaps, else 0 */
 	uint32_t crc;         /* of all before */
 	uint32_t reached;     /* the follower has been in it: what it holds may be on its way */
-	uint32_t unused;
+	/*
+	 * Of gaps: offset, from where on they tell what was not committed then. Of others, on disk:
+	 * the era in which it was written before it was all committed. 0: committed.
+	 */
+	uint32_t uncommitted;
 };
 
 /* An entry is there when its state says so; what lies behind it is unknown until then. */
@@ -76,7 +80,7 @@ void segment__name(char name[SEGMENT_NAME_SIZE], const char *prefix, uint64_t nu
 /* Reads the number back; false for a name that is no segment's. */
 bool segment__parse_name(const char *name, uint64_t *number);
 void segment__fill_header(struct segment_header *header, uint64_t number, uint64_t size);
-/* After any change but of `reached`. */
+/* After any change but of what lies behind the checksum. */
 void segment__sign_header(struct segment_header *header);
 /*
  * 0; -EBADMSG: damaged, and its values mean nothing; -EPROTO: whole, but of another version.

@@ -59,13 +59,19 @@ static bool must_rest(const struct journal *journal)
 	return journal->disk->failing && clock__ms() < journal->disk->retry_ms;
 }
 
+static bool is_committed(const struct journal *journal, const struct segment *segment)
+{
+	return journal_begin(segment->number + 1) <= atomic_load(&journal->committed);
+}
+
 /* --- from memory to disk */
 
 static bool can_spill(const struct journal *journal, const struct segment *segment)
 {
 	return segment->memory && segment->sealed && !segment->reached && !segment->busy &&
 	       !segment->gaps && !segment->loaded &&
-	       journal_position(segment->number + 1, 0) <= atomic_load(&journal->published);
+	       (journal->options.when_full == WHEN_FULL_DROP_OLDEST ||
+		journal_begin(segment->number + 1) <= atomic_load(&journal->published));
 }
 
 /*
@@ -123,6 +129,9 @@ static int write_segment(struct journal *journal, struct segment *segment, uint6
 	uint64_t size = before;
 	int err;
 
+	if (!segment->gaps)
+		((struct segment_header *)segment_address(journal, segment))->uncommitted =
+			is_committed(journal, segment) ? 0 : journal_era(journal);
 	pthread_mutex_unlock(&journal->lock);
 	err = journal_disk__write(journal->disk, segment->number, segment_address(journal, segment),
 				  end, &size);
@@ -344,7 +353,7 @@ static bool expire_one(struct journal *journal)
 		return false;
 	TAILQ_FOREACH(segment, &journal->segments, link)
 		if (segment->disk && !segment->memory && !segment->reached && !segment->busy &&
-		    !segment->done && segment->disk_ms + disk->max_age_ms < wall_ms())
+		    !segment->done && is_committed(journal, segment) && segment->disk_ms + disk->max_age_ms < wall_ms())
 			return journal__drop_segment(journal, segment, JOURNAL_LOSS_EXPIRED);
 	return false;
 }

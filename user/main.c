@@ -9,29 +9,11 @@
 #include "check.h"
 #include "doctor.h"
 #include "log.h"
+#include "usage.h"
 
 #ifndef LOGTAP_VERSION
 #error "LOGTAP_VERSION comes from the Makefile"
 #endif
-
-#define USAGE_ERROR 2
-
-static const char usage[] =
-	"Usage: logtap [-v] COMMAND\n"
-	"\n"
-	"  run [-c FILE]     capture and ship; without a file: all containers, JSON lines on stdout\n"
-	"  attach [-c FILE]  capture without shipping: it goes on by itself until run and detach\n"
-	"  detach [-c FILE]  end capture and remove every trace of it\n"
-	"  check FILE        every mistake of a configuration with its line; starts nothing\n"
-	"  doctor            can this host capture, what is missing, what to do\n"
-	"\n"
-	"  -v, --verbose     say more on stderr\n"
-	"      --version     print the version\n"
-	"  -h, --help        print this\n"
-	"\n"
-	"Exit status: 0 fine, 1 failed while running, 2 wrong usage or configuration.\n"
-	"SIGHUP loads the configuration anew. SIGUSR1 prints the counters on stderr as one JSON line. SIGTERM ends it\n"
-	"and leaves capture pinned, SIGINT ends both.\n";
 
 static const struct option long_options[] = {
 	{ "verbose", no_argument, NULL, 'v' },
@@ -40,18 +22,6 @@ static const struct option long_options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ NULL, 0, NULL, 0 },
 };
-
-static int print_usage(void)
-{
-	fputs(usage, stdout);
-	return 0;
-}
-
-static int wrong_usage(const char *what)
-{
-	log_error("%s; see `logtap --help`", what);
-	return USAGE_ERROR;
-}
 
 /* `run`, `attach`, `detach`: -c FILE and nothing else. */
 static int with_config(int argc, char **argv, int (*run)(const char *path))
@@ -63,14 +33,14 @@ static int with_config(int argc, char **argv, int (*run)(const char *path))
 		if (option == 'c')
 			path = optarg;
 		else if (option == 'h')
-			return print_usage();
+			return usage__print();
 		else if (option == 'v')
 			log_set_level(LOG_LEVEL_DEBUG);
 		else
-			return wrong_usage("that command takes -c FILE only");
+			return usage__wrong("that command takes -c FILE only");
 	}
 	if (optind < argc)
-		return wrong_usage("that command takes no argument but -c FILE");
+		return usage__wrong("that command takes no argument but -c FILE");
 	return run(path);
 }
 
@@ -92,7 +62,7 @@ static int command_detach(int argc, char **argv)
 static int command_check(int argc, char **argv)
 {
 	if (argc != 2)
-		return wrong_usage("check takes one FILE");
+		return usage__wrong("check takes one FILE");
 	return check__run(argv[1]);
 }
 
@@ -100,7 +70,7 @@ static int command_doctor(int argc, char **argv)
 {
 	(void)argv;
 	if (argc != 1)
-		return wrong_usage("doctor takes no arguments");
+		return usage__wrong("doctor takes no arguments");
 	return doctor__run(stdout);
 }
 
@@ -123,8 +93,7 @@ static int run_command(int argc, char **argv)
 		optind = 0;
 		return commands[i].run(argc, argv);
 	}
-	log_error("'%s' is no command; see `logtap --help`", argv[0]);
-	return USAGE_ERROR;
+	return usage__no_command(argv[0]);
 }
 
 /*
@@ -153,14 +122,12 @@ int main(int argc, char **argv)
 			puts("logtap " LOGTAP_VERSION);
 			return 0;
 		case 'h':
-			return print_usage();
+			return usage__print();
 		default:
-			return wrong_usage("unknown option");
+			return usage__wrong("unknown option");
 		}
 	}
-	if (optind >= argc) {
-		fputs(usage, stderr);
-		return USAGE_ERROR;
-	}
+	if (optind >= argc)
+		return usage__missing();
 	return run_command(argc - optind, argv + optind);
 }

@@ -115,6 +115,7 @@ static int open_journal(struct pipeline *pipeline, unsigned int index, const cha
 			.max_age_ms = config->disk.max_age_ms,
 			.fsync = config->disk.fsync,
 		},
+		.epoch = capture__epoch(pipeline->options.capture),
 		.orphan = !checkpoint,
 		.counters = pipeline->options.counters,
 	};

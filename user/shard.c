@@ -159,7 +159,7 @@ static void close_slot(struct shard *shard, unsigned int live_index, uint64_t no
 		stream__end_wait(tenancy->stream);
 	stream__finish(tenancy->stream, PARTIAL_EOF, now);
 	/* It stays until its pod is known, and until its last gap record finds room: also for the next agent. */
-	if (!stream__is_told(tenancy->stream) && !last)
+	if (stream__waits(tenancy->stream) || stream__untold(tenancy->stream)->bytes)
 		return;
 	stream__retire(tenancy->stream);
 	shard__commit(shard);
@@ -281,7 +281,8 @@ static unsigned int drain(struct shard *shard)
 			return 0;
 		shard->consumed = ring__consumed(shard->ring);
 		count++;
-		if (++batch < BATCH_RECORDS && shard->consumed - shard->committed.ring < batch_bytes)
+		if (++batch < BATCH_RECORDS && shard->consumed - shard->committed.ring < batch_bytes &&
+		    !journal__is_due(shard->options.journal))
 			continue;
 		shard__commit(shard);
 		batch = 0;
@@ -389,6 +390,19 @@ static void wait_for_records(struct shard *shard, bool flows)
 	__atomic_store_n(&shard->state->wait, READER_RUNS, __ATOMIC_RELAXED);
 }
 
+/* The last chance in this agent: the sink may still make room. What is left the next one tells, out of the checkpoint. */
+static void tell_untold(struct shard *shard)
+{
+	encoder__set_dropping(shard->context.encoder, false);
+	for (unsigned int i = 0; i < shard->live_count; i++) {
+		struct stream *stream = shard->tenancies[shard->live[i]].stream;
+
+		stream__settle(stream);
+		shard->context.untold.bytes += stream__untold(stream)->bytes;
+		shard->context.untold.lines += stream__untold(stream)->lines;
+	}
+}
+
 static void finish_streams(struct shard *shard)
 {
 	uint64_t now = clock__ns(CLOCK_BOOTTIME);
@@ -397,6 +411,7 @@ static void finish_streams(struct shard *shard)
 		stream__end_wait(shard->tenancies[shard->live[i]].stream);
 		stream__finish(shard->tenancies[shard->live[i]].stream, PARTIAL_TIMEOUT, now);
 	}
+	tell_untold(shard);
 	shard__commit(shard);
 }
 
@@ -579,5 +594,8 @@ void shard__stop(struct shard *shard, const struct timespec *deadline)
 	if (shard->context.abandoned)
 		log_error("shard %u: the journal is full and nothing takes from it: %" PRIu64 " bytes of lines are abandoned, and counted",
 			  shard->options.index, shard->context.abandoned);
+	if (shard->context.untold.bytes)
+		log_warn("shard %u: the journal is full: that %" PRIu64 " lines of %" PRIu64 " bytes were dropped is not told in their logs yet; the next logtap does, as long as journal.directory stays",
+			 shard->options.index, shard->context.untold.lines, shard->context.untold.bytes);
 	shard__free(shard);
 }

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "capture.h"
+#include "carry_budget.h"
 #include "checkpoint.h"
 #include "shard.h"
 #include "stream.h"

@@ -7,7 +7,10 @@
 #include "log.h"
 #include "ring.h"
 
-/* The half lines of streams that have no slot any more: nobody will finish them. */
+/*
+ * The half lines of streams that have no slot any more, and what is not told of them: nobody else will. Waits for room, for
+ * a second loss could not be told.
+ */
 static int let_go(struct shard *shard, uint32_t slot, const struct saved_stream *saved)
 {
 	struct stream *stream;
@@ -16,7 +19,11 @@ static int let_go(struct shard *shard, uint32_t slot, const struct saved_stream 
 
 	if (err)
 		return err;
+	encoder__set_dropping(shard->context.encoder, false);
 	stream__abandon(stream);
+	encoder__set_dropping(shard->context.encoder, shard->encoder.drop_newest);
+	if (stream__untold(stream)->bytes)
+		shard->context.cancelled = true;
 	stream__retire(stream);
 	shard__commit(shard);
 	/* What was cancelled is the next agent's. */

@@ -134,16 +134,6 @@ static void drop(struct stream *stream, const struct line *line)
 	stream__mark_changed(stream);
 }
 
-/* In a transaction of its own; it may find no room yet. */
-static void settle_dropped(struct stream *stream)
-{
-	if (!stream->dropped.bytes || !stream->text)
-		return;
-	stream__commit(stream);
-	if (!tell_dropped(stream))
-		stream__commit(stream);
-}
-
 /* No record could be made: there is no memory, or the end came before there was space. */
 static void give_up(struct stream *stream, int err, uint64_t bytes)
 {
@@ -153,6 +143,23 @@ static void give_up(struct stream *stream, int err, uint64_t bytes)
 	}
 	counters__add(stream->context->counters, COUNTER_bytes_abandoned, bytes);
 	stream->context->abandoned += err == -ECANCELED ? bytes : 0;
+}
+
+/* In a transaction of its own; it may find no room yet. */
+void stream__settle(struct stream *stream)
+{
+	int err;
+
+	if (!stream->dropped.bytes || !stream->text)
+		return;
+	stream__commit(stream);
+	if (stream->context->cancelled)
+		return;
+	err = tell_dropped(stream);
+	if (!err)
+		stream__commit(stream);
+	else if (err != -ENOSPC)
+		give_up(stream, err, 0);
 }
 
 bool stream__append(struct stream *stream, const struct line *line, const struct process *process)
@@ -317,11 +324,16 @@ static void learn_process(struct stream *stream, const struct record *record)
 /* Without memory for more half lines than a saved state holds, the oldest gives way. */
 static void allow_half_lines(struct stream *stream)
 {
-	if (stream->spill != HEAP_NONE || assembly__count(stream->assembly) < SAVED_CARRIES)
+	unsigned int count = assembly__count(stream->assembly);
+
+	if (stream->spill == HEAP_NONE && count >= SAVED_CARRIES)
+		stream__take_spill(stream);
+	if (stream->spill == HEAP_NONE || count)
 		return;
-	stream->spill = heap__take(stream__heap(stream), sizeof(struct saved_spill));
-	if (stream->spill != HEAP_NONE)
-		assembly__allow(stream->assembly, CARRIES_MAX);
+	/* It is of lines.memory, which others may need. */
+	stream__give_spill(stream);
+	assembly__allow(stream->assembly, SAVED_CARRIES);
+	stream__mark_changed(stream);
 }
 
 static void add_data(struct stream *stream, const struct record *record, uint64_t position)
@@ -376,7 +388,7 @@ void stream__tick(struct stream *stream, bool passed, uint64_t now)
 		stream->seen_writes = __atomic_load_n(&stream->slot->lost_writes, __ATOMIC_ACQUIRE);
 	}
 	flush(stream, assembly__overdue(stream->assembly, now), PARTIAL_TIMEOUT);
-	settle_dropped(stream);
+	stream__settle(stream);
 }
 
 void stream__finish(struct stream *stream, enum partial why, uint64_t now)
@@ -385,18 +397,19 @@ void stream__finish(struct stream *stream, enum partial why, uint64_t now)
 		return;
 	check_losses(stream, stream->slot->lost_bytes, stream->slot->lost_writes, now);
 	flush(stream, UINT64_MAX, why);
-	settle_dropped(stream);
+	stream__settle(stream);
 }
 
-bool stream__is_told(const struct stream *stream)
+const struct dropped *stream__untold(const struct stream *stream)
 {
-	return !stream->dropped.bytes && !stream->waiting.deadline;
+	return &stream->dropped;
 }
 
 void stream__abandon(struct stream *stream)
 {
 	stream__end_wait(stream);
 	flush(stream, UINT64_MAX, PARTIAL_LOST);
+	stream__settle(stream);
 }
 
 void stream__retire(struct stream *stream)

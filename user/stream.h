@@ -36,6 +36,7 @@ struct stream_context {
 	bool cancelled;              /* ... so nothing may be committed any more */
 	uint64_t replayed;           /* ring position: records before it may have been read by the agent before, too */
 	uint64_t abandoned;          /* bytes of lines that found no space in the journal at the end */
+	struct dropped untold;       /* at the end: bytes and lines that were dropped before, left to the next agent to tell */
 	bool unknown_past;           /* a stream that is opened now may have had an agent whose memory is lost */
 	struct capture *capture;
 	struct selection *selection;
@@ -98,9 +99,11 @@ bool stream__waits(const struct stream *stream);
 void stream__end_wait(struct stream *stream);
 /* The last words: half lines, marked with the reason, and losses. */
 void stream__finish(struct stream *stream, enum partial why, uint64_t now);
-/* False when lines wait for the pod, or were dropped and no gap record tells it yet, for the journal has no room for one. */
-bool stream__is_told(const struct stream *stream);
-/* Of a stream without a slot: half lines that nobody can finish. */
+/* Lines that were dropped and that no gap record tells yet, for the journal has no room for it. */
+const struct dropped *stream__untold(const struct stream *stream);
+/* Tells them, if there is room. */
+void stream__settle(struct stream *stream);
+/* Of a stream without a slot: half lines that nobody can finish, and what is untold. */
 void stream__abandon(struct stream *stream);
 /* All is told: the next commit saves that only the slot is to be given back. */
 void stream__retire(struct stream *stream);

@@ -29,7 +29,7 @@ struct stream {
 	const struct pod *pod;       /* a reference; NULL: not known */
 	struct waiting waiting;      /* lines that wait for the pod */
 	struct assembly *assembly;
-	uint64_t spill;              /* block of the heap, for more half lines than a saved state holds */
+	uint64_t spill;              /* block of the heap, of lines.memory, for more half lines than a saved state holds */
 	struct saved_processes processes;
 	bool processes_changed;
 	uint32_t process_half;       /* as saved */
@@ -49,8 +49,6 @@ int stream__new(struct stream_context *context, uint32_t index, bool mid_line, s
 /* To be saved by the commit to come. */
 void stream__mark_changed(struct stream *stream);
 struct heap *stream__heap(const struct stream *stream);
-/* Who the slot's container is, as far as its runtime tells; NULL when it is none. Valid until the next call. */
-const struct identity *stream__identity(const struct stream *stream);
 /* The stream's text, once: for the next agent, which cannot ask who a container was that has ended. */
 void stream__save_text(struct stream *stream);
 /* Ends the transaction before the record that is being handled. */
@@ -93,6 +91,9 @@ bool stream__wait(struct stream *stream, const struct line *line, const struct p
 void stream__forget_wait(struct stream *stream);
 /* Appends what waits, as part of this transaction; nothing waits from here on. */
 void stream__release(struct stream *stream);
+/* A block for more half lines than a saved state holds, if there is room for it; and back. */
+void stream__take_spill(struct stream *stream);
+void stream__give_spill(struct stream *stream);
 /* All blocks but those of half lines. */
 void stream__give_blocks(struct stream *stream);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "carry_budget.h"
 #include "checkpoint_check.h"
 #include "clock.h"
 #include "counters.h"
@@ -49,13 +50,39 @@ int stream__new(struct stream_context *context, uint32_t index, bool mid_line, s
 	return 0;
 }
 
+void stream__take_spill(struct stream *stream)
+{
+	struct heap *heap = stream__heap(stream);
+	uint64_t block = heap__take(heap, sizeof(struct saved_spill));
+
+	if (block == HEAP_NONE)
+		return;
+	if (!carry_budget__take(stream->context->assembly->budget, heap__size(heap, block))) {
+		heap__give(heap, block);
+		return;
+	}
+	stream->spill = block;
+	assembly__allow(stream->assembly, CARRIES_MAX);
+}
+
+void stream__give_spill(struct stream *stream)
+{
+	struct heap *heap = stream__heap(stream);
+
+	if (stream->spill == HEAP_NONE)
+		return;
+	carry_budget__give(stream->context->assembly->budget, heap__size(heap, stream->spill));
+	heap__give(heap, stream->spill);
+	stream->spill = HEAP_NONE;
+}
+
 void stream__give_blocks(struct stream *stream)
 {
 	heap__give(stream__heap(stream), stream->saved_text.block);
-	heap__give(stream__heap(stream), stream->spill);
 	stream->context->waiting_bytes -= stream->waiting.bytes;
 	waiting__clear(&stream->waiting, stream__heap(stream));
-	stream->saved_text.block = stream->spill = HEAP_NONE;
+	stream->saved_text.block = HEAP_NONE;
+	stream__give_spill(stream);
 }
 
 void stream__save_text(struct stream *stream)
@@ -117,8 +144,11 @@ static int restore_carries(struct stream *stream, const struct saved_stream *sav
 		carries = spill->carries[saved->half];
 	}
 	stream->spill = saved->spill;
-	if (stream->spill != HEAP_NONE)
+	if (stream->spill != HEAP_NONE) {
+		carry_budget__adopt(stream->context->assembly->budget,
+				    heap__size(stream__heap(stream), stream->spill));
 		assembly__allow(stream->assembly, CARRIES_MAX);
+	}
 	return assembly__restore(stream->assembly, carries, saved->carries_count);
 }
 

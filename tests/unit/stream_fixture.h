@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "../../user/capture.h"
+#include "../../user/carry_budget.h"
 #include "../../user/checkpoint.h"
 #include "../../user/config.h"
 #include "../../user/counters.h"
@@ -63,6 +64,7 @@ struct fixture {
 	uint64_t pending;
 	struct capture capture;
 	struct assembly_options assembly;
+	struct carry_budget budget;
 	struct stream_context context;
 	struct stream_slot *slot;
 	struct stream *stream;
@@ -117,7 +119,9 @@ static inline void open_parts(struct fixture *fixture)
 				       &fixture->journal),
 			 0);
 	fixture->pending = journal__pending(fixture->journal);
+	fixture->budget = (struct carry_budget){ .limit = 1 << 20 };
 	fixture->assembly = (struct assembly_options){
+		.budget = &fixture->budget,
 		.max_line = 4096,
 		.heap = checkpoint__heap(fixture->checkpoint),
 		.timeout = TIMEOUT,

@@ -431,6 +431,51 @@ static void nonsense_is_not_believed(void **state)
 	assert_false(survives(fixture));
 }
 
+static uint64_t used(const struct fixture *fixture)
+{
+	return heap__used(checkpoint__heap(fixture->checkpoint));
+}
+
+/* Only the slot counts: what it has named may be another's by now. */
+static void of_a_finished_stream_no_block_is_looked_at(void **state)
+{
+	struct fixture *fixture = *state;
+	struct saved_stream *stream;
+
+	reopen(fixture);
+	stream = stage(fixture, 0, 1);
+	add_carry(fixture, stream, "one");
+	*stage(fixture, 1, 2)->carries = stream->carries[0];
+	checkpoint__stage(fixture->checkpoint, 1)->carries_count = 1;
+	checkpoint__stage(fixture->checkpoint, 1)->finished = 1;
+	commit(fixture, 100);
+	assert_true(survives(fixture));
+	assert_int_equal(generation_of(fixture, 1), 2);
+	assert_int_equal(used(fixture), HEAP_BLOCK_MIN);
+}
+
+/* A file in a container: where its root is on the host, and then its path. */
+static void a_text_may_be_as_long_as_a_block(void **state)
+{
+	struct fixture *fixture = *state;
+	struct saved_text *text;
+	char *bytes;
+
+	reopen(fixture);
+	text = &stage(fixture, 0, 1)->text;
+	*text = (struct saved_text){
+		.block = heap__take(checkpoint__heap(fixture->checkpoint), HEAP_STEP),
+		.fields_length = HEAP_STEP - 8000,
+		.file_length = 8000,
+	};
+	bytes = heap__at(checkpoint__heap(fixture->checkpoint), text->block);
+	memset(bytes, 'x', HEAP_STEP);
+	text->checksum = checkpoint_check__sum(bytes, HEAP_STEP);
+	commit(fixture, 100);
+	assert_true(survives(fixture));
+	assert_int_equal(used(fixture), HEAP_STEP);
+}
+
 static void what_is_no_file_is_an_error(void **state)
 {
 	struct fixture *fixture = *state;
@@ -718,6 +763,8 @@ int main(void)
 		TEST(a_file_in_use_is_refused),
 		TEST(a_full_file_system_stages_nothing),
 		TEST(nonsense_is_not_believed),
+		TEST(of_a_finished_stream_no_block_is_looked_at),
+		TEST(a_text_may_be_as_long_as_a_block),
 		TEST(what_is_no_file_is_an_error),
 		TEST(killed_anywhere_the_last_commit_holds),
 	};

@@ -7,81 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <stdio.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "../../user/clock.h"
-#include "../../user/counters.h"
-#include "../../user/journal_disk.h"
-#include "../../user/journal_internal.h"
-#include "journal_records.h"
-
-#define WAIT_MS 20000
-
-struct fixture {
-	char directory[64];
-	char disk[64];
-	struct journal_options options;
-	struct counters counters;
-	struct journal *journal;
-	uint64_t appended;
-	uint64_t read;
-};
-
-static int setup(void **state)
-{
-	struct fixture *fixture = calloc(1, sizeof(*fixture));
-
-	strcpy(fixture->directory, "/dev/shm/logtap-disk-XXXXXX");
-	strcpy(fixture->disk, "/var/tmp/logtap-disk-XXXXXX");
-	if (!mkdtemp(fixture->directory) || !mkdtemp(fixture->disk))
-		return -1;
-	fixture->options = (struct journal_options){
-		.directory = fixture->directory,
-		.max_size = 6 * SEGMENT,
-		.segment_size = SEGMENT,
-		.data_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
-		.space_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
-		.disk = { .directory = fixture->disk, .max_size = 1 << 30, .fsync = DISK_FSYNC_SEGMENT },
-		.counters = &fixture->counters,
-	};
-	*state = fixture;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *fixture = *state;
-
-	journal__close(fixture->journal);
-	/* Fails where nothing was mounted. */
-	umount2(fixture->directory, MNT_DETACH);
-	umount2(fixture->disk, MNT_DETACH);
-	remove_files(fixture->directory);
-	remove_files(fixture->disk);
-	rmdir(fixture->directory);
-	rmdir(fixture->disk);
-	close(fixture->options.data_fd);
-	close(fixture->options.space_fd);
-	free(fixture);
-	return 0;
-}
-
-/* A file system of its own, that can be full or read-only. False where that is not permitted. */
-static bool mount_tmpfs(const char *directory, const char *size)
-{
-	return !mount("tmpfs", directory, "tmpfs", 0, size);
-}
-
-static void open_journal(struct fixture *fixture)
-{
-	assert_int_equal(journal__open(&fixture->options, NULL, &fixture->journal), 0);
-}
+#include "journal_disk_fixture.h"
 
 static _Atomic bool fsync_fails;
 
@@ -92,79 +21,6 @@ int fsync(int fd)
 		return syscall(SYS_fsync, fd);
 	errno = EIO;
 	return -1;
-}
-
-static bool wait_for(int fd, int ms)
-{
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-	uint64_t count;
-
-	return poll(&poll_fd, 1, ms) == 1 && read(fd, &count, sizeof(count)) == sizeof(count);
-}
-
-static void append_many(struct fixture *fixture, unsigned int count)
-{
-	while (count) {
-		if (append(fixture->journal, fixture->appended)) {
-			fixture->appended++;
-			count--;
-			continue;
-		}
-		journal__publish(fixture->journal);
-		assert_true(wait_for(fixture->options.space_fd, WAIT_MS));
-	}
-}
-
-/* Until neither memory nor disk has room, and nothing is under way that could make some. */
-static void append_until_full(struct fixture *fixture)
-{
-	for (;;) {
-		while (append(fixture->journal, fixture->appended))
-			fixture->appended++;
-		journal__publish(fixture->journal);
-		if (!journal__full(fixture->journal))
-			wait_for(fixture->options.space_fd, 10);
-		else if (!append(fixture->journal, fixture->appended))
-			return;
-		else
-			fixture->appended++;
-	}
-}
-
-/* Reads and acknowledges all there is; records from `missing` on, `missing_count` of them, do not come. */
-static void drain(struct fixture *fixture, uint64_t missing, uint64_t missing_count)
-{
-	struct journal_record record;
-
-	while (journal__pending(fixture->journal)) {
-		if (!journal__next(fixture->journal, &record)) {
-			/* What is missing may have been all that there was. */
-			if (!wait_for(fixture->options.data_fd, WAIT_MS))
-				assert_int_equal(journal__pending(fixture->journal), 0);
-			continue;
-		}
-		if (fixture->read == missing)
-			fixture->read += missing_count;
-		check_record(&record, fixture->read++);
-		journal__ack(fixture->journal, record.handle);
-	}
-	assert_int_equal(fixture->read + (fixture->read == missing ? missing_count : 0),
-			 fixture->appended);
-	assert_int_equal(journal__next(fixture->journal, &record), 0);
-}
-
-#define NONE UINT64_MAX
-
-static void await_no_files(const struct fixture *fixture)
-{
-	for (int i = 0; i < WAIT_MS && count_segments(fixture->disk); i++)
-		usleep(1000);
-	assert_int_equal(count_segments(fixture->disk), 0);
-}
-
-static uint64_t counter(const struct fixture *fixture, enum counter which)
-{
-	return counters__get(&fixture->counters, which);
 }
 
 static void many_times_the_memory_comes_back_in_order(void **state)
@@ -376,25 +232,6 @@ static void crash(struct fixture *fixture, const struct journal_mark *end)
 	assert_int_equal(journal__open(&fixture->options, end, &fixture->journal), 0);
 }
 
-/* The first record of the segment with this number, when all are of one size. */
-static uint64_t first_of_segment(uint64_t number)
-{
-	uint64_t off = sizeof(struct segment_header);
-	uint64_t record;
-
-	for (record = 0; number; record++) {
-		uint64_t size = segment__entry_size(meta_of(record).key_len + meta_of(record).value_len);
-
-		if (off + size + sizeof(struct segment_entry) > SEGMENT) {
-			off = sizeof(struct segment_header);
-			if (!--number)
-				break;
-		}
-		off += size;
-	}
-	return record;
-}
-
 /*
  * It was shown because the journal was full, moved, and then the crash came before the commit. What
  * is on disk alone comes all the same: it could be of an earlier boot. The committed one is cut.
@@ -463,112 +300,6 @@ static void what_an_earlier_boot_left_on_disk_is_kept(void **state)
 	assert_int_equal(journal__pending(fixture->journal), 350);
 	append_many(fixture, 50);
 	drain(fixture, NONE, 0);
-}
-
-/* 300 records, saved; then `size` bytes at `off` of the first file are overwritten. */
-static void damage(struct fixture *fixture, uint64_t off, const void *bytes, size_t size)
-{
-	char path[128];
-	int fd;
-
-	open_journal(fixture);
-	append_many(fixture, 300);
-	journal__save(fixture->journal, 60000);
-	journal__close(fixture->journal);
-	fixture->journal = NULL;
-	remove_files(fixture->directory);
-	segment_path(path, fixture->disk, first_segment(fixture->disk));
-	fd = open(path, O_WRONLY);
-	assert_true(fd >= 0);
-	if (bytes)
-		assert_int_equal(pwrite(fd, bytes, size, off), size);
-	else
-		assert_int_equal(ftruncate(fd, off), 0);
-	close(fd);
-	open_journal(fixture);
-}
-
-static uint64_t offset_of(uint64_t number)
-{
-	uint64_t off = sizeof(struct segment_header);
-
-	for (uint64_t i = 0; i < number; i++)
-		off += segment__entry_size(meta_of(i).key_len + meta_of(i).value_len);
-	return off;
-}
-
-static void a_flipped_byte_costs_one_record(void **state)
-{
-	struct fixture *fixture = *state;
-
-	damage(fixture, offset_of(6) - 9, "?", 1);
-	drain(fixture, 5, 1);
-	assert_int_equal(counter(fixture, COUNTER_journal_damaged_bytes), offset_of(6) - offset_of(5));
-}
-
-/* On disk the state is vouched for too: "acknowledged" would be a loss in silence. */
-static void a_flipped_state_is_damage(void **state)
-{
-	static const uint32_t acknowledged = SEGMENT_ACKNOWLEDGED;
-	struct fixture *fixture = *state;
-
-	damage(fixture, offset_of(3) + offsetof(struct segment_entry, state), &acknowledged, 4);
-	drain(fixture, 3, 1);
-	assert_true(counter(fixture, COUNTER_journal_damaged_bytes) > 0);
-}
-
-static void a_hole_costs_what_was_in_it(void **state)
-{
-	static const char zeroes[4096];
-	struct fixture *fixture = *state;
-	uint64_t first = 0, after;
-
-	while (offset_of(first + 1) <= 8192)
-		first++;
-	for (after = first; offset_of(after) < 8192 + sizeof(zeroes);)
-		after++;
-	damage(fixture, 8192, zeroes, sizeof(zeroes));
-	drain(fixture, first, after - first);
-}
-
-static void a_torn_file_costs_what_is_torn_off(void **state)
-{
-	struct fixture *fixture = *state;
-
-	damage(fixture, offset_of(20) + 90, NULL, 0);
-	while (fixture->read < 20) {
-		struct journal_record record;
-
-		if (!journal__next(fixture->journal, &record)) {
-			assert_true(wait_for(fixture->options.data_fd, WAIT_MS));
-			continue;
-		}
-		check_record(&record, fixture->read++);
-		journal__ack(fixture->journal, record.handle);
-	}
-	/* All of the first segment behind record 20 is gone, the second is whole. */
-	assert_true(counter(fixture, COUNTER_journal_damaged_bytes) > 0);
-	drain(fixture, 20, first_of_segment(1) - 20);
-}
-
-static void a_file_that_is_gone_is_given_up(void **state)
-{
-	struct fixture *fixture = *state;
-	uint64_t number = 10;
-	uint64_t first;
-	char path[128];
-
-	open_journal(fixture);
-	first = first_segment(fixture->directory);
-	append_many(fixture, 4000);
-	/* Far behind what has been brought back already. */
-	do
-		segment_path(path, fixture->disk, first + ++number);
-	while (access(path, F_OK));
-	assert_int_equal(unlink(path), 0);
-	drain(fixture, first_of_segment(number),
-	      first_of_segment(number + 1) - first_of_segment(number));
-	assert_true(counter(fixture, COUNTER_journal_disk_errors) > 0);
 }
 
 /* Takes all the room that the file system of `directory` has. Returns the file's descriptor. */
@@ -640,8 +371,6 @@ static void what_is_on_disk_outlives_the_directory_in_memory(void **state)
 	assert_int_equal(mkdir(fixture->directory, 0700), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -657,11 +386,6 @@ int main(void)
 		TEST(no_time_to_save_what_is_all_acknowledged_is_not_said),
 		TEST(what_was_not_committed_is_cut_on_disk_too),
 		TEST(what_an_earlier_boot_left_on_disk_is_kept),
-		TEST(a_flipped_byte_costs_one_record),
-		TEST(a_flipped_state_is_damage),
-		TEST(a_hole_costs_what_was_in_it),
-		TEST(a_torn_file_costs_what_is_torn_off),
-		TEST(a_file_that_is_gone_is_given_up),
 		TEST(no_memory_to_bring_it_back_to_is_waited_for),
 		TEST(what_is_on_disk_outlives_the_directory_in_memory),
 	};

@@ -286,6 +286,7 @@ static void open_files(struct agent *agent, const char *id_prefix)
 		.directory = fixture->directory,
 		.max_size = 2 * SEGMENT,
 		.segment_size = SEGMENT,
+		.when_full = fixture->config.journal.when_full,
 		.data_fd = agent->data_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
 		.space_fd = agent->space_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
 	};
@@ -961,6 +962,110 @@ static void what_found_no_space_is_said_to_be_abandoned(void **state)
 	assert_true(was_said(fixture, "bytes of lines are abandoned"));
 }
 
+/* Lines of which the latest find no room; the writer is never held up. */
+static unsigned int overfill_journal(struct fixture *fixture)
+{
+	unsigned int sent = 0;
+	char text[1001];
+
+	fixture->config.journal.when_full = WHEN_FULL_DROP_NEWEST;
+	fixture->kernel->sink_waits = true;
+	open_slot(fixture, 1);
+	agent_starts(fixture);
+	memset(text, 'x', sizeof(text));
+	strcpy(text + sizeof(text) - 2, "\n");
+	for (; sent < 4000; sent++) {
+		memcpy(text, (char[]){ '0' + sent / 1000 % 10, '0' + sent / 100 % 10, '0' + sent / 10 % 10, '0' + sent % 10 }, 4);
+		send_text(fixture, 1, 7, text);
+	}
+	return sent;
+}
+
+static unsigned int count_numbers(const struct fixture *fixture)
+{
+	unsigned int next = 0;
+	size_t i;
+	json_t *json;
+
+	json_array_foreach(fixture->records, i, json) {
+		const json_t *lost = json_object_get(json, "lost");
+
+		if (!lost)
+			assert_int_equal(strtoul(text_of(json, "message"), NULL, 10), next);
+		next += lost ? json_integer_value(json_object_get(lost, "lines")) : 1;
+	}
+	return next;
+}
+
+/* Each line came or is told as lost, in its place. */
+static void expect_numbers_or_gaps(struct fixture *fixture, unsigned int count)
+{
+	for (int i = 0; i < 300; i++) {
+		read_output(fixture);
+		if (count_numbers(fixture) == count)
+			return;
+		usleep(10000);
+	}
+	assert_int_equal(count_numbers(fixture), count);
+}
+
+/* The stream has ended when it is told. */
+static void what_was_dropped_the_next_agent_tells(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned int sent;
+
+	need_ring(fixture);
+	sent = overfill_journal(fixture);
+	close_slot(fixture, 1);
+	agent_ends(fixture, LEAVES);
+	assert_int_equal(fixture->kernel->freed[1], 0);
+	fixture->kernel->sink_waits = false;
+	agent_starts(fixture);
+	expect_numbers_or_gaps(fixture, sent);
+	while (!fixture->kernel->freed[1])
+		usleep(1000);
+	agent_ends(fixture, LEAVES);
+}
+
+static void at_the_end_what_was_dropped_is_told_when_there_is_room(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned int sent;
+
+	need_ring(fixture);
+	log_set_level(LOG_LEVEL_WARN);
+	sent = overfill_journal(fixture);
+	fixture->kernel->ending = FLUSHES;
+	fixture->kernel->sink_waits = false;
+	agent_ends(fixture, FLUSHES);
+	expect_numbers_or_gaps(fixture, sent);
+	assert_false(was_said(fixture, "not told in their logs yet"));
+}
+
+/* Capture is made anew meanwhile. */
+static void else_it_is_said_and_told_by_the_next_agent(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned int sent;
+
+	need_ring(fixture);
+	fixture->patience = 0;
+	log_set_level(LOG_LEVEL_WARN);
+	sent = overfill_journal(fixture);
+	close_slot(fixture, 1);
+	agent_ends(fixture, FLUSHES);
+	assert_true(was_said(fixture, "not told in their logs yet"));
+	real_ring__close(&fixture->capture.ring);
+	assert_true(real_ring__open(&fixture->capture.ring, RING_SIZE));
+	fixture->capture.epoch = 2;
+	memset(fixture->kernel->slots, 0, sizeof(fixture->kernel->slots));
+	fixture->kernel->sink_waits = false;
+	agent_starts(fixture);
+	expect_numbers_or_gaps(fixture, sent);
+	agent_ends(fixture, LEAVES);
+}
+
 /* --- killed at any time */
 
 static uint32_t pick(struct fixture *fixture, uint32_t n)
@@ -1186,6 +1291,9 @@ int main(void)
 		TEST(a_pause_lets_a_batch_end),
 		TEST(only_what_found_no_space_is_said_to_be_abandoned),
 		TEST(what_found_no_space_is_said_to_be_abandoned),
+		TEST(what_was_dropped_the_next_agent_tells),
+		TEST(at_the_end_what_was_dropped_is_told_when_there_is_room),
+		TEST(else_it_is_said_and_told_by_the_next_agent),
 		TEST(kills_lose_nothing_and_double_nothing),
 	};
 

@@ -666,6 +666,50 @@ static void many_half_lines_are_there_after_a_crash(void **state)
 	no_more(fixture);
 }
 
+/* Processes 1 to `count` begin a line, or end it. */
+static void write_by(struct fixture *fixture, const char *text, uint32_t count)
+{
+	for (uint32_t pid = 1; pid <= count; pid++) {
+		struct record *record = new_record(fixture, RECORD_DATA, text, strlen(text));
+
+		record->tgid = record->tid = pid;
+		send_record(fixture, record);
+	}
+	commit(fixture);
+}
+
+/* Where they are saved is of the half lines' memory, as they are. */
+static void many_half_lines_are_within_the_budget(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->assembly.mode = ASSEMBLY_PROCESS;
+	write_by(fixture, "half ", 5);
+	assert_true(fixture->budget.used > sizeof(struct saved_spill));
+	restart(fixture);
+	fixture->assembly.mode = ASSEMBLY_PROCESS;
+	assert_true(fixture->budget.used > sizeof(struct saved_spill));
+	write_by(fixture, "line\n", 5);
+	/* Given back with the first record behind them. */
+	write_by(fixture, "whole\n", 1);
+	assert_int_equal(fixture->budget.used, 0);
+	for (int i = 0; i < 5; i++)
+		next_line(fixture, "half line", NULL);
+	next_line(fixture, "whole", NULL);
+	/* Without room for it the oldest gives way. */
+	fixture->budget.limit = 60000;
+	write_by(fixture, "half ", 5);
+	assert_int_equal(fixture->budget.used, SAVED_CARRIES * HEAP_BLOCK_MIN);
+	next_line(fixture, "half ", "timeout");
+	no_more(fixture);
+	/* A smaller configuration than what was restored bounds what comes. */
+	restart(fixture);
+	fixture->assembly.mode = ASSEMBLY_PROCESS;
+	fixture->budget.limit = HEAP_BLOCK_MIN;
+	write_by(fixture, "new ", 1);
+	next_line(fixture, "new ", "max_size");
+}
+
 static void a_half_line_without_a_slot_is_lost_with_its_id(void **state)
 {
 	struct fixture *fixture = *state;
@@ -892,6 +936,7 @@ int main(void)
 		TEST(nothing_new_is_not_committed),
 		TEST(a_process_is_known_after_a_crash),
 		TEST(many_half_lines_are_there_after_a_crash),
+		TEST(many_half_lines_are_within_the_budget),
 		TEST(a_half_line_without_a_slot_is_lost_with_its_id),
 		TEST(what_is_dropped_is_told_before_the_next_line),
 		TEST(crashes_change_nothing_that_comes_out),

@@ -263,10 +263,10 @@ static void the_stream_is_not_over_while_its_lines_wait(void **state)
 
 	data(fixture, "one\ntwo", 0, 0);
 	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
-	assert_false(stream__is_told(fixture->stream));
+	assert_true(stream__waits(fixture->stream));
 	publish("shop");
 	follow(fixture);
-	assert_true(stream__is_told(fixture->stream));
+	assert_false(stream__waits(fixture->stream));
 	next_of_app(fixture, "one", "shop");
 	next_line(fixture, "two", "eof");
 	no_more(fixture);
@@ -354,7 +354,7 @@ static void of_a_pod_that_excludes_itself_nothing_comes_out(void **state)
 	assert_false(stream__wanted(fixture->stream));
 	data(fixture, "three\n", 0, 0);
 	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
-	assert_true(stream__is_told(fixture->stream));
+	assert_false(stream__waits(fixture->stream));
 	assert_int_equal(fixture->context.waits, 0);
 	assert_int_equal(fixture->context.waiting_bytes, 0);
 	assert_int_equal(counters__get(&fixture->counters, COUNTER_streams_deselected), 1);

@@ -30,7 +30,7 @@ start_unread()
 	mkfifo "/run/e2e/$1.fifo"
 	sleep 1000 <"/run/e2e/$1.fifo" &
 	UNREAD=$!
-	"$LOGTAP" run -c /run/disk.yaml </dev/null >"/run/e2e/$1.fifo" 2>"$OUT/$1.err" &
+	env --default-signal=INT "$LOGTAP" run -c /run/disk.yaml </dev/null >"/run/e2e/$1.fifo" 2>"$OUT/$1.err" &
 	LOGTAP_PIDS[$1]=$!
 	wait_for "logtap to capture" 60 logtap_ready "$OUT/$1.err" $!
 }
@@ -116,4 +116,24 @@ check()
 {
 	EXPECTED=$EXPECTED.overflow
 	logcheck <"$OUT/overflow.out"
+	judge <<'END'
+import sys
+from records import *
+
+OUT = sys.argv[1]
+
+# The segments that survived were written one after the other, each without a hole; those that were in memory alone lie between.
+segments = len(open(f"{OUT}/promised").readlines())
+logs = load(f"{OUT}/after.out")
+expect_only(logs, ["c-2/stdout"])
+expect_ids_unique(logs)
+records = logs["c-2/stdout"]
+expect("after the power loss: gaps", [record for record in records if "lost" in record], [])
+numbers = [int(record["message"].split()[1]) for record in records]
+expect("after the power loss: order", numbers, sorted(set(numbers)))
+holes = sum(after != before + 1 for before, after in zip(numbers, numbers[1:]))
+print(f"after the power loss: lines {numbers[0]} to {numbers[-1]}, {holes} holes, of {segments} segments or more")
+if len(numbers) < 500 * segments or holes > segments:
+    fail(f"after the power loss: {len(numbers)} lines with {holes} holes, of {segments} segments")
+END
 }
