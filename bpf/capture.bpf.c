@@ -27,10 +27,32 @@ char LICENSE[] SEC("license") = "GPL";
 	SEC("fexit/" #function)                                                                 \
 	int BPF_PROG(function##_exit, struct kiocb *iocb, struct iov_iter *iter, long ret)      \
 	{                                                                                       \
-		if (!capture_write(iocb->ki_filp->f_inode, iter, ret) && moving)                \
+		if (mark_write() && !capture_write(iocb->ki_filp->f_inode, iter, ret) &&        \
+		    moving)                                                                     \
 			bpf_tail_call(ctx, &before_##function##_exit, 0);                       \
 		return 0;                                                                       \
+	}                                                                                       \
+	RESCUE_HOOK(function)
+
+#define RESCUE_HOOK(function)                                                                   \
+	BEFORE(function##_rescue);                                                              \
+	SEC("fexit/" #function)                                                                 \
+	int BPF_PROG(function##_rescue, struct kiocb *iocb, struct iov_iter *iter, long ret)    \
+	{                                                                                       \
+		if (!was_marked() && !rescue_write(iocb->ki_filp->f_inode, iter, ret) &&        \
+		    moving)                                                                     \
+			bpf_tail_call(ctx, &before_##function##_rescue, 0);                     \
+		return 0;                                                                       \
 	}
+
+static __always_inline int rescue_write(struct inode *inode, struct iov_iter *iter, long ret)
+{
+	int known = capture_write(inode, iter, ret);
+
+	if (known)
+		__sync_fetch_and_add(&state.rescued, 1);
+	return known;
+}
 
 WRITE_HOOK(pipe_write)
 WRITE_HOOK(anon_pipe_write)
@@ -55,8 +77,22 @@ int BPF_PROG(generic_file_write_iter_exit, struct kiocb *iocb, struct iov_iter *
 
 	if (inode->i_sb->s_magic == FUSE_SUPER_MAGIC)
 		return 0;
-	if (!capture_write(inode, iter, ret) && moving)
+	if (mark_write() && !capture_write(inode, iter, ret) && moving)
 		bpf_tail_call(ctx, &before_generic_file_write_iter_exit, 0);
+	return 0;
+}
+
+BEFORE(generic_file_write_iter_rescue);
+
+SEC("fexit/generic_file_write_iter")
+int BPF_PROG(generic_file_write_iter_rescue, struct kiocb *iocb, struct iov_iter *iter, long ret)
+{
+	struct inode *inode = iocb->ki_filp->f_inode;
+
+	if (inode->i_sb->s_magic == FUSE_SUPER_MAGIC)
+		return 0;
+	if (!was_marked() && !rescue_write(inode, iter, ret) && moving)
+		bpf_tail_call(ctx, &before_generic_file_write_iter_rescue, 0);
 	return 0;
 }
 

@@ -143,8 +143,13 @@ static void tell_missed(struct agent *agent)
 
 	if (now.hooks > agent->told.hooks)
 		log_warn("%" PRIu64 " times the kernel skipped a hook, as a preempted task was inside it: %" PRIu64 " writes to whatever file or pipe may not be captured, nor told as lost",
-			 now.hooks - agent->told.hooks, now.writes - agent->told.writes);
-	agent->told = now;
+			 now.hooks - agent->told.hooks,
+			 now.writes > agent->told.writes ? now.writes - agent->told.writes : 0);
+	/* It may be found that fewer were missed. */
+	if (now.hooks > agent->told.hooks)
+		agent->told.hooks = now.hooks;
+	if (now.writes > agent->told.writes)
+		agent->told.writes = now.writes;
 }
 
 /* Brings in what the kernel half counts. */
@@ -155,6 +160,7 @@ static void print_counters(struct agent *agent)
 	agent->counters.value[COUNTER_streams_unregistered] = capture__unregistered(agent->capture);
 	agent->counters.value[COUNTER_hooks_missed] = missed.hooks;
 	agent->counters.value[COUNTER_hooks_missed_writes] = missed.writes;
+	agent->counters.value[COUNTER_hooks_rescued_writes] = missed.rescued;
 	counters__print(&agent->counters, stderr);
 }
 

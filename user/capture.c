@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 
 #include "capture_maps.h"
+#include "capture_marks.h"
 #include "capture_move.h"
 #include "capture_pin.h"
 #include "capture_programs.h"
@@ -17,6 +18,7 @@
 #include "capture_slots.h"
 #include "config.h"
 #include "log.h"
+#include "preemption.h"
 
 struct capture {
 	const struct config *config;
@@ -28,19 +30,20 @@ struct capture {
 	char *slots;
 	size_t slot_size;            /* bytes from one to the next */
 	struct shard_state *shards;
+	uint64_t *marks;             /* NULL: writes have no rescues */
 	uint64_t unregistered;       /* at the latest census */
 	struct capture_missed missed_before; /* told by agents before */
 	uint64_t missed_opens;       /* at the latest census */
 };
 
-/* In the order in which they are attached; writes last. */
+/* In the order in which they are attached; writes last, behind their rescues. */
 static const enum hook_group groups[] = {
 	HOOK_PIPE_CLOSE, HOOK_FILE_CLOSE, HOOK_INODE_FREE, HOOK_CGROUP,
-	HOOK_EXEC,	 HOOK_FILE_OPEN,  HOOK_PIPE_WRITE, HOOK_FILE_WRITE,
+	HOOK_EXEC,	 HOOK_FILE_OPEN,  HOOK_PIPE_RESCUE, HOOK_FILE_RESCUE,
+	HOOK_PIPE_WRITE, HOOK_FILE_WRITE,
 };
 
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
-#define WRITE_GROUPS (1 << HOOK_PIPE_WRITE | 1 << HOOK_FILE_WRITE)
 
 /*
  * libbpf's own words, the verifier's log among them, are for who debugs logtap; users get doctor's.
@@ -54,7 +57,7 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
 
 static bool is_write(enum hook_group group)
 {
-	return group == HOOK_PIPE_WRITE || group == HOOK_FILE_WRITE;
+	return group == HOOK_PIPE_WRITE || group == HOOK_FILE_WRITE || hook_group_is_rescue(group);
 }
 
 static bool is_wanted(const struct config *config, enum hook_group group)
@@ -63,9 +66,11 @@ static bool is_wanted(const struct config *config, enum hook_group group)
 	case HOOK_FILE_OPEN:
 	case HOOK_FILE_CLOSE:
 	case HOOK_FILE_WRITE:
+	case HOOK_FILE_RESCUE:
 		return config->capture.files_count;
 	case HOOK_EXEC:
 	case HOOK_PIPE_WRITE:
+	case HOOK_PIPE_RESCUE:
 	case HOOK_PIPE_CLOSE:
 		return config->capture.containers;
 	default:
@@ -135,7 +140,7 @@ static void say_kept(const struct capture *capture)
 
 static int make_maps(struct capture *capture)
 {
-	int err = capture_maps__make(&capture->config->capture, &capture->maps);
+	int err = capture_maps__make(&capture->config->capture, preemption__possible(), &capture->maps);
 
 	if (err || !capture->pin)
 		return err;
@@ -172,6 +177,9 @@ static int view_maps(struct capture *capture)
 	capture->slot_size = (maps->about.slot_size + 7) & ~7UL;
 	err = capture_maps__view(maps->fds[MAP_SLOTS], capture->slot_size * maps->about.max_streams,
 				 (void **)&capture->slots);
+	if (!err && capture_maps__has(maps, MAP_MARKS))
+		err = capture_maps__view(maps->fds[MAP_MARKS], MARKS * sizeof(*capture->marks),
+					 (void **)&capture->marks);
 	return err ? err : capture_maps__view(maps->fds[MAP_SHARDS],
 					      SHARDS_MAX * sizeof(struct shard_state),
 					      (void **)&capture->shards);
@@ -222,6 +230,7 @@ int capture__open(const struct config *config, struct capture **out)
 	capture->missed_before = (struct capture_missed){
 		.hooks = capture_programs__state(capture->programs)->missed,
 		.writes = capture_programs__state(capture->programs)->missed_writes,
+		.rescued = capture_programs__state(capture->programs)->rescued,
 	};
 	*out = capture;
 	return 0;
@@ -331,7 +340,7 @@ static void leave_state(struct capture *capture)
 	struct capture_state *state = capture_programs__state(capture->programs);
 
 	state->missed = capture_programs__missed(capture->programs, UINT32_MAX);
-	state->missed_writes = capture_programs__missed(capture->programs, WRITE_GROUPS);
+	state->missed_writes = capture_programs__missed(capture->programs, HOOK_WRITES);
 	__atomic_store_n(&state->agent_tgid, 0, __ATOMIC_RELEASE);
 }
 
@@ -346,6 +355,8 @@ void capture__close(struct capture *capture)
 	capture_programs__free(capture->programs);
 	if (capture->slots)
 		munmap(capture->slots, capture->slot_size * capture->maps.about.max_streams);
+	if (capture->marks)
+		munmap(capture->marks, MARKS * sizeof(*capture->marks));
 	if (capture->shards)
 		munmap(capture->shards, SHARDS_MAX * sizeof(struct shard_state));
 	capture_maps__close(&capture->maps);
@@ -364,18 +375,34 @@ uint64_t capture__unregistered(const struct capture *capture)
 			       __ATOMIC_RELAXED);
 }
 
+static uint64_t beyond(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
 struct capture_missed capture__missed(const struct capture *capture)
 {
 	const struct capture_missed *before = &capture->missed_before;
+	const struct capture_state *state = capture_programs__state(capture->programs);
 
 	return (struct capture_missed){
-		.hooks = capture_programs__missed(capture->programs, UINT32_MAX) - before->hooks,
-		.writes = capture_programs__missed(capture->programs, WRITE_GROUPS) - before->writes,
+		.hooks = beyond(capture_programs__missed(capture->programs, UINT32_MAX), before->hooks),
+		.writes = beyond(capture_programs__missed(capture->programs, HOOK_WRITES), before->writes),
+		.rescued = __atomic_load_n(&state->rescued, __ATOMIC_RELAXED) - before->rescued,
 	};
+}
+
+static void sweep_marks(struct capture *capture)
+{
+	struct capture_state *state = capture_programs__state(capture->programs);
+
+	if (capture->marks)
+		__atomic_fetch_add(&state->needless, capture_marks__sweep(capture->marks), __ATOMIC_RELAXED);
 }
 
 void capture__retry_census(struct capture *capture)
 {
+	sweep_marks(capture);
 	if (capture__unregistered(capture) == capture->unregistered &&
 	    missed_opens(capture) == capture->missed_opens)
 		return;

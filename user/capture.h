@@ -55,11 +55,13 @@ uint64_t capture__unregistered(const struct capture *capture);
 struct capture_missed {
 	uint64_t hooks;      /* all; some writes may be of nobody's interest, an open is found by the census */
 	uint64_t writes;     /* of these, those of writes */
+	uint64_t rescued;    /* writes that were captured all the same, as the hook's rescue was not skipped */
 };
 
 /*
  * Times that no agent before has told, the kernel skipped a hook, because a preempted task was inside it on that CPU: what was
- * written then is unknown. 0 where the kernel does not count it (before 5.12, 9ed9e9ba2337 "bpf:
+ * written then is unknown. Writes that have a rescue count, at most, where both were skipped; it may turn out that there were
+ * fewer. 0 where the kernel does not count it (before 5.12, 9ed9e9ba2337 "bpf:
  * Count the number of times recursion was prevented").
  */
 struct capture_missed capture__missed(const struct capture *capture);
