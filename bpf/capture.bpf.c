@@ -292,6 +292,28 @@ int BPF_PROG(destroy_inode_enter, struct inode *inode)
 	return 0;
 }
 
+/*
+ * For user space, which runs it by hand: makes writes forget a stream, if it is still the slot's.
+ * Between the look and the removal the inode may go, and its stream with it, but its memory cannot
+ * become another's: programs of this type are inside RCU (bpf_prog_test_run_raw_tp), and inodes are
+ * freed after a grace period. So another stream's entry is never removed. 1 when this one's was.
+ */
+SEC("raw_tp/logtap_withdraw")
+int withdraw_stream(u64 *ctx)
+{
+	struct stream_key key = { .inode = ctx[0] };
+	struct stream_value *found = bpf_map_lookup_elem(&streams, &key);
+	struct stream_slot *slot;
+	u32 index = ctx[1];
+	u64 ino;
+
+	slot = bpf_map_lookup_elem(&slots, &index);
+	if (!slot || !found || found->slot != index || found->generation != (u32)ctx[2])
+		return 0;
+	ino = slot->ino;
+	return unpublish_stream(&key, ino);
+}
+
 /* The census: what was open before the hooks were. Run once by tasks, then once by files. */
 
 /* Who reads the iterator. Its pid alone may be another's when it is gone. */

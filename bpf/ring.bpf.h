@@ -61,6 +61,9 @@ static __always_inline bool was_marked(void)
 	return true;
 }
 
+/* Bytes of a ring that a record of this size takes: a header of 8, and all of it a multiple of 8. */
+#define RING_TAKES(size) (((u64)(size) + 8 + 7) & ~7ULL)
+
 /*
  * True when with `length` bytes more the stream would hold more of the ring than its share: they are
  * lost then, so that others lose nothing. Signed: user space may have counted a record before the

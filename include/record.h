@@ -136,8 +136,8 @@ struct stream_slot {
 	__u32 names_length; /* 0: too long for here */
 	__u32 eof;          /* a pipe without writers; of its own, for it may come at the same moment as the close */
 	/*
-	 * Bytes of its data and process records, headers included: `sent` by the kernel half,
-	 * `consumed` by user space as it reads them. The difference is what it holds of the ring.
+	 * Bytes that its data and process records take of the ring, whatever their payload: `sent` by
+	 * the kernel half, `consumed` by user space as it reads them. The difference is what it holds of the ring.
 	 */
 	__u64 sent;
 	__u64 consumed;
@@ -225,7 +225,8 @@ struct capture_state {
 	__u64 rescued;      /* calls that rescues took over, those that wrote nothing among them */
 	__u64 left;         /* of these and others, those that the first program left to it: their mark's place was taken */
 	__u64 needless;     /* times a rescue was skipped for a write that the first program had captured */
-	__u64 reserved[7];
+	__u64 unregistered_told; /* of `unregistered`, by agents */
+	__u64 reserved[6];
 };
 
 _Static_assert(sizeof(struct capture_state) == 128, "state layout");

@@ -248,17 +248,17 @@ static int handle_signals(struct agent *agent)
 	return err;
 }
 
-static void warn_of_rise(uint64_t *told, uint64_t now, const char *what)
+static void tell_unregistered(struct agent *agent)
 {
-	if (now > *told)
-		log_warn("%" PRIu64 " %s", now - *told, what);
-	*told = now;
+	uint64_t count = capture__tell_unregistered(agent->capture);
+
+	if (count)
+		log_warn("%" PRIu64 " streams found no room: raise capture.max_streams", count);
 }
 
 static int watch(struct agent *agent)
 {
 	struct pollfd signals = { .fd = agent->signals, .events = POLLIN };
-	uint64_t unregistered = 0;
 
 	for (unsigned int ticks = 1;; ticks++) {
 		int end = poll(&signals, 1, TICK_MS) > 0 ? handle_signals(agent) : 0;
@@ -268,10 +268,10 @@ static int watch(struct agent *agent)
 		if (pipeline__failed(agent->pipeline))
 			return -EIO;
 		capture__forget_drained(agent->capture);
+		capture__wait_withdrawn(agent->capture);
 		if (ticks % CENSUS_TICKS)
 			continue;
-		warn_of_rise(&unregistered, capture__unregistered(agent->capture),
-			     "streams found no room: raise capture.max_streams");
+		tell_unregistered(agent);
 		tell_missed(agent);
 		capture__retry_census(agent->capture);
 	}
@@ -284,8 +284,11 @@ static int stop(struct agent *agent)
 	int err;
 
 	if (end)
-		capture__detach(agent->capture);
+		capture__stop(agent->capture);
 	err = pipeline__stop(agent->pipeline, end ? PIPELINE_FLUSH : PIPELINE_LEAVE);
+	/* Not before the rings are read: killed until here, the next agent reads them. */
+	if (end)
+		capture__detach(agent->capture);
 	if (agent->capturing) {
 		tell_missed(agent);
 		print_counters(agent);

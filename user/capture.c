@@ -34,6 +34,8 @@ struct capture {
 	uint64_t unregistered;       /* at the latest census */
 	struct capture_missed missed_before; /* told by agents before */
 	uint64_t missed_opens;       /* at the latest census */
+	uint64_t withdrawn;          /* streams; by their shards */
+	uint64_t graced;             /* of these, those whose last writes are over */
 };
 
 /* In the order in which they are attached; writes last, behind their rescues. */
@@ -320,16 +322,23 @@ int capture__reload(struct capture *capture, const struct config *config)
 	return capture__attach(capture);
 }
 
+void capture__stop(struct capture *capture)
+{
+	int err;
+
+	if (!capture->programs)
+		return;
+	for (size_t i = 0; i < GROUPS; i++)
+		capture_programs__switch_off(capture->programs, groups[i]);
+	err = capture_maps__wait(&capture->maps);
+	if (err)
+		log_error("capture may not quite have ended: %s", strerror(-err));
+}
+
 void capture__detach(struct capture *capture)
 {
-	int err = 0;
+	int err = capture->pin ? capture_pin__destroy(capture->pin) : 0;
 
-	for (size_t i = 0; capture->programs && i < GROUPS; i++)
-		capture_programs__switch_off(capture->programs, groups[i]);
-	if (capture->programs)
-		err = capture_maps__wait(&capture->maps);
-	if (capture->pin)
-		err = err ? err : capture_pin__destroy(capture->pin);
 	capture->unfinished = false;
 	if (err)
 		log_error("%s is not quite removed: %s", capture->config->capture.pin, strerror(-err));
@@ -348,8 +357,10 @@ void capture__close(struct capture *capture)
 {
 	if (!capture)
 		return;
-	if (capture->unfinished)
+	if (capture->unfinished) {
+		capture__stop(capture);
 		capture__detach(capture);
+	}
 	if (capture->programs)
 		leave_state(capture);
 	capture_programs__free(capture->programs);
@@ -378,6 +389,15 @@ uint64_t capture__unregistered(const struct capture *capture)
 static uint64_t beyond(uint64_t now, uint64_t before)
 {
 	return now > before ? now - before : 0;
+}
+
+uint64_t capture__tell_unregistered(struct capture *capture)
+{
+	struct capture_state *state = capture_programs__state(capture->programs);
+	uint64_t now = capture__unregistered(capture), told = state->unregistered_told;
+
+	state->unregistered_told = now;
+	return beyond(now, told);
 }
 
 struct capture_missed capture__missed(const struct capture *capture)
@@ -466,24 +486,27 @@ bool capture__covers(const struct capture *capture, uint64_t magic)
 	return capture_programs__covers(capture->programs, magic);
 }
 
-/*
- * Killed between the two steps the filter counts the inode for good: writes to inodes of that index
- * are looked up in vain.
- */
-void capture__withdraw(struct capture *capture, uint32_t slot)
+uint64_t capture__withdraw(struct capture *capture, uint32_t slot)
 {
 	const struct stream_slot *s = capture__slot(capture, slot);
-	uint32_t *filter = capture_programs__filter(capture->programs);
-	struct stream_key key = { .inode = s->inode };
-	struct stream_value value;
-	int fd = capture->maps.fds[MAP_STREAMS];
+	int err = capture_programs__withdraw(capture->programs, s->inode, slot, s->generation);
 
-	/* It may have been closed and opened anew under another slot meanwhile. */
-	if (bpf_map_lookup_elem(fd, &key, &value) || value.generation != s->generation ||
-	    value.slot != slot)
-		return;
-	if (!bpf_map_delete_elem(fd, &key))
-		__atomic_fetch_sub(&filter[filter_index(s->ino)], 1, __ATOMIC_SEQ_CST);
+	if (err)
+		log_error("stream slot %u cannot be withdrawn: %s", slot, strerror(-err));
+	return __atomic_add_fetch(&capture->withdrawn, 1, __ATOMIC_SEQ_CST);
+}
+
+bool capture__grace_is_over(const struct capture *capture, uint64_t grace)
+{
+	return __atomic_load_n(&capture->graced, __ATOMIC_ACQUIRE) >= grace;
+}
+
+void capture__wait_withdrawn(struct capture *capture)
+{
+	uint64_t withdrawn = __atomic_load_n(&capture->withdrawn, __ATOMIC_SEQ_CST);
+
+	if (withdrawn != capture->graced && !capture_maps__wait(&capture->maps))
+		__atomic_store_n(&capture->graced, withdrawn, __ATOMIC_RELEASE);
 }
 
 /*

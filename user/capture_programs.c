@@ -519,6 +519,15 @@ int capture_programs__census_files(struct capture_programs *programs)
 	return iterate(programs->bpf->progs.census_files);
 }
 
+int capture_programs__withdraw(const struct capture_programs *programs, uint64_t inode, uint32_t slot,
+			       uint32_t generation)
+{
+	const uint64_t arguments[] = { inode, slot, generation };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = arguments, .ctx_size_in = sizeof(arguments));
+
+	return bpf_prog_test_run_opts(bpf_program__fd(programs->bpf->progs.withdraw_stream), &options);
+}
+
 bool capture_programs__covers(const struct capture_programs *programs, uint64_t magic)
 {
 	/* Loaded is enough: streams are found before the write hooks are attached. */

@@ -20,8 +20,8 @@
 struct tenancy {
 	struct stream *stream;
 	bool closing;
-	uint64_t close_position;     /* ring position behind which no record of it can be; POSITION_UNKNOWN before close_time */
-	uint64_t close_time;         /* boot time, ns: not before */
+	uint64_t close_position;     /* ring position behind which no record of it can be; POSITION_UNKNOWN before the grace is over */
+	uint64_t grace;              /* of a withdrawn one: see capture__withdraw; 0: of none */
 	uint64_t held;               /* bytes of its records that were read and not yet released */
 };
 
