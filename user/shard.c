@@ -189,13 +189,19 @@ static void read_ahead(struct shard *shard, const struct record *record)
 	identity_cache__get(shard->context.identities, payload->id, &names, false);
 }
 
-/* What the kernel half counts in the slot's `sent`: all that the record at `position`, just read, takes of the ring. */
+bool shard__is_held(const struct shard *shard, const struct record *record)
+{
+	return (record->type == RECORD_DATA || record->type == RECORD_PROCESS) &&
+	       record->slot < capture__max_streams(shard->options.capture) &&
+	       shard__slot(shard, record->slot)->generation == record->generation;
+}
+
+/* All that the record at `position`, just read, takes of the ring. */
 static void count_held(struct shard *shard, const struct record *record, uint64_t position)
 {
 	struct tenancy *tenancy = &shard->tenancies[record->slot];
 
-	if ((record->type != RECORD_DATA && record->type != RECORD_PROCESS) ||
-	    shard__slot(shard, record->slot)->generation != record->generation)
+	if (!shard__is_held(shard, record))
 		return;
 	if (!tenancy->held)
 		shard->holders[shard->holders_count++] = record->slot;
@@ -203,7 +209,7 @@ static void count_held(struct shard *shard, const struct record *record, uint64_
 }
 
 /*
- * An agent that was killed may have counted records twice or not at all. While nothing waits,
+ * What was written while the shares were settled at the start may be off. While nothing waits,
  * nothing is held: a writer reserves its record before it counts it.
  */
 static void settle_consumed(struct shard *shard)

@@ -75,6 +75,8 @@ int shard__leave_epoch(struct shard *shard);
 void shard__settle(struct shard *shard, uint32_t slot, struct stream *stream);
 /* Finds the streams whose hints a full ring swallowed, or came while no agent ran. */
 void shard__scan_slots(struct shard *shard);
+/* True when the record counts in its stream's share of the ring: what the kernel half counts in `sent`. */
+bool shard__is_held(const struct shard *shard, const struct record *record);
 /* Before the first record: restores what was saved. 0 or -errno. */
 int shard__take_up(struct shard *shard);
 

@@ -941,6 +941,43 @@ static void a_full_journal_does_not_keep_an_agent_from_leaving(void **state)
 	expect_numbers(fixture, sent);
 }
 
+/* The ring's, as its agents leave it. */
+static uint64_t waiting_in(const struct fixture *fixture)
+{
+	struct ring *ring;
+	uint64_t waiting;
+
+	assert_int_equal(ring__open(fixture->capture.ring.ring_fd, RING_SIZE, &ring), 0);
+	waiting = ring__waiting(ring);
+	ring__free(ring);
+	return waiting;
+}
+
+/* The journal is full, so that what waits in the ring stays there. */
+static void what_an_agent_before_has_miscounted_is_settled(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_slot *slot;
+	uint64_t waiting;
+
+	need_ring(fixture);
+	fill_journal(fixture);
+	agent_is_killed(fixture);
+	slot = &fixture->kernel->slots[1];
+	slot->sent = 1 << 20;
+	slot->consumed = 12345;
+	waiting = waiting_in(fixture);
+	assert_true(waiting > 1000);
+	fixture->kernel->sink_waits = true;
+	agent_starts(fixture);
+	for (int i = 0; __atomic_load_n(&slot->consumed, __ATOMIC_ACQUIRE) != (1 << 20) - waiting; i++) {
+		assert_true(i < 30000);
+		usleep(1000);
+	}
+	fixture->kernel->sink_waits = false;
+	agent_is_killed(fixture);
+}
+
 /* Else some of its lines would come again, under the same ids, but cut in another way. */
 static void a_pause_lets_a_batch_end(void **state)
 {
@@ -1182,6 +1219,7 @@ int main(void)
 		TEST(a_half_line_over_a_new_limit_comes_in_pieces),
 		TEST(without_its_memory_an_agent_says_what_it_does_not_know),
 		TEST(a_full_journal_does_not_keep_an_agent_from_leaving),
+		TEST(what_an_agent_before_has_miscounted_is_settled),
 		TEST(a_pause_lets_a_batch_end),
 		TEST(only_what_found_no_space_is_said_to_be_abandoned),
 		TEST(what_found_no_space_is_said_to_be_abandoned),

@@ -42,7 +42,8 @@ file_in_turns()
 	for n in {1..6}; do
 		until [ -e /run/e2e/truth/turn-$n ]; do sleep 0.02; done
 		for i in {1..50}; do
-			echo "$1 turn $n line $i" | tee -a "/run/e2e/truth/$1" >&7
+			echo "$1 turn $n line $i" >&7
+			echo "$1 turn $n line $i" >>"/run/e2e/truth/$1"
 		done
 		: >"/run/e2e/truth/$1.done-$n"
 	done
