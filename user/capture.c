@@ -116,9 +116,10 @@ static int say_foreign(const struct capture *capture)
 {
 	const struct capture_about *about = &capture->maps.about;
 
-	log_error("%s was pinned by logtap %s in a way that this logtap does not know (layout %u, slots of %u bytes; known: %d, %zu): run that version, or let it drain and then `logtap detach`",
+	log_error("%s was pinned by logtap %s in a way that this logtap does not know (layout %u, slots of %u bytes; known: %d and %d, %zu): run that version, or let it drain and then `logtap detach`",
 		  capture->config->capture.pin, about->version[0] ? about->version : "of another version",
-		  about->layout, about->slot_size, CAPTURE_LAYOUT, sizeof(struct stream_slot));
+		  about->layout, about->slot_size, CAPTURE_LAYOUT, CAPTURE_LAYOUT_RESCUE,
+		  sizeof(struct stream_slot));
 	return -EALREADY;
 }
 

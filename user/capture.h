@@ -45,10 +45,7 @@ void capture__detach(struct capture *capture);
 /* What is pinned goes on; what is not ends. */
 void capture__close(struct capture *capture);
 
-/*
- * Registers what was refused for want of a slot since the last census, as far as there is room now,
- * and files whose opens were missed.
- */
+/* Registers what was refused for want of a slot since the last census, and files whose opens were missed. */
 void capture__retry_census(struct capture *capture);
 /* Waits until the writes are over that were under way when streams were withdrawn, if any were. */
 void capture__wait_withdrawn(struct capture *capture);
