@@ -28,10 +28,32 @@ char LICENSE[] SEC("license") = "GPL";
 	SEC("fexit/" #function)                                                                 \
 	int BPF_PROG(function##_exit, struct kiocb *iocb, struct iov_iter *iter, long ret)      \
 	{                                                                                       \
-		if (!capture_write(iocb->ki_filp->f_inode, iter, ret) && moving)                \
+		if (mark_write() && !capture_write(iocb->ki_filp->f_inode, iter, ret) &&        \
+		    moving)                                                                     \
 			bpf_tail_call(ctx, &before_##function##_exit, 0);                       \
 		return 0;                                                                       \
+	}                                                                                       \
+	RESCUE_HOOK(function)
+
+#define RESCUE_HOOK(function)                                                                   \
+	BEFORE(function##_rescue);                                                              \
+	SEC("fexit/" #function)                                                                 \
+	int BPF_PROG(function##_rescue, struct kiocb *iocb, struct iov_iter *iter, long ret)    \
+	{                                                                                       \
+		if (!was_marked() && !rescue_write(iocb->ki_filp->f_inode, iter, ret) &&        \
+		    moving)                                                                     \
+			bpf_tail_call(ctx, &before_##function##_rescue, 0);                     \
+		return 0;                                                                       \
 	}
+
+static __always_inline int rescue_write(struct inode *inode, struct iov_iter *iter, long ret)
+{
+	int known = capture_write(inode, iter, ret);
+
+	if (known)
+		__sync_fetch_and_add(&state.rescued, 1);
+	return known;
+}
 
 WRITE_HOOK(pipe_write)
 WRITE_HOOK(anon_pipe_write)
@@ -56,8 +78,22 @@ int BPF_PROG(generic_file_write_iter_exit, struct kiocb *iocb, struct iov_iter *
 
 	if (inode->i_sb->s_magic == FUSE_SUPER_MAGIC)
 		return 0;
-	if (!capture_write(inode, iter, ret) && moving)
+	if (mark_write() && !capture_write(inode, iter, ret) && moving)
 		bpf_tail_call(ctx, &before_generic_file_write_iter_exit, 0);
+	return 0;
+}
+
+BEFORE(generic_file_write_iter_rescue);
+
+SEC("fexit/generic_file_write_iter")
+int BPF_PROG(generic_file_write_iter_rescue, struct kiocb *iocb, struct iov_iter *iter, long ret)
+{
+	struct inode *inode = iocb->ki_filp->f_inode;
+
+	if (inode->i_sb->s_magic == FUSE_SUPER_MAGIC)
+		return 0;
+	if (!was_marked() && !rescue_write(inode, iter, ret) && moving)
+		bpf_tail_call(ctx, &before_generic_file_write_iter_rescue, 0);
 	return 0;
 }
 
@@ -262,6 +298,28 @@ int BPF_PROG(destroy_inode_enter, struct inode *inode)
 	if (filter[filter_index(inode->i_ino)] && !close_stream(inode) && moving)
 		bpf_tail_call(ctx, &before_destroy_inode_enter, 0);
 	return 0;
+}
+
+/*
+ * For user space, which runs it by hand: makes writes forget a stream, if it is still the slot's.
+ * Between the look and the removal the inode may go, and its stream with it, but its memory cannot
+ * become another's: programs of this type are inside RCU (bpf_prog_test_run_raw_tp), and inodes are
+ * freed after a grace period. So another stream's entry is never removed. 1 when this one's was.
+ */
+SEC("raw_tp/logtap_withdraw")
+int withdraw_stream(u64 *ctx)
+{
+	struct stream_key key = { .inode = ctx[0] };
+	struct stream_value *found = bpf_map_lookup_elem(&streams, &key);
+	struct stream_slot *slot;
+	u32 index = ctx[1];
+	u64 ino;
+
+	slot = bpf_map_lookup_elem(&slots, &index);
+	if (!slot || !found || found->slot != index || found->generation != (u32)ctx[2])
+		return 0;
+	ino = slot->ino;
+	return unpublish_stream(&key, ino);
 }
 
 /* The census: what was open before the hooks were. Run once by tasks, then once by files. */

@@ -27,13 +27,18 @@ char LICENSE[] SEC("license") = "GPL";
 		__type(value, u32);                                                             \
 	} next_##program SEC(".maps")
 
+/* One program for the function, and its rescue: see rescue.bpf.h. */
 #define DISPATCH_WRITE(function)                                                                \
-	NEXT(function##_exit);                                                                  \
+	DISPATCH_SELECTED(function, function##_exit)                                            \
+	DISPATCH_SELECTED(function, function##_rescue)
+
+#define DISPATCH_SELECTED(function, program)                                                    \
+	NEXT(program);                                                                          \
 	SEC("fexit/" #function)                                                                 \
-	int BPF_PROG(function##_exit, struct kiocb *iocb)                                       \
+	int BPF_PROG(program, struct kiocb *iocb)                                               \
 	{                                                                                       \
 		if (filter[filter_index(iocb->ki_filp->f_inode->i_ino)])                        \
-			bpf_tail_call(ctx, &next_##function##_exit, 0);                         \
+			bpf_tail_call(ctx, &next_##program, 0);                                 \
 		return 0;                                                                       \
 	}
 

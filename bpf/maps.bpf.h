@@ -76,6 +76,15 @@ struct {
 	__type(value, struct oldest_task);
 } oldest_tasks SEC(".maps");
 
+/* Which writes a first program has captured, until their rescues have seen it: see rescue.bpf.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, MARKS);
+	__type(key, u32);
+	__type(value, u64);
+} marks SEC(".maps");
+
 /*
  * A file's name while it is compared, with room before it so that its last eight bytes can always
  * be read.
@@ -123,6 +132,8 @@ struct {
 /* Streams move: what is not found here is left to the program before. */
 const volatile __u32 moving;
 const volatile __u32 shard_count = 1;
+/* Rescues are attached. */
+const volatile __u32 rescue;
 /* Bytes of the smallest ring that a stream may always hold. */
 const volatile __u32 share_floor;
 

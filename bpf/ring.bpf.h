@@ -2,6 +2,8 @@
 #ifndef LOGTAP_RING_BPF_H
 #define LOGTAP_RING_BPF_H
 
+#include "rescue.bpf.h"
+
 /*
  * The flags to submit with. A wake-up costs about twenty times a record, so only a reader that
  * waits is woken, and one that naps (it has a timer) only when enough is waiting for it.
@@ -15,9 +17,52 @@ static __always_inline u64 wakeup_flags(void *ring, u32 shard)
 	if (state->wait == READER_NAPS &&
 	    bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) < state->wake_bytes)
 		return BPF_RB_NO_WAKEUP;
+	if (leave_waking(shard))
+		return BPF_RB_NO_WAKEUP;
 	state->wait = READER_RUNS;
 	return BPF_RB_FORCE_WAKEUP;
 }
+
+/* Wakes the reader with a record that it skips. Without room for one it has much to read, and naps at most. */
+static __always_inline void wake_reader(u32 shard)
+{
+	struct shard_state *state = bpf_map_lookup_elem(&shards, &shard);
+	void *ring = bpf_map_lookup_elem(&rings, &shard);
+	u64 *nothing;
+
+	if (!state || !ring || state->wait == READER_RUNS)
+		return;
+	nothing = bpf_ringbuf_reserve(ring, sizeof(*nothing), 0);
+	if (!nothing)
+		return;
+	state->wait = READER_RUNS;
+	bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
+}
+
+/* For the rescue: the first program has captured the write. */
+static __always_inline bool was_marked(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 mark = write_mark(task);
+	u64 *place = find_mark(task);
+	u64 before;
+
+	if (!place)
+		return false;
+	before = *(volatile u64 *)place;
+	if (!is_same_task(before, mark))
+		return false;
+	note_skipped(before, mark);
+	*(volatile u64 *)place = 0;
+	if (MARK_WRITE(before) != mark)
+		return false;
+	if (before & MARK_WAKES)
+		wake_reader(before & MARK_SHARD);
+	return true;
+}
+
+/* Bytes of a ring that a record of this size takes: a header of 8, and all of it a multiple of 8. */
+#define RING_TAKES(size) (((u64)(size) + 8 + 7) & ~7ULL)
 
 /*
  * True when with `length` bytes more the stream would hold more of the ring than its share: they are

@@ -51,7 +51,7 @@ static __always_inline void count_loss(struct stream_slot *slot, enum loss why, 
 		}                                                                               \
 		*record = *head;                                                                \
 		record->length = sizeof(*record) + length;                                      \
-		__sync_fetch_and_add(&slot->sent, sizeof(*record) + length);                    \
+		__sync_fetch_and_add(&slot->sent, RING_TAKES(sizeof(*record) + (size)));        \
 		bpf_ringbuf_submit(record, wakeup_flags(ring, shard));                          \
 		return 0;                                                                       \
 	} while (0)
@@ -141,7 +141,7 @@ static __always_inline void identify_writer(struct capture *capture, struct task
 	__builtin_memcpy(process->name, leader->comm, PROCESS_NAME_SIZE);
 	process->uid = uid;
 	process->reserved = 0;
-	__sync_fetch_and_add(&slot->sent, sizeof(*record) + sizeof(*process));
+	__sync_fetch_and_add(&slot->sent, RING_TAKES(sizeof(*record) + sizeof(*process)));
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	slot->writers[way] = tag;
 }

@@ -143,8 +143,8 @@ struct stream_slot {
 	__u32 names_length; /* 0: too long for here */
 	__u32 eof;          /* a pipe without writers; of its own, for it may come at the same moment as the close */
 	/*
-	 * Bytes of its data and process records, headers included: `sent` by the kernel half,
-	 * `consumed` by user space as it reads them. The difference is what it holds of the ring.
+	 * Bytes that its data and process records take of the ring, whatever their payload: `sent` by
+	 * the kernel half, `consumed` by user space as it reads them. The difference is what it holds of the ring.
 	 */
 	__u64 sent;
 	__u64 consumed;
@@ -241,7 +241,11 @@ struct capture_state {
 	__u32 reserved32;
 	__u64 missed;       /* times that the kernel skipped a hook, as far as agents have told them */
 	__u64 missed_writes; /* of these, hooks of writes */
-	__u64 reserved[10];
+	__u64 rescued;      /* calls that rescues took over, those that wrote nothing among them */
+	__u64 left;         /* of these and others, those that the first program left to it: their mark's place was taken */
+	__u64 needless;     /* times a rescue was skipped for a write that the first program had captured */
+	__u64 unregistered_told; /* of `unregistered`, by agents */
+	__u64 reserved[6];
 };
 
 _Static_assert(sizeof(struct capture_state) == 128, "state layout");
@@ -270,13 +274,23 @@ struct capture_about {
 	__u32 shards_served; /* new streams go to as many; more rings are there only to be drained */
 	__u32 slots_id;      /* the kernel's id of the map of slots that is in charge */
 	__u32 generation_base; /* slots that are added begin here: others of their numbers were there before */
-	__u32 reserved32;
+	__u32 rescue;       /* writes have a rescue each: see rescue.bpf.h */
 	__u64 reserved[10];
 };
 
 #define CAPTURE_MAGIC 0x706174676f6c0a00ULL
 /* Changes when a build can no longer go on with what another has pinned. */
 #define CAPTURE_LAYOUT 1
+/* The same with rescues: a build that knows of none would capture twice. */
+#define CAPTURE_LAYOUT_RESCUE 2
+
+/* Marks of writes, by thread id; the upper half of a mark is the thread's id. A power of two. */
+#define MARKS 4096
+
+static inline __u32 mark_index(__u32 tid)
+{
+	return tid & (MARKS - 1);
+}
 
 _Static_assert(sizeof(struct capture_about) == 520, "about layout");
 

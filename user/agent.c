@@ -165,8 +165,13 @@ static void tell_missed(struct agent *agent)
 
 	if (now.hooks > agent->told.hooks)
 		log_warn("%" PRIu64 " times the kernel skipped a hook, as a preempted task was inside it: %" PRIu64 " writes to whatever file or pipe may not be captured, nor told as lost",
-			 now.hooks - agent->told.hooks, now.writes - agent->told.writes);
-	agent->told = now;
+			 now.hooks - agent->told.hooks,
+			 now.writes > agent->told.writes ? now.writes - agent->told.writes : 0);
+	/* It may be found that fewer were missed. */
+	if (now.hooks > agent->told.hooks)
+		agent->told.hooks = now.hooks;
+	if (now.writes > agent->told.writes)
+		agent->told.writes = now.writes;
 }
 
 /* Brings in what the kernel half counts. */
@@ -177,6 +182,7 @@ static void print_counters(struct agent *agent)
 	agent->counters.value[COUNTER_streams_unregistered] = capture__unregistered(agent->capture);
 	agent->counters.value[COUNTER_hooks_missed] = missed.hooks;
 	agent->counters.value[COUNTER_hooks_missed_writes] = missed.writes;
+	agent->counters.value[COUNTER_hooks_rescued_writes] = missed.rescued;
 	counters__print(&agent->counters, stderr);
 }
 
@@ -287,11 +293,12 @@ static int handle_signals(struct agent *agent)
 	return err;
 }
 
-static void warn_of_rise(uint64_t *told, uint64_t now, const char *what)
+static void tell_unregistered(struct agent *agent)
 {
-	if (now > *told)
-		log_warn("%" PRIu64 " %s", now - *told, what);
-	*told = now;
+	uint64_t count = capture__tell_unregistered(agent->capture);
+
+	if (count)
+		log_warn("%" PRIu64 " streams found no room: raise capture.max_streams", count);
 }
 
 /* Streams that their pods had left out may be wanted: shards decide, once they are found again. */
@@ -308,7 +315,6 @@ static void follow_labels(struct agent *agent)
 static int watch(struct agent *agent)
 {
 	struct pollfd signals = { .fd = agent->signals, .events = POLLIN };
-	uint64_t unregistered = 0;
 
 	for (unsigned int ticks = 1;; ticks++) {
 		int end = poll(&signals, 1, TICK_MS) > 0 ? handle_signals(agent) : 0;
@@ -318,10 +324,10 @@ static int watch(struct agent *agent)
 		if (pipeline__failed(agent->pipeline))
 			return -EIO;
 		capture__forget_drained(agent->capture);
+		capture__wait_withdrawn(agent->capture);
 		if (ticks % CENSUS_TICKS)
 			continue;
-		warn_of_rise(&unregistered, capture__unregistered(agent->capture),
-			     "streams found no room: raise capture.max_streams");
+		tell_unregistered(agent);
 		tell_missed(agent);
 		follow_labels(agent);
 		capture__retry_census(agent->capture);
@@ -335,8 +341,11 @@ static int stop(struct agent *agent)
 	int err;
 
 	if (end)
-		capture__detach(agent->capture);
+		capture__stop(agent->capture);
 	err = pipeline__stop(agent->pipeline, end ? PIPELINE_FLUSH : PIPELINE_LEAVE);
+	/* Not before the rings are read: killed until here, the next agent reads them. */
+	if (end)
+		capture__detach(agent->capture);
 	kubernetes__stop(agent->kubernetes);
 	pods__free(agent->pods);
 	if (agent->capturing) {

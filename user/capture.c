@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 
 #include "capture_maps.h"
+#include "capture_marks.h"
 #include "capture_move.h"
 #include "capture_pin.h"
 #include "capture_programs.h"
@@ -17,6 +18,7 @@
 #include "capture_slots.h"
 #include "config.h"
 #include "log.h"
+#include "preemption.h"
 
 struct capture {
 	const struct config *config;
@@ -28,19 +30,22 @@ struct capture {
 	char *slots;
 	size_t slot_size;            /* bytes from one to the next */
 	struct shard_state *shards;
+	uint64_t *marks;             /* NULL: writes have no rescues */
 	uint64_t unregistered;       /* at the latest census */
 	struct capture_missed missed_before; /* told by agents before */
 	uint64_t missed_opens;       /* at the latest census */
+	uint64_t withdrawn;          /* streams; by their shards */
+	uint64_t graced;             /* of these, those whose last writes are over */
 };
 
-/* In the order in which they are attached; writes last. */
+/* In the order in which they are attached; writes last, behind their rescues. */
 static const enum hook_group groups[] = {
 	HOOK_PIPE_CLOSE, HOOK_FILE_CLOSE, HOOK_INODE_FREE, HOOK_CGROUP,
-	HOOK_EXEC,	 HOOK_FILE_OPEN,  HOOK_PIPE_WRITE, HOOK_FILE_WRITE,
+	HOOK_EXEC,	 HOOK_FILE_OPEN,  HOOK_PIPE_RESCUE, HOOK_FILE_RESCUE,
+	HOOK_PIPE_WRITE, HOOK_FILE_WRITE,
 };
 
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
-#define WRITE_GROUPS (1 << HOOK_PIPE_WRITE | 1 << HOOK_FILE_WRITE)
 
 /*
  * libbpf's own words, the verifier's log among them, are for who debugs logtap; users get doctor's.
@@ -54,7 +59,7 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
 
 static bool is_write(enum hook_group group)
 {
-	return group == HOOK_PIPE_WRITE || group == HOOK_FILE_WRITE;
+	return group == HOOK_PIPE_WRITE || group == HOOK_FILE_WRITE || hook_group_is_rescue(group);
 }
 
 static bool is_wanted(const struct config *config, enum hook_group group)
@@ -63,9 +68,11 @@ static bool is_wanted(const struct config *config, enum hook_group group)
 	case HOOK_FILE_OPEN:
 	case HOOK_FILE_CLOSE:
 	case HOOK_FILE_WRITE:
+	case HOOK_FILE_RESCUE:
 		return config->capture.files_count;
 	case HOOK_EXEC:
 	case HOOK_PIPE_WRITE:
+	case HOOK_PIPE_RESCUE:
 	case HOOK_PIPE_CLOSE:
 		return config->capture.containers;
 	default:
@@ -109,9 +116,10 @@ static int say_foreign(const struct capture *capture)
 {
 	const struct capture_about *about = &capture->maps.about;
 
-	log_error("%s was pinned by logtap %s in a way that this logtap does not know (layout %u, slots of %u bytes; known: %d, %zu): run that version, or let it drain and then `logtap detach`",
+	log_error("%s was pinned by logtap %s in a way that this logtap does not know (layout %u, slots of %u bytes; known: %d and %d, %zu): run that version, or let it drain and then `logtap detach`",
 		  capture->config->capture.pin, about->version[0] ? about->version : "of another version",
-		  about->layout, about->slot_size, CAPTURE_LAYOUT, sizeof(struct stream_slot));
+		  about->layout, about->slot_size, CAPTURE_LAYOUT, CAPTURE_LAYOUT_RESCUE,
+		  sizeof(struct stream_slot));
 	return -EALREADY;
 }
 
@@ -135,7 +143,7 @@ static void say_kept(const struct capture *capture)
 
 static int make_maps(struct capture *capture)
 {
-	int err = capture_maps__make(&capture->config->capture, &capture->maps);
+	int err = capture_maps__make(&capture->config->capture, preemption__possible(), &capture->maps);
 
 	if (err || !capture->pin)
 		return err;
@@ -172,6 +180,9 @@ static int view_maps(struct capture *capture)
 	capture->slot_size = (maps->about.slot_size + 7) & ~7UL;
 	err = capture_maps__view(maps->fds[MAP_SLOTS], capture->slot_size * maps->about.max_streams,
 				 (void **)&capture->slots);
+	if (!err && capture_maps__has(maps, MAP_MARKS))
+		err = capture_maps__view(maps->fds[MAP_MARKS], MARKS * sizeof(*capture->marks),
+					 (void **)&capture->marks);
 	return err ? err : capture_maps__view(maps->fds[MAP_SHARDS],
 					      SHARDS_MAX * sizeof(struct shard_state),
 					      (void **)&capture->shards);
@@ -222,6 +233,7 @@ int capture__open(const struct config *config, struct capture **out)
 	capture->missed_before = (struct capture_missed){
 		.hooks = capture_programs__state(capture->programs)->missed,
 		.writes = capture_programs__state(capture->programs)->missed_writes,
+		.rescued = capture_programs__state(capture->programs)->rescued,
 	};
 	*out = capture;
 	return 0;
@@ -336,16 +348,23 @@ int capture__find_withdrawn(struct capture *capture)
 	return take_census(capture, CENSUS_BEGUN);
 }
 
+void capture__stop(struct capture *capture)
+{
+	int err;
+
+	if (!capture->programs)
+		return;
+	for (size_t i = 0; i < GROUPS; i++)
+		capture_programs__switch_off(capture->programs, groups[i]);
+	err = capture_maps__wait(&capture->maps);
+	if (err)
+		log_error("capture may not quite have ended: %s", strerror(-err));
+}
+
 void capture__detach(struct capture *capture)
 {
-	int err = 0;
+	int err = capture->pin ? capture_pin__destroy(capture->pin) : 0;
 
-	for (size_t i = 0; capture->programs && i < GROUPS; i++)
-		capture_programs__switch_off(capture->programs, groups[i]);
-	if (capture->programs)
-		err = capture_maps__wait(&capture->maps);
-	if (capture->pin)
-		err = err ? err : capture_pin__destroy(capture->pin);
 	capture->unfinished = false;
 	if (err)
 		log_error("%s is not quite removed: %s", capture->config->capture.pin, strerror(-err));
@@ -356,7 +375,7 @@ static void leave_state(struct capture *capture)
 	struct capture_state *state = capture_programs__state(capture->programs);
 
 	state->missed = capture_programs__missed(capture->programs, UINT32_MAX);
-	state->missed_writes = capture_programs__missed(capture->programs, WRITE_GROUPS);
+	state->missed_writes = capture_programs__missed(capture->programs, HOOK_WRITES);
 	__atomic_store_n(&state->agent_tgid, 0, __ATOMIC_RELEASE);
 }
 
@@ -364,13 +383,17 @@ void capture__close(struct capture *capture)
 {
 	if (!capture)
 		return;
-	if (capture->unfinished)
+	if (capture->unfinished) {
+		capture__stop(capture);
 		capture__detach(capture);
+	}
 	if (capture->programs)
 		leave_state(capture);
 	capture_programs__free(capture->programs);
 	if (capture->slots)
 		munmap(capture->slots, capture->slot_size * capture->maps.about.max_streams);
+	if (capture->marks)
+		munmap(capture->marks, MARKS * sizeof(*capture->marks));
 	if (capture->shards)
 		munmap(capture->shards, SHARDS_MAX * sizeof(struct shard_state));
 	capture_maps__close(&capture->maps);
@@ -389,18 +412,43 @@ uint64_t capture__unregistered(const struct capture *capture)
 			       __ATOMIC_RELAXED);
 }
 
+static uint64_t beyond(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
+uint64_t capture__tell_unregistered(struct capture *capture)
+{
+	struct capture_state *state = capture_programs__state(capture->programs);
+	uint64_t now = capture__unregistered(capture), told = state->unregistered_told;
+
+	state->unregistered_told = now;
+	return beyond(now, told);
+}
+
 struct capture_missed capture__missed(const struct capture *capture)
 {
 	const struct capture_missed *before = &capture->missed_before;
+	const struct capture_state *state = capture_programs__state(capture->programs);
 
 	return (struct capture_missed){
-		.hooks = capture_programs__missed(capture->programs, UINT32_MAX) - before->hooks,
-		.writes = capture_programs__missed(capture->programs, WRITE_GROUPS) - before->writes,
+		.hooks = beyond(capture_programs__missed(capture->programs, UINT32_MAX), before->hooks),
+		.writes = beyond(capture_programs__missed(capture->programs, HOOK_WRITES), before->writes),
+		.rescued = __atomic_load_n(&state->rescued, __ATOMIC_RELAXED) - before->rescued,
 	};
+}
+
+static void sweep_marks(struct capture *capture)
+{
+	struct capture_state *state = capture_programs__state(capture->programs);
+
+	if (capture->marks)
+		__atomic_fetch_add(&state->needless, capture_marks__sweep(capture->marks), __ATOMIC_RELAXED);
 }
 
 void capture__retry_census(struct capture *capture)
 {
+	sweep_marks(capture);
 	if (capture__unregistered(capture) == capture->unregistered &&
 	    missed_opens(capture) == capture->missed_opens)
 		return;
@@ -464,24 +512,27 @@ bool capture__covers(const struct capture *capture, uint64_t magic)
 	return capture_programs__covers(capture->programs, magic);
 }
 
-/*
- * Killed between the two steps the filter counts the inode for good: writes to inodes of that index
- * are looked up in vain.
- */
-void capture__withdraw(struct capture *capture, uint32_t slot)
+uint64_t capture__withdraw(struct capture *capture, uint32_t slot)
 {
 	const struct stream_slot *s = capture__slot(capture, slot);
-	uint32_t *filter = capture_programs__filter(capture->programs);
-	struct stream_key key = { .inode = s->inode };
-	struct stream_value value;
-	int fd = capture->maps.fds[MAP_STREAMS];
+	int err = capture_programs__withdraw(capture->programs, s->inode, slot, s->generation);
 
-	/* It may have been closed and opened anew under another slot meanwhile. */
-	if (bpf_map_lookup_elem(fd, &key, &value) || value.generation != s->generation ||
-	    value.slot != slot)
-		return;
-	if (!bpf_map_delete_elem(fd, &key))
-		__atomic_fetch_sub(&filter[filter_index(s->ino)], 1, __ATOMIC_SEQ_CST);
+	if (err)
+		log_error("stream slot %u cannot be withdrawn: %s", slot, strerror(-err));
+	return __atomic_add_fetch(&capture->withdrawn, 1, __ATOMIC_SEQ_CST);
+}
+
+bool capture__grace_is_over(const struct capture *capture, uint64_t grace)
+{
+	return __atomic_load_n(&capture->graced, __ATOMIC_ACQUIRE) >= grace;
+}
+
+void capture__wait_withdrawn(struct capture *capture)
+{
+	uint64_t withdrawn = __atomic_load_n(&capture->withdrawn, __ATOMIC_SEQ_CST);
+
+	if (withdrawn != capture->graced && !capture_maps__wait(&capture->maps))
+		__atomic_store_n(&capture->graced, withdrawn, __ATOMIC_RELEASE);
 }
 
 /*

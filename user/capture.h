@@ -39,30 +39,35 @@ bool capture__pinned(const struct capture *capture);
 /* Registers containers' streams anew that were withdrawn: what they are may have changed. 0 or -errno. */
 int capture__find_withdrawn(struct capture *capture);
 /*
- * Ends capturing and removes what is pinned: what is in the rings stays there to be read. No record
- * comes any more when it returns.
+ * Ends capturing: no record comes any more when it returns. What is pinned stays, so that the next
+ * agent finds what is in the rings, should this one be killed before it has read it.
  */
+void capture__stop(struct capture *capture);
+/* Removes what is pinned, after capture__stop. What is in the rings can still be read. */
 void capture__detach(struct capture *capture);
 /* What is pinned goes on; what is not ends. */
 void capture__close(struct capture *capture);
 
-/*
- * Registers what was refused for want of a slot since the last census, as far as there is room now,
- * and files whose opens were missed.
- */
+/* Registers what was refused for want of a slot since the last census, and files whose opens were missed. */
 void capture__retry_census(struct capture *capture);
+/* Waits until the writes are over that were under way when streams were withdrawn, if any were. */
+void capture__wait_withdrawn(struct capture *capture);
 /* Gives back the rings that others have followed, once all of them is read. */
 void capture__forget_drained(struct capture *capture);
 /* Streams that found no slot since the hooks were attached. */
 uint64_t capture__unregistered(const struct capture *capture);
+/* Of these, those that this has not returned before, to whatever agent. */
+uint64_t capture__tell_unregistered(struct capture *capture);
 struct capture_missed {
 	uint64_t hooks;      /* all; some writes may be of nobody's interest, an open is found by the census */
 	uint64_t writes;     /* of these, those of writes */
+	uint64_t rescued;    /* writes that were captured all the same, as the hook's rescue was not skipped */
 };
 
 /*
  * Times that no agent before has told, the kernel skipped a hook, because a preempted task was inside it on that CPU: what was
- * written then is unknown. 0 where the kernel does not count it (before 5.12, 9ed9e9ba2337 "bpf:
+ * written then is unknown. Writes that have a rescue count, at most, where both were skipped; it may turn out that there were
+ * fewer. 0 where the kernel does not count it (before 5.12, 9ed9e9ba2337 "bpf:
  * Count the number of times recursion was prevented").
  */
 struct capture_missed capture__missed(const struct capture *capture);
@@ -92,9 +97,10 @@ bool capture__covers(const struct capture *capture, uint64_t magic);
 
 /*
  * The slot's shard. Makes the kernel half forget the stream; writes that are under way may still
- * come.
+ * come, until capture__grace_is_over of what this returns.
  */
-void capture__withdraw(struct capture *capture, uint32_t slot);
+uint64_t capture__withdraw(struct capture *capture, uint32_t slot);
+bool capture__grace_is_over(const struct capture *capture, uint64_t grace);
 /*
  * The slot's shard, when no record of the stream can come any more. A slot that is free already
  * stays so. Its generation tells whether it is still the same stream's: the kernel half may have

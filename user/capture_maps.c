@@ -40,6 +40,7 @@ static const struct {
 			 BPF_F_MMAPABLE },
 	[MAP_ENTERED_CGROUPS] = { "entered_cgroups", BPF_MAP_TYPE_HASH, sizeof(__u64),
 				  sizeof(__u8), 0 },
+	[MAP_MARKS] = { "marks", BPF_MAP_TYPE_ARRAY, 4, sizeof(__u64), BPF_F_MMAPABLE },
 };
 
 static void close_fd(int fd)
@@ -57,6 +58,11 @@ void capture_maps__clear(struct capture_maps *maps)
 	memset(maps->old_rings, -1, sizeof(maps->old_rings));
 }
 
+bool capture_maps__has(const struct capture_maps *maps, enum capture_map map)
+{
+	return map != MAP_MARKS || maps->about.rescue;
+}
+
 static unsigned int entries(enum capture_map map, unsigned int streams)
 {
 	switch (map) {
@@ -69,6 +75,8 @@ static unsigned int entries(enum capture_map map, unsigned int streams)
 	case MAP_RINGS:
 	case MAP_SHARDS:
 		return SHARDS_MAX;
+	case MAP_MARKS:
+		return MARKS;
 	default:
 		return 1;
 	}
@@ -143,11 +151,12 @@ int capture_maps__write_about(const struct capture_maps *maps)
 	return bpf_map_update_elem(maps->about_fd, &zero, &maps->about, BPF_ANY) ? -errno : 0;
 }
 
-int capture_maps__make(const struct capture_config *config, struct capture_maps *maps)
+int capture_maps__make(const struct capture_config *config, bool rescue, struct capture_maps *maps)
 {
 	int err = 0;
 
-	maps->about.layout = CAPTURE_LAYOUT;
+	maps->about.layout = rescue ? CAPTURE_LAYOUT_RESCUE : CAPTURE_LAYOUT;
+	maps->about.rescue = rescue;
 	maps->about.epoch = clock__ns(CLOCK_BOOTTIME);
 	maps->about.max_streams = config->max_streams;
 	maps->about.slot_size = sizeof(struct stream_slot);
@@ -156,7 +165,7 @@ int capture_maps__make(const struct capture_config *config, struct capture_maps 
 	for (unsigned int i = 0; !err && i < config->shards; i++)
 		err = make_ring(maps, i, config->ring_size);
 	for (int i = 0; !err && i < MAP_COUNT; i++)
-		err = make_map(maps, i);
+		err = capture_maps__has(maps, i) ? make_map(maps, i) : 0;
 	if (err)
 		return err;
 	maps->about_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "about", 4, sizeof(maps->about), 1, NULL);
@@ -194,7 +203,7 @@ static int read_about(const struct capture_pin *pin, struct capture_maps *maps)
  */
 static bool is_ours(const struct capture_about *about)
 {
-	return about->layout == CAPTURE_LAYOUT && about->shards >= 1 &&
+	return about->layout == (about->rescue ? CAPTURE_LAYOUT_RESCUE : CAPTURE_LAYOUT) && about->shards >= 1 &&
 	       about->shards <= SHARDS_MAX && about->max_streams >= 1 &&
 	       about->slot_size >= SLOT_SIZE_MIN &&
 	       about->filter_size == FILTER_SIZE * sizeof(__u32) &&
@@ -204,6 +213,8 @@ static bool is_ours(const struct capture_about *about)
 static int adopt_maps(const struct capture_pin *pin, struct capture_maps *maps)
 {
 	for (int i = 0; i < MAP_COUNT; i++) {
+		if (!capture_maps__has(maps, i))
+			continue;
 		maps->fds[i] = capture_pin__get(pin, shapes[i].name);
 		if (maps->fds[i] < 0)
 			return maps->fds[i];
@@ -369,7 +380,8 @@ int capture_maps__pin(const struct capture_maps *maps, const struct capture_pin 
 	char name[32];
 
 	for (int i = 0; !err && i < MAP_COUNT; i++)
-		err = capture_pin__put(pin, shapes[i].name, maps->fds[i]);
+		if (capture_maps__has(maps, i))
+			err = capture_pin__put(pin, shapes[i].name, maps->fds[i]);
 	for (unsigned int i = 0; !err && i < maps->about.shards; i++) {
 		capture_rings__name(i, "", name);
 		err = capture_pin__put(pin, name, maps->rings[i]);

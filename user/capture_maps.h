@@ -5,6 +5,7 @@
 #ifndef LOGTAP_CAPTURE_MAPS_H
 #define LOGTAP_CAPTURE_MAPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "record.h"
@@ -21,6 +22,7 @@ enum capture_map {
 	MAP_RINGS,
 	MAP_SHARDS,
 	MAP_ENTERED_CGROUPS,
+	MAP_MARKS,           /* only with rescues */
 	MAP_COUNT
 };
 
@@ -41,8 +43,8 @@ struct capture_maps {
 
 /* No maps: before anything else. */
 void capture_maps__clear(struct capture_maps *maps);
-/* Empty maps of the configuration's sizes. 0 or -errno; both leave what capture_maps__close takes. */
-int capture_maps__make(const struct capture_config *config, struct capture_maps *maps);
+/* Empty maps of the configuration's sizes; `rescue`: writes are to have rescues. 0 or -errno; both leave what capture_maps__close takes. */
+int capture_maps__make(const struct capture_config *config, bool rescue, struct capture_maps *maps);
 /*
  * What is pinned. 0; -ENOENT when nothing whole is pinned there; -ENODATA when something
  * of it was removed; -EPROTO when it is not for this
@@ -64,6 +66,8 @@ int capture_maps__settle_next(struct capture_maps *next, const struct capture_pi
 int capture_maps__pin(const struct capture_maps *maps, const struct capture_pin *pin);
 /* 0 or -errno. */
 int capture_maps__write_about(const struct capture_maps *maps);
+/* False: there is no such map, as these have no rescues. */
+bool capture_maps__has(const struct capture_maps *maps, enum capture_map map);
 /* In the slots' map in memory, whose stride is its own. */
 struct stream_slot *capture_maps__slot(const struct capture_maps *maps, const char *slots, __u32 slot);
 /* Everything is pinned and attached, by this build. 0 or -errno. */

@@ -84,7 +84,7 @@ static int find_pinned(struct capture_programs *programs, unsigned int index)
  * All that this kernel has is loaded, whether the configuration wants it now or not. The first
  * function of the pipe group that exists serves.
  */
-static int choose_program(struct capture_programs *programs, unsigned int index, bool *have_pipe_write)
+static int choose_program(struct capture_programs *programs, unsigned int index, bool taken[HOOK_GROUPS])
 {
 	const struct hook *hook = &programs->hooks[index];
 	struct place *place = &programs->places[index];
@@ -94,9 +94,11 @@ static int choose_program(struct capture_programs *programs, unsigned int index,
 
 	if (present < 0)
 		return present;
-	if (hook->group == HOOK_PIPE_WRITE) {
-		present = present && !*have_pipe_write;
-		*have_pipe_write |= present;
+	if (hook_group_is_rescue(hook->group))
+		present = present && programs->maps->about.rescue;
+	if (hook->group == HOOK_PIPE_WRITE || hook->group == HOOK_PIPE_RESCUE) {
+		present = present && !taken[hook->group];
+		taken[hook->group] |= present;
 	}
 	bpf_program__set_autoload(program, present);
 	place->program = present ? program : NULL;
@@ -105,11 +107,11 @@ static int choose_program(struct capture_programs *programs, unsigned int index,
 
 static int choose_programs(struct capture_programs *programs)
 {
-	bool have_pipe_write = false;
+	bool taken[HOOK_GROUPS] = { false };
 	int err = 0;
 
 	for (unsigned int i = 0; !err && i < programs->count; i++)
-		err = choose_program(programs, i, &have_pipe_write);
+		err = choose_program(programs, i, taken);
 	hooks__release();
 	return err;
 }
@@ -179,6 +181,7 @@ static int use_maps(struct capture_programs *programs)
 		[MAP_RINGS] = bpf->maps.rings,
 		[MAP_SHARDS] = bpf->maps.shards,
 		[MAP_ENTERED_CGROUPS] = bpf->maps.entered_cgroups,
+		[MAP_MARKS] = bpf->maps.marks,
 	};
 	uint64_t smallest = maps->about.ring_sizes[0];
 	int err = 0;
@@ -187,8 +190,10 @@ static int use_maps(struct capture_programs *programs)
 		if (maps->about.ring_sizes[i] < smallest)
 			smallest = maps->about.ring_sizes[i];
 	bpf->rodata->share_floor = smallest / SHARE_FLOOR_DIVISOR;
+	bpf->rodata->rescue = maps->about.rescue;
 	for (int i = 0; !err && i < MAP_COUNT; i++)
-		err = bpf_map__reuse_fd(shared[i], maps->fds[i]);
+		err = capture_maps__has(maps, i) ? bpf_map__reuse_fd(shared[i], maps->fds[i]) :
+						   bpf_map__set_autocreate(shared[i], false);
 	bpf->rodata->shard_count = maps->shards_served;
 	return err ? err : bpf_map__set_max_entries(bpf->maps.oldest_tasks,
 						    CGROUPS_PER_STREAM * maps->about.max_streams);
@@ -514,6 +519,15 @@ int capture_programs__census_files(struct capture_programs *programs)
 	return iterate(programs->bpf->progs.census_files);
 }
 
+int capture_programs__withdraw(const struct capture_programs *programs, uint64_t inode, uint32_t slot,
+			       uint32_t generation)
+{
+	const uint64_t arguments[] = { inode, slot, generation };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = arguments, .ctx_size_in = sizeof(arguments));
+
+	return bpf_prog_test_run_opts(bpf_program__fd(programs->bpf->progs.withdraw_stream), &options);
+}
+
 bool capture_programs__covers(const struct capture_programs *programs, uint64_t magic)
 {
 	/* Loaded is enough: streams are found before the write hooks are attached. */
@@ -524,21 +538,59 @@ bool capture_programs__covers(const struct capture_programs *programs, uint64_t 
 	return false;
 }
 
-uint64_t capture_programs__missed(const struct capture_programs *programs, uint32_t groups)
+static uint64_t skipped(const struct place *place)
 {
-	uint64_t missed = 0;
+	struct bpf_prog_info info = { 0 };
+	uint32_t size = sizeof(info);
+	int fd = place->dispatcher ? bpf_program__fd(place->dispatcher) : place->dispatcher_fd;
+
+	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.recursion_misses;
+}
+
+/* A write's; NULL: there is none. */
+static const struct place *rescue_of(const struct capture_programs *programs, const struct hook *hook)
+{
+	if (!(HOOK_WRITES >> hook->group & 1))
+		return NULL;
+	for (unsigned int i = 0; i < programs->count; i++)
+		if (hook_group_is_rescue(programs->hooks[i].group) && programs->places[i].program &&
+		    strcmp(programs->hooks[i].function, hook->function) == 0)
+			return &programs->places[i];
+	return NULL;
+}
+
+/*
+ * What both programs of a write were skipped for, at most: that a rescue was skipped does not matter
+ * where the first program was not.
+ */
+static uint64_t missed_rescued(const struct capture_programs *programs)
+{
+	const struct capture_state *state = capture_programs__state(programs);
+	uint64_t seconds = 0, both = __atomic_load_n(&state->left, __ATOMIC_RELAXED);
+	uint64_t needless = __atomic_load_n(&state->needless, __ATOMIC_RELAXED);
 
 	for (unsigned int i = 0; i < programs->count; i++) {
-		const struct place *place = &programs->places[i];
-		struct bpf_prog_info info = { 0 };
-		uint32_t size = sizeof(info);
-		int fd = place->dispatcher ? bpf_program__fd(place->dispatcher) :
-					     place->dispatcher_fd;
+		const struct place *rescue = rescue_of(programs, &programs->hooks[i]);
+		uint64_t first, second;
 
-		if (!(groups >> programs->hooks[i].group & 1))
+		if (!rescue)
 			continue;
-		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size))
-			missed += info.recursion_misses;
+		first = skipped(&programs->places[i]);
+		second = skipped(rescue);
+		both += first < second ? first : second;
+		seconds += second;
 	}
-	return missed;
+	seconds -= needless < seconds ? needless : seconds;
+	return both < seconds ? both : seconds;
+}
+
+uint64_t capture_programs__missed(const struct capture_programs *programs, uint32_t groups)
+{
+	uint64_t sum = groups & HOOK_WRITES ? missed_rescued(programs) : 0;
+
+	for (unsigned int i = 0; i < programs->count; i++)
+		if ((groups >> programs->hooks[i].group & 1) && !hook_group_is_rescue(programs->hooks[i].group) &&
+		    !rescue_of(programs, &programs->hooks[i]))
+			sum += skipped(&programs->places[i]);
+	return sum;
 }

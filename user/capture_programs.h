@@ -55,6 +55,10 @@ void capture_programs__switch_off(struct capture_programs *programs, enum hook_g
 /* For what is pinned, whoever loaded it. */
 void capture_programs__switch_off_pinned(const struct capture_pin *pin);
 
+/* Writes forget the stream, if it is still that slot's: any thread. 0, also when it was not, or -errno. */
+int capture_programs__withdraw(const struct capture_programs *programs, uint64_t inode, uint32_t slot,
+			       uint32_t generation);
+
 /* Reads the iterators: the tasks, then the files. 0 or -errno. */
 int capture_programs__census_tasks(struct capture_programs *programs);
 int capture_programs__census_files(struct capture_programs *programs);

@@ -26,6 +26,7 @@
 	X(bytes_lost_fault)                                                                     \
 	X(hooks_missed)          /* the kernel skipped a hook: a preempted one was running there; bytes unknown */\
 	X(hooks_missed_writes)   /* of these, hooks of writes: as many may be neither captured nor told as lost */\
+	X(hooks_rescued_writes)  /* taken over by a hook's rescue, as the kernel skipped the hook */\
 	X(bytes_abandoned)       /* captured, but the journal was still full when the end came */\
 	X(lines_lost_journal_full) /* journal.when_full: drop_newest */                         \
 	X(bytes_lost_journal_full)                                                              \

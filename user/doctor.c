@@ -199,7 +199,8 @@ static void check_hooks(struct doctor *doctor)
 	if (!doctor->has_btf)
 		return;
 	for (unsigned int i = 0; i < count; i++)
-		check_hook(doctor, &hooks[i]);
+		if (!hook_group_is_rescue(hooks[i].group))
+			check_hook(doctor, &hooks[i]);
 	if (!group_has_any(HOOK_PIPE_WRITE))
 		say(doctor, NO,
 		    "hooks: no function that writes to pipes was found, so containers' stdout "

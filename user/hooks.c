@@ -18,6 +18,11 @@
 		.program = #name "_exit", .function = #name, .group = HOOK_FILE_WRITE,             \
 		.module = module_, .magics = { __VA_ARGS__ }, .what = what_                        \
 	}
+#define RESCUE(name, group_, module_)                                                              \
+	{                                                                                          \
+		.program = #name "_rescue", .function = #name, .group = group_, .module = module_, \
+		.what = "writes while a preempted one is inside the hook"                          \
+	}
 #define TRACEPOINT(name, group_, what_)                                                            \
 	{                                                                                          \
 		.program = #name, .function = #name, .group = group_, .kind = HOOK_TRACEPOINT,     \
@@ -82,6 +87,17 @@ static const struct hook table[] = {
 	FILE_WRITE(generic_file_write_iter, NULL,
 		   "log files on vfat, ext2 and ramfs, and on tmpfs before 6.6", TMPFS_MAGIC,
 		   RAMFS_MAGIC, MSDOS_SUPER_MAGIC, EXT2_SUPER_MAGIC),
+	/* The pipes' in the order of the above. */
+	RESCUE(anon_pipe_write, HOOK_PIPE_RESCUE, NULL),
+	RESCUE(pipe_write, HOOK_PIPE_RESCUE, NULL),
+	RESCUE(ext4_file_write_iter, HOOK_FILE_RESCUE, "ext4"),
+	RESCUE(xfs_file_write_iter, HOOK_FILE_RESCUE, "xfs"),
+	RESCUE(btrfs_file_write_iter, HOOK_FILE_RESCUE, "btrfs"),
+	RESCUE(f2fs_file_write_iter, HOOK_FILE_RESCUE, "f2fs"),
+	RESCUE(ovl_write_iter, HOOK_FILE_RESCUE, "overlay"),
+	RESCUE(fuse_file_write_iter, HOOK_FILE_RESCUE, "fuse"),
+	RESCUE(shmem_file_write_iter, HOOK_FILE_RESCUE, NULL),
+	RESCUE(generic_file_write_iter, HOOK_FILE_RESCUE, NULL),
 };
 
 /* Reading it takes a while and megabytes, and every question needs it. */

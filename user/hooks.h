@@ -19,10 +19,20 @@ enum hook_group {
 	HOOK_CGROUP,
 	HOOK_CENSUS,
 	HOOK_FILE_WRITE,         /* any: each one serves some file systems */
+	HOOK_PIPE_RESCUE,        /* of each function of HOOK_PIPE_WRITE and HOOK_FILE_WRITE, where */
+	HOOK_FILE_RESCUE,        /* the kernel preempts itself: see rescue.bpf.h */
 	HOOK_GROUPS
 };
 
 enum hook_kind { HOOK_FUNCTION, HOOK_TRACEPOINT, HOOK_ITERATOR };
+
+/* A set of groups. */
+#define HOOK_WRITES (1 << HOOK_PIPE_WRITE | 1 << HOOK_FILE_WRITE)
+
+static inline bool hook_group_is_rescue(enum hook_group group)
+{
+	return group == HOOK_PIPE_RESCUE || group == HOOK_FILE_RESCUE;
+}
 
 #define HOOK_MAGICS 4
 

@@ -33,7 +33,6 @@
 #define BATCH_SHARE 8          /* ...or this part of the ring, which must not fill up while many are read */
 #define DRAIN_MAX 65536        /* records between looks at the timers */
 #define SCAN_TICKS 5           /* hints get lost only when a ring is full */
-#define WITHDRAWN_GRACE (50 * NS_PER_MS) /* a write that looked the stream up before it was withdrawn is over by then */
 #define IDENTITIES 1024
 
 /* What was read no longer counts in its streams' shares of the ring. */
@@ -82,10 +81,9 @@ static void withdraw(struct shard *shard, uint32_t slot)
 		shard__commit(shard);
 	if (shard->context.cancelled)
 		return;
-	capture__withdraw(shard->options.capture, slot);
+	tenancy->grace = capture__withdraw(shard->options.capture, slot);
 	tenancy->closing = true;
 	tenancy->close_position = POSITION_UNKNOWN;
-	tenancy->close_time = clock__ns(CLOCK_BOOTTIME) + WITHDRAWN_GRACE;
 	shard->closing_count++;
 }
 
@@ -173,9 +171,9 @@ static void close_slot(struct shard *shard, unsigned int live_index, uint64_t no
 	shard->closing_count--;
 }
 
-static bool is_read(const struct shard *shard, struct tenancy *tenancy, uint64_t now)
+static bool is_read(const struct shard *shard, struct tenancy *tenancy)
 {
-	if (!tenancy->closing || now < tenancy->close_time)
+	if (!tenancy->closing || !capture__grace_is_over(shard->options.capture, tenancy->grace))
 		return false;
 	if (tenancy->close_position == POSITION_UNKNOWN)
 		tenancy->close_position = ring__produced(shard->ring);
@@ -190,7 +188,7 @@ static void close_streams(struct shard *shard)
 		return;
 	now = clock__ns(CLOCK_BOOTTIME);
 	for (unsigned int i = shard->live_count; i-- > 0;)
-		if (is_read(shard, &shard->tenancies[shard->live[i]], now))
+		if (is_read(shard, &shard->tenancies[shard->live[i]]))
 			close_slot(shard, i, now);
 }
 
@@ -210,21 +208,27 @@ static void read_ahead(struct shard *shard, const struct record *record)
 	identity_cache__get(shard->context.identities, payload->id, &names, false);
 }
 
-/* What the kernel half counts in the slot's `sent`. */
-static void count_held(struct shard *shard, const struct record *record)
+bool shard__is_held(const struct shard *shard, const struct record *record)
+{
+	return (record->type == RECORD_DATA || record->type == RECORD_PROCESS) &&
+	       record->slot < capture__max_streams(shard->options.capture) &&
+	       shard__slot(shard, record->slot)->generation == record->generation;
+}
+
+/* All that the record at `position`, just read, takes of the ring. */
+static void count_held(struct shard *shard, const struct record *record, uint64_t position)
 {
 	struct tenancy *tenancy = &shard->tenancies[record->slot];
 
-	if ((record->type != RECORD_DATA && record->type != RECORD_PROCESS) ||
-	    shard__slot(shard, record->slot)->generation != record->generation)
+	if (!shard__is_held(shard, record))
 		return;
 	if (!tenancy->held)
 		shard->holders[shard->holders_count++] = record->slot;
-	tenancy->held += record->length;
+	tenancy->held += ring__consumed(shard->ring) - position;
 }
 
 /*
- * An agent that was killed may have counted records twice or not at all. While nothing waits,
+ * What was written while the shares were settled at the start may be off. While nothing waits,
  * nothing is held: a writer reserves its record before it counts it.
  */
 static void settle_consumed(struct shard *shard)
@@ -247,7 +251,7 @@ static void handle_record(struct shard *shard, const struct record *record, uint
 	    record->slot >= capture__max_streams(shard->options.capture))
 		return;
 	shard->read_until = record->time;
-	count_held(shard, record);
+	count_held(shard, record, position);
 	if (record->type == RECORD_CGROUP) {
 		read_ahead(shard, record);
 		return;

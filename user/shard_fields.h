@@ -21,8 +21,8 @@
 struct tenancy {
 	struct stream *stream;
 	bool closing;
-	uint64_t close_position;     /* ring position behind which no record of it can be; POSITION_UNKNOWN before close_time */
-	uint64_t close_time;         /* boot time, ns: not before */
+	uint64_t close_position;     /* ring position behind which no record of it can be; POSITION_UNKNOWN before the grace is over */
+	uint64_t grace;              /* of a withdrawn one: see capture__withdraw; 0: of none */
 	uint64_t held;               /* bytes of its records that were read and not yet released */
 };
 
@@ -79,6 +79,8 @@ int shard__leave_epoch(struct shard *shard);
 void shard__settle(struct shard *shard, uint32_t slot, struct stream *stream);
 /* Finds the streams whose hints a full ring swallowed, or came while no agent ran. */
 void shard__scan_slots(struct shard *shard);
+/* True when the record counts in its stream's share of the ring: what the kernel half counts in `sent`. */
+bool shard__is_held(const struct shard *shard, const struct record *record);
 /* Before the first record: restores what was saved. 0 or -errno. */
 int shard__take_up(struct shard *shard);
 

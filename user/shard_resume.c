@@ -7,6 +7,8 @@
 #include "log.h"
 #include "ring.h"
 
+#define SETTLE_TRIES 8
+
 /*
  * The half lines of streams that have no slot any more, and what is not told of them: nobody else will. Waits for room, for
  * a second loss could not be told.
@@ -125,6 +127,48 @@ static int resume(struct shard *shard)
 	return err;
 }
 
+/* Bytes of the ring that each slot's records behind our place take. False when one is still being written. */
+static bool add_unread(struct shard *shard, uint64_t *held)
+{
+	uint64_t start = ring__consumed(shard->ring), end = ring__produced(shard->ring), position;
+	const struct record *record;
+	bool whole;
+
+	while (ring__consumed(shard->ring) < end && (record = ring__next(shard->ring, &position)))
+		if (shard__is_held(shard, record))
+			held[record->slot] += ring__consumed(shard->ring) - position;
+	whole = ring__consumed(shard->ring) >= end;
+	ring__seek(shard->ring, start);
+	return whole;
+}
+
+/*
+ * An agent that was killed may have counted records twice or not at all: what a stream holds is what
+ * is there of it. Exact for a stream that nobody writes to meanwhile; what is written meanwhile may be off
+ * until the ring is idle.
+ */
+static void settle_shares(struct shard *shard)
+{
+	size_t slots = capture__max_streams(shard->options.capture);
+	uint64_t *held = calloc(2 * slots, sizeof(*held)), *sent = held + slots;
+	bool changed = held;
+
+	for (int tries = 0; changed && tries < SETTLE_TRIES; tries++) {
+		memset(held, 0, slots * sizeof(*held));
+		for (unsigned int i = 0; i < shard->live_count; i++)
+			sent[shard->live[i]] = __atomic_load_n(&shard__slot(shard, shard->live[i])->sent, __ATOMIC_SEQ_CST);
+		changed = !add_unread(shard, held);
+		for (unsigned int i = 0; i < shard->live_count; i++) {
+			uint32_t slot = shard->live[i];
+			struct stream_slot *s = shard__slot(shard, slot);
+
+			s->consumed = sent[slot] - held[slot];
+			changed |= __atomic_load_n(&s->sent, __ATOMIC_SEQ_CST) != sent[slot];
+		}
+	}
+	free(held);
+}
+
 /*
  * Before the first record. The streams that are there and were not saved: opened while no agent ran,
  * or never saved for want of space; who writes to them is asked again.
@@ -147,6 +191,7 @@ int shard__take_up(struct shard *shard)
 	}
 	shard->context.unknown_past = false;
 	shard__commit(shard);
+	settle_shares(shard);
 	return 0;
 }
 

@@ -162,6 +162,10 @@ struct cred {
 	kuid_t uid;
 };
 
+struct task_io_accounting {
+	u64 syscw;
+};
+
 struct task_struct {
 	pid_t pid;
 	pid_t tgid;
@@ -175,6 +179,7 @@ struct task_struct {
 	struct css_set *cgroups;
 	struct pid *thread_pid;
 	const struct cred *cred;
+	struct task_io_accounting ioac;
 };
 
 struct linux_binprm;

@@ -94,11 +94,17 @@ bool capture__covers(const struct capture *capture, uint64_t magic)
 	return true;
 }
 
-void capture__withdraw(struct capture *capture, uint32_t slot)
+uint64_t capture__withdraw(struct capture *capture, uint32_t slot)
 {
 	(void)capture;
 	fprintf(stderr, "pipeline_run: slot %u is not wanted\n", slot);
 	exit(1);
+}
+
+bool capture__grace_is_over(const struct capture *capture, uint64_t grace)
+{
+	(void)capture;
+	return !grace;
 }
 
 void capture__free_slot(struct capture *capture, uint32_t slot)

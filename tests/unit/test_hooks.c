@@ -50,9 +50,40 @@ static void programs_and_functions_are_named_once(void **state)
 		assert_non_null(hooks[i].what);
 		for (unsigned int j = 0; j < i; j++) {
 			assert_string_not_equal(hooks[i].program, hooks[j].program);
-			assert_string_not_equal(hooks[i].function, hooks[j].function);
+			if (hook_group_is_rescue(hooks[i].group) == hook_group_is_rescue(hooks[j].group))
+				assert_string_not_equal(hooks[i].function, hooks[j].function);
 		}
 	}
+}
+
+static bool is_rescue_of(const struct hook *rescue, const struct hook *hook)
+{
+	return rescue->group == (hook->group == HOOK_PIPE_WRITE ? HOOK_PIPE_RESCUE : HOOK_FILE_RESCUE) &&
+	       strcmp(rescue->function, hook->function) == 0;
+}
+
+/* Of several functions of the pipes' the first that is present serves: for both the same one. */
+static void each_write_has_a_rescue_in_the_same_order(void **state)
+{
+	const struct hook *hooks = hooks__table(&count);
+	unsigned int rescues = 0, last[HOOK_GROUPS] = { 0 };
+
+	(void)state;
+	for (unsigned int i = 0; i < count; i++)
+		rescues += hook_group_is_rescue(hooks[i].group);
+	for (unsigned int i = 0; i < count; i++) {
+		unsigned int j = 0;
+
+		if (!(HOOK_WRITES >> hooks[i].group & 1))
+			continue;
+		while (j < count && !is_rescue_of(&hooks[j], &hooks[i]))
+			j++;
+		assert_in_range(j, last[hooks[i].group], count - 1);
+		last[hooks[i].group] = j;
+		assert_ptr_equal(hooks[i].module, hooks[j].module);
+		rescues--;
+	}
+	assert_int_equal(rescues, 0);
 }
 
 static void file_writes_alone_name_file_systems(void **state)
@@ -115,6 +146,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_group_has_a_hook),
 		cmocka_unit_test(programs_and_functions_are_named_once),
+		cmocka_unit_test(each_write_has_a_rescue_in_the_same_order),
 		cmocka_unit_test(file_writes_alone_name_file_systems),
 		cmocka_unit_test(a_running_kernel_has_what_all_kernels_have),
 		cmocka_unit_test(a_kernel_has_one_function_that_writes_to_pipes),

@@ -49,6 +49,7 @@ struct kernel {
 	struct shard_state state;
 	uint32_t freed[SLOTS];       /* times */
 	uint32_t withdrawn[SLOTS];
+	bool in_grace;               /* writes to what is withdrawn may still be under way */
 	enum ending ending;
 	bool sink_waits;             /* nothing is read of the journal */
 	bool capturing;              /* the agent's shard runs */
@@ -110,9 +111,15 @@ bool capture__covers(const struct capture *capture, uint64_t magic)
 	return true;
 }
 
-void capture__withdraw(struct capture *capture, uint32_t slot)
+uint64_t capture__withdraw(struct capture *capture, uint32_t slot)
 {
 	capture->kernel->withdrawn[slot]++;
+	return 1;
+}
+
+bool capture__grace_is_over(const struct capture *capture, uint64_t grace)
+{
+	return !grace || !__atomic_load_n(&capture->kernel->in_grace, __ATOMIC_ACQUIRE);
 }
 
 void capture__free_slot(struct capture *capture, uint32_t slot)
@@ -757,6 +764,57 @@ static void what_was_withdrawn_goes_even_when_it_is_selected_again(void **state)
 	expect_record(fixture, 1, "half", "eof");
 }
 
+static void what_was_withdrawn_stays_while_writes_to_it_may_be_under_way(void **state)
+{
+	struct fixture *fixture = *state;
+
+	need_ring(fixture);
+	open_slot(fixture, 1);
+	open_slot(fixture, 2);
+	exclude(fixture, "/app/1-*");
+	fixture->kernel->in_grace = true;
+	agent_starts(fixture);
+	await_count(&fixture->kernel->withdrawn[1], 1);
+	/* It has gone round since. */
+	send_text(fixture, 2, 7, "one\n");
+	await_records(fixture, 1);
+	send_text(fixture, 2, 7, "two\n");
+	await_records(fixture, 2);
+	assert_int_equal(fixture->kernel->freed[1], 0);
+	__atomic_store_n(&fixture->kernel->in_grace, false, __ATOMIC_RELEASE);
+	await_count(&fixture->kernel->freed[1], 1);
+	agent_ends(fixture, FLUSHES);
+}
+
+/* An idle tick, once a second, may settle it meanwhile: then it is tried again. */
+static void a_record_counts_as_all_that_it_takes_of_the_ring(void **state)
+{
+	static const char text[] = "13 bytes and\n";
+	struct fixture *fixture = *state;
+	const uint64_t taken = (sizeof(struct record) + strlen(text) + 8 + 7) & ~7ULL;
+	const uint64_t *consumed;
+	uint64_t before, now;
+
+	need_ring(fixture);
+	open_slot(fixture, 1);
+	consumed = (const uint64_t *)&fixture->kernel->slots[1].consumed;
+	agent_starts(fixture);
+	/* The first brings a record of its writer. */
+	send_text(fixture, 1, 7, text);
+	await_records(fixture, 1);
+	for (unsigned int i = 2;; i++) {
+		assert_true(i < 20);
+		before = __atomic_load_n(consumed, __ATOMIC_ACQUIRE);
+		send_text(fixture, 1, 7, text);
+		await_records(fixture, i);
+		for (int tries = 0; tries < 200 && (now = __atomic_load_n(consumed, __ATOMIC_ACQUIRE)) == before; tries++)
+			usleep(1000);
+		if (now - before == taken)
+			break;
+	}
+	agent_ends(fixture, FLUSHES);
+}
+
 static void expect_host(const struct fixture *fixture, size_t index, const char *host)
 {
 	assert_string_equal(text_of(json_array_get(fixture->records, index), "host"), host);
@@ -887,6 +945,43 @@ static void a_full_journal_does_not_keep_an_agent_from_leaving(void **state)
 	await_records(fixture, sent);
 	agent_ends(fixture, FLUSHES);
 	expect_numbers(fixture, sent);
+}
+
+/* The ring's, as its agents leave it. */
+static uint64_t waiting_in(const struct fixture *fixture)
+{
+	struct ring *ring;
+	uint64_t waiting;
+
+	assert_int_equal(ring__open(fixture->capture.ring.ring_fd, RING_SIZE, &ring), 0);
+	waiting = ring__waiting(ring);
+	ring__free(ring);
+	return waiting;
+}
+
+/* The journal is full, so that what waits in the ring stays there. */
+static void what_an_agent_before_has_miscounted_is_settled(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_slot *slot;
+	uint64_t waiting;
+
+	need_ring(fixture);
+	fill_journal(fixture);
+	agent_is_killed(fixture);
+	slot = &fixture->kernel->slots[1];
+	slot->sent = 1 << 20;
+	slot->consumed = 12345;
+	waiting = waiting_in(fixture);
+	assert_true(waiting > 1000);
+	fixture->kernel->sink_waits = true;
+	agent_starts(fixture);
+	for (int i = 0; __atomic_load_n(&slot->consumed, __ATOMIC_ACQUIRE) != (1 << 20) - waiting; i++) {
+		assert_true(i < 30000);
+		usleep(1000);
+	}
+	fixture->kernel->sink_waits = false;
+	agent_is_killed(fixture);
 }
 
 /* Else some of its lines would come again, under the same ids, but cut in another way. */
@@ -1284,10 +1379,13 @@ int main(void)
 		TEST(a_shard_that_is_no_more_leaves_its_half_lines),
 		TEST(what_is_no_longer_selected_comes_out_to_its_end_and_goes),
 		TEST(what_was_withdrawn_goes_even_when_it_is_selected_again),
+		TEST(what_was_withdrawn_stays_while_writes_to_it_may_be_under_way),
+		TEST(a_record_counts_as_all_that_it_takes_of_the_ring),
 		TEST(a_new_name_is_that_of_records_that_no_agent_before_has_read),
 		TEST(a_half_line_over_a_new_limit_comes_in_pieces),
 		TEST(without_its_memory_an_agent_says_what_it_does_not_know),
 		TEST(a_full_journal_does_not_keep_an_agent_from_leaving),
+		TEST(what_an_agent_before_has_miscounted_is_settled),
 		TEST(a_pause_lets_a_batch_end),
 		TEST(only_what_found_no_space_is_said_to_be_abandoned),
 		TEST(what_found_no_space_is_said_to_be_abandoned),
