@@ -87,7 +87,7 @@ crio()
 guest()
 {
 	podman_prepare
-	echo 'record: {pod_annotations: {allow: ["*"]}}' >/run/logtap.yaml
+	printf '%s\n' 'node: guest' 'record: {pod_annotations: {allow: ["*"]}}' >/run/logtap.yaml
 	logtap_start logtap /run/logtap.yaml
 	pod --cgroup-manager systemd "${RUN[@]}" --name web --label tier=front localhost/busybox:1 sh -c "$SPEAK" >/dev/null
 	pod --cgroup-manager cgroupfs "${RUN[@]}" --name plain localhost/busybox:1 sh -c "$SPEAK" >/dev/null
