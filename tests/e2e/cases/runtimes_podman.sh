@@ -87,7 +87,8 @@ crio()
 guest()
 {
 	podman_prepare
-	logtap_start logtap
+	printf '%s\n' 'node: guest' 'record: {pod_annotations: {allow: ["*"]}}' >/run/logtap.yaml
+	logtap_start logtap /run/logtap.yaml
 	pod --cgroup-manager systemd "${RUN[@]}" --name web --label tier=front localhost/busybox:1 sh -c "$SPEAK" >/dev/null
 	pod --cgroup-manager cgroupfs "${RUN[@]}" --name plain localhost/busybox:1 sh -c "$SPEAK" >/dev/null
 	pod --cgroup-manager systemd "${RUN[@]}" --name short localhost/busybox:1 echo "only line" >/dev/null
