@@ -3,6 +3,7 @@
 # `ctr run`. What the pause container is made to print is not captured.
 # needs: logtap containerd
 # timeout: 300
+# slow: a dozen real pods
 
 SPEAK='echo first; echo "first error" >&2; usleep 300000; echo last; echo "last error" >&2'
 POD=(web-0 shop 8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b)

@@ -4,6 +4,7 @@
 # needs: logtap podman
 # init: systemd
 # timeout: 300
+# slow: Podman starts a dozen times on an emulated processor
 
 SPEAK='echo first; echo "first error" >&2; sleep 0.5; echo last; echo "last error" >&2'
 UID_OF_POD=8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b
