@@ -53,14 +53,20 @@ uint64_t lane_journal__at_once(const struct config *config)
 	return (size(config) - loaded) / 2;
 }
 
-uint64_t lane_journal__disk(const struct config *config)
+/* Also of one that is there already, where nothing more is set aside: at a clean stop it is saved. */
+static uint64_t disk_size(const struct config *config)
 {
 	const struct journal_config *journal = &config->journal;
 	uint64_t shards = SHARD_SEGMENTS * journal->segment_size * config->capture.shards;
 
-	if (!has_disk(config) || !lane_journal__memory(config) || journal->disk.max_size < shards)
+	if (!has_disk(config) || journal->disk.max_size < shards)
 		return 0;
 	return (journal->disk.max_size - shards) / LANES_PART / KAFKA_LANES_MAX;
+}
+
+uint64_t lane_journal__disk(const struct config *config)
+{
+	return lane_journal__memory(config) ? disk_size(config) : 0;
 }
 
 static void make_path(const char *directory, int32_t partition, char path[PATH_MAX])
@@ -82,7 +88,7 @@ int lane_journal__open(const struct lane_journal_options *lane, int32_t partitio
 		.space_fd = lane->data_fd,
 		.disk = {
 			.directory = has_disk(lane->config) ? disk : NULL,
-			.max_size = lane_journal__disk(lane->config),
+			.max_size = disk_size(lane->config),
 			.max_age_ms = config->disk.max_age_ms,
 			.fsync = config->disk.fsync,
 		},

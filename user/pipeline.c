@@ -92,6 +92,19 @@ static uint64_t disk_size(const struct config *config)
 }
 
 /*
+ * Each shard's part of journal.max_size. Of shards that the configuration has no more there may be rings yet: then two segments
+ * and those that come back from disk, as the configuration must have for each of its own.
+ */
+static uint64_t memory_size(const struct pipeline *pipeline)
+{
+	const struct journal_config *config = &pipeline->options.config->journal;
+	uint64_t least = (*config->disk.directory ? 4 : 2) * config->segment_size;
+	uint64_t part = config->max_size / pipeline->shards_count;
+
+	return part > least ? part : least;
+}
+
+/*
  * As far as the checkpoint says that it is written. Without a checkpoint there is no shard, and what is found is read.
  */
 static int open_journal(struct pipeline *pipeline, unsigned int index, const char *directory)
@@ -103,7 +116,7 @@ static int open_journal(struct pipeline *pipeline, unsigned int index, const cha
 	char disk[4096];
 	struct journal_options options = {
 		.directory = directory,
-		.max_size = config->max_size / pipeline->shards_count,
+		.max_size = memory_size(pipeline),
 		.segment_size = config->segment_size,
 		.data_fd = pipeline->data_fd,
 		.space_fd = pipeline->space_fds[index],
