@@ -348,14 +348,19 @@ int capture__find_withdrawn(struct capture *capture)
 	return take_census(capture, CENSUS_BEGUN);
 }
 
+/*
+ * Rescues go after their writes. What follows the ends of streams stays until what is pinned goes: killed before that, the next
+ * agent would find streams whose inodes have gone, and miss the new ones that have their memory.
+ */
 void capture__stop(struct capture *capture)
 {
 	int err;
 
 	if (!capture->programs)
 		return;
-	for (size_t i = 0; i < GROUPS; i++)
-		capture_programs__switch_off(capture->programs, groups[i]);
+	for (size_t i = GROUPS; i-- > 0;)
+		if (is_write(groups[i]) || groups[i] == HOOK_EXEC || groups[i] == HOOK_FILE_OPEN)
+			capture_programs__switch_off(capture->programs, groups[i]);
 	err = capture_maps__wait(&capture->maps);
 	if (err)
 		log_error("capture may not quite have ended: %s", strerror(-err));

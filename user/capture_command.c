@@ -73,8 +73,11 @@ static int detach(const struct capture_pin *pin, const char *directory)
 
 	capture_maps__clear(&maps);
 	known = !capture_maps__adopt(pin, &maps);
+	/* Without hooks it is nothing to be adopted: killed in between, the next agent makes capture anew. */
+	err = capture_pin__remove(pin, "about");
 	capture_programs__switch_off_pinned(pin);
-	err = known ? capture_maps__wait(&maps) : 0;
+	if (!err && known)
+		err = capture_maps__wait(&maps);
 	err = err ? err : capture_pin__destroy(pin);
 	if (err)
 		log_error("%s cannot be removed: %s", directory, strerror(-err));

@@ -185,10 +185,14 @@ int capture_pin__remove(const struct capture_pin *pin, const char *name)
 
 int capture_pin__clear(const struct capture_pin *pin)
 {
-	DIR *directory = opendir(pin->path);
 	struct dirent *entry;
-	int err = 0;
+	DIR *directory;
+	/* First: killed in between, the next agent takes what is left for nothing, not for capture without some of its hooks. */
+	int err = capture_pin__remove(pin, "about");
 
+	if (err)
+		return err;
+	directory = opendir(pin->path);
 	if (!directory)
 		return -errno;
 	while (!err && (entry = readdir(directory)))
