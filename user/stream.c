@@ -103,14 +103,10 @@ static const struct process *find_process(const struct stream *stream, const str
 	return NULL;
 }
 
-/* What was dropped lies before whatever comes next. */
 static int tell_dropped(struct stream *stream)
 {
-	int err;
+	int err = encoder__dropped(stream->context->encoder, stream->text, &stream->dropped);
 
-	if (!stream->dropped.bytes)
-		return 0;
-	err = encoder__dropped(stream->context->encoder, stream->text, &stream->dropped);
 	if (err)
 		return err;
 	memset(&stream->dropped, 0, sizeof(stream->dropped));
@@ -145,7 +141,10 @@ static void give_up(struct stream *stream, int err, uint64_t bytes)
 	stream->context->abandoned += err == -ECANCELED ? bytes : 0;
 }
 
-/* In a transaction of its own; it may find no room yet. */
+/*
+ * In a transaction of its own, behind that which dropped: else an agent could be killed when the sink has seen the gap, and
+ * the next one, which finds room, would make the lines. It may find no room yet.
+ */
 void stream__settle(struct stream *stream)
 {
 	int err;
@@ -162,16 +161,19 @@ void stream__settle(struct stream *stream)
 		give_up(stream, err, 0);
 }
 
+/* What was dropped lies before whatever comes next: until it is told, all is dropped. */
 bool stream__append(struct stream *stream, const struct line *line, const struct process *process)
 {
 	int err = -ENOMEM;
 
 	if (stream->context->cancelled)
 		return false;
-	if (stream->text) {
-		err = tell_dropped(stream);
-		err = err ? err : encoder__line(stream->context->encoder, stream->text, line, process);
-	}
+	/* What has come out is not called back. */
+	stream->undecided = false;
+	if (stream->dropped.bytes)
+		err = -ENOSPC;
+	else if (stream->text)
+		err = encoder__line(stream->context->encoder, stream->text, line, process);
 	if (err == -ENOSPC)
 		drop(stream, line);
 	else if (err)
@@ -200,6 +202,7 @@ static void flush(struct stream *stream, uint64_t before, enum partial why)
 {
 	while (assembly__waits(stream->assembly, before)) {
 		stream__commit(stream);
+		stream__settle(stream);
 		/* It would end the wait within this transaction. */
 		if (stream->waiting.deadline &&
 		    !stream__has_room_to_wait(stream, assembly__oldest_length(stream->assembly, before)))
@@ -231,10 +234,10 @@ static bool tell_gap(struct stream *stream, struct gap *gap)
 
 	stream__end_wait(stream);
 	gap->total = stream->told_bytes_total + stream->told_writes_total + gap->bytes + gap->writes;
-	if (!text || stream->context->cancelled)
+	stream__settle(stream);
+	if (!text || stream->context->cancelled || stream->dropped.bytes)
 		return false;
-	err = tell_dropped(stream);
-	err = err ? err : encoder__gap(stream->context->encoder, text, gap);
+	err = encoder__gap(stream->context->encoder, text, gap);
 	if (err == -ENOSPC)
 		return false;
 	if (err)
@@ -357,6 +360,7 @@ static void add_data(struct stream *stream, const struct record *record, uint64_
 	}
 	stream__renew_text(stream, position);
 	stream__text(stream);
+	stream__settle(stream);
 	check_losses(stream, record->lost_bytes, record->lost_writes, record->time);
 	allow_half_lines(stream);
 	assembly__add(stream->assembly, &piece);
@@ -410,6 +414,12 @@ void stream__abandon(struct stream *stream)
 	stream__end_wait(stream);
 	flush(stream, UINT64_MAX, PARTIAL_LOST);
 	stream__settle(stream);
+	if (stream->text || !stream->dropped.bytes)
+		return;
+	/* What it was called could not be saved: nobody can tell it, now or later. */
+	counters__add(stream->context->counters, COUNTER_bytes_abandoned, stream->dropped.bytes);
+	memset(&stream->dropped, 0, sizeof(stream->dropped));
+	stream__mark_changed(stream);
 }
 
 void stream__retire(struct stream *stream)

@@ -242,8 +242,11 @@ void stream__end_wait(struct stream *stream)
 		return;
 	/* It may not have been saved. */
 	stream__text(stream);
-	while (release_first(stream))
+	stream__settle(stream);
+	while (release_first(stream)) {
 		stream__commit(stream);
+		stream__settle(stream);
+	}
 	end_wait(stream);
 	stream__commit(stream);
 }

@@ -778,6 +778,96 @@ static void what_is_dropped_is_told_before_the_next_line(void **state)
 	assert_int_equal(counters__get(&fixture->counters, COUNTER_lines_lost_journal_full), told_lines);
 }
 
+/* Until a line is dropped, in one transaction. Returns how many were sent. */
+static unsigned int fill(struct fixture *fixture, unsigned int number)
+{
+	uint64_t dropped = counters__get(&fixture->counters, COUNTER_lines_lost_journal_full);
+	unsigned int sent = 0;
+	char text[4000];
+
+	while (counters__get(&fixture->counters, COUNTER_lines_lost_journal_full) == dropped) {
+		memset(text, 'x', sizeof(text));
+		text[sprintf(text, "%u", number + sent)] = 'x';
+		strcpy(text + sizeof(text) - 2, "\n");
+		data(fixture, text, 0, 0);
+		sent++;
+	}
+	return sent;
+}
+
+/* Killed when the sink has seen what was not committed: what is told as lost does not come, nor is what came told as lost. */
+static void what_is_told_as_dropped_never_comes(void **state)
+{
+	struct fixture *fixture = *state;
+	struct checkpoint_position position;
+	bool came[4096] = { false }, told[4096] = { false };
+	unsigned int sent = 0;
+
+	fixture->drop_newest = true;
+	crash(fixture);
+	open_stream(fixture);
+	data(fixture, "begin\n", 0, 0);
+	next_line(fixture, "begin", NULL);
+	sent = fill(fixture, 0);
+	read_journal(fixture);
+	sent += fill(fixture, sent);
+	read_journal(fixture);
+	assert_true(checkpoint__position(fixture->checkpoint, &position));
+	restart(fixture);
+	/* Its ring is read again. */
+	fixture->position = position.ring;
+	for (unsigned int i = (position.ring - 4096) / 4096; i < sent; i++) {
+		char text[4000];
+
+		memset(text, 'x', sizeof(text));
+		text[sprintf(text, "%u", i)] = 'x';
+		strcpy(text + sizeof(text) - 2, "\n");
+		data(fixture, text, 0, 0);
+		commit(fixture);
+		read_journal(fixture);
+	}
+	data(fixture, "end\n", 0, 0);
+	commit(fixture);
+	read_journal(fixture);
+	for (unsigned int i = 1, at = 0; i < fixture->count; i++) {
+		const json_t *lost = json_object_get(fixture->seen[i], "lost");
+		const char *message = json_string_value(json_object_get(fixture->seen[i], "message"));
+
+		if (!lost && !strcmp(message, "end"))
+			continue;
+		if (!lost)
+			at = strtoul(message, NULL, 10);
+		for (int n = lost ? json_integer_value(json_object_get(lost, "lines")) : 1; n--; at++)
+			(lost ? told : came)[at] = true;
+	}
+	for (unsigned int i = 0; i < sent; i++)
+		if (came[i] == told[i])
+			fail_msg("line %u of %u %s", i, sent, came[i] ? "came and is told as lost" : "is missing");
+}
+
+/* Else its shard would never begin: see let_go in shard_resume.c. */
+static void what_nobody_can_tell_holds_up_nobody(void **state)
+{
+	struct fixture *fixture = *state;
+	struct saved_stream *saved;
+
+	fixture->drop_newest = true;
+	crash(fixture);
+	open_stream(fixture);
+	fill(fixture, 0);
+	commit(fixture);
+	crash(fixture);
+	/* There was no memory to save what it is called. */
+	saved = (struct saved_stream *)checkpoint__saved(fixture->checkpoint, 1);
+	assert_true(saved->dropped.bytes);
+	saved->text.block = HEAP_NONE;
+	restore(fixture, false);
+	stream__abandon(fixture->stream);
+	assert_int_equal(stream__untold(fixture->stream)->bytes, 0);
+	assert_true(counters__get(&fixture->counters, COUNTER_bytes_abandoned) > 0);
+	fixture->context.changed = NULL;
+}
+
 /* Records as a ring has them: a killed process reads on from what was committed. */
 
 #define SCRIPT 120
@@ -939,6 +1029,8 @@ int main(void)
 		TEST(many_half_lines_are_within_the_budget),
 		TEST(a_half_line_without_a_slot_is_lost_with_its_id),
 		TEST(what_is_dropped_is_told_before_the_next_line),
+		TEST(what_is_told_as_dropped_never_comes),
+		TEST(what_nobody_can_tell_holds_up_nobody),
 		TEST(crashes_change_nothing_that_comes_out),
 	};
 

@@ -418,6 +418,32 @@ static void an_undecided_stream_stays_undecided_after_a_kill(void **state)
 	no_more(fixture);
 }
 
+/* Then its slot can be given back. */
+static void what_came_out_and_was_dropped_before_it_was_decided_is_told(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[3000];
+
+	fixture->drop_newest = true;
+	fixture->journal_options.max_size = 2 * SEGMENT;
+	crash(fixture);
+	ask_for_pods(fixture);
+	open_stream(fixture);
+	memset(text, 'x', sizeof(text));
+	strcpy(text + 2900, "\n");
+	for (int i = 0; i < 1000; i++) {
+		data(fixture, text, 0, 0);
+		commit(fixture);
+	}
+	assert_true(stream__untold(fixture->stream)->bytes);
+	publish_with("shop", "logtap.io/exclude");
+	follow(fixture);
+	assert_true(stream__unwanted_now(fixture->stream));
+	read_journal(fixture);
+	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
+	assert_int_equal(stream__untold(fixture->stream)->bytes, 0);
+}
+
 static uint32_t pick(uint32_t *random, uint32_t n)
 {
 	*random = *random * 1664525 + 1013904223;
@@ -500,6 +526,7 @@ int main(void)
 		STDOUT_TEST(what_stays_unknown_is_as_configured),
 		STDOUT_TEST(a_pod_that_changes_its_mind_is_heard),
 		STDOUT_TEST(an_undecided_stream_stays_undecided_after_a_kill),
+		STDOUT_TEST(what_came_out_and_was_dropped_before_it_was_decided_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
