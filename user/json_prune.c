@@ -108,7 +108,8 @@ static int begin_item(struct json_prune *prune)
 	struct frame *frame = top(prune);
 
 	frame->item_at = prune->len;
-	frame->keep = true;
+	/* What was too large is only followed to its end: keys are not known any more. */
+	frame->keep = !prune->overflow;
 	return frame->any ? emit(prune, ',') : 0;
 }
 
@@ -132,6 +133,8 @@ static void end_key(struct json_prune *prune)
 	size_t len = prune->overflow ? 0 : prune->text + prune->len - 1 - key;
 
 	prune->place = PLACE_COLON;
+	if (prune->overflow)
+		frame->keep = false;
 	if (!wanted || prune->overflow)
 		return;
 	while (wanted->name && (strlen(wanted->name) != len || memcmp(wanted->name, key, len)))

@@ -97,6 +97,28 @@ static void too_much_is_told_and_the_next_one_kept(void **state)
 	assert_kept("{\"a\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]}{\"a\":1}", "TOO MUCH|{\"a\":1}|");
 }
 
+static void what_follows_too_much_is_passed_over(void **state)
+{
+	static const char *const rest[] = {
+		"},{\"x\":{\"x\":[{}]}}],\"o\":{\"x\":{}}}", "}],\"o\":{\"x\":[{\"x\":{}}],\"y\":{}},\"list\":[{\"x\":[]}]}",
+	};
+	char text[8192];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++) {
+		memset(text, 'x', sizeof(text));
+		memcpy(text, "{\"list\":[{\"x\":\"", 15);
+		strcpy(text + 6000, "\"");
+		strcat(text, rest[i]);
+		strcat(text, "{\"a\":1}");
+		assert_kept(text, "TOO MUCH|{\"a\":1}|");
+		strcpy(text, "{\"a\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20],\"list\":[{\"x\":1");
+		strcat(text, rest[i]);
+		strcat(text, "{\"a\":1}");
+		assert_kept(text, "TOO MUCH|{\"a\":1}|");
+	}
+}
+
 static void what_is_left_out_costs_no_room(void **state)
 {
 	char text[8192] = "{\"b\":\"";
@@ -133,6 +155,7 @@ int main(void)
 		cmocka_unit_test(strings_are_no_structure),
 		cmocka_unit_test(objects_follow_each_other),
 		cmocka_unit_test(too_much_is_told_and_the_next_one_kept),
+		cmocka_unit_test(what_follows_too_much_is_passed_over),
 		cmocka_unit_test(what_is_left_out_costs_no_room),
 		cmocka_unit_test(what_is_no_sequence_of_objects_is_told),
 	};
