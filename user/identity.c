@@ -27,6 +27,7 @@ struct entry {
 	LIST_ENTRY(entry) same_hash;
 	TAILQ_ENTRY(entry) age;
 	uint64_t cgroup_id;
+	unsigned int uid;        /* whose cgroup it is, as in struct cgroup_place */
 	bool free_name;
 	struct identity identity;
 	struct identity_cache *inside; /* of a node in a container: its pods; else NULL */
@@ -131,7 +132,8 @@ static struct bucket *find_bucket(const struct identity_cache *cache, const char
 
 /*
  * An ID names one container for ever, also when Docker or Podman starts it again in a cgroup with
- * another number. A free name is used again, then in another cgroup.
+ * another number. A free name is used again, then in another cgroup. What a user calls cgroups of
+ * his own says nothing of another's container.
  */
 static struct entry *find_entry(const struct identity_cache *cache,
 				const struct cgroup_place *place, uint64_t cgroup_id)
@@ -139,7 +141,7 @@ static struct entry *find_entry(const struct identity_cache *cache,
 	struct entry *entry;
 
 	LIST_FOREACH(entry, find_bucket(cache, place->container_id), same_hash) {
-		if (strcmp(entry->identity.container_id, place->container_id) == 0 &&
+		if (strcmp(entry->identity.container_id, place->container_id) == 0 && entry->uid == place->uid &&
 		    (!entry->free_name || entry->cgroup_id == cgroup_id))
 			return entry;
 	}
@@ -165,6 +167,7 @@ static struct entry *add_entry(struct identity_cache *cache, const struct cgroup
 	if (!entry)
 		return NULL;
 	*entry = (struct entry){ .cgroup_id = cgroup_id,
+				 .uid = place->uid,
 				 .free_name = place->free_name,
 				 .identity = *identity };
 	if (cache->count == cache->capacity)

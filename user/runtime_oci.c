@@ -113,6 +113,9 @@ static int oci__read(void *state, const struct cgroup_place *place, struct ident
 	struct oci_state found;
 	int err = -ENOENT;
 
+	/* These are the system's; a user's cgroup is none of theirs. */
+	if (place->uid)
+		return -ENOENT;
 	for (size_t i = 0; i < ARRAY_SIZE(state_root) && err == -ENOENT; i++) {
 		if (!state_root[i].namespaced)
 			err = read_state(root, state_root[i].dir, "", place, &found);

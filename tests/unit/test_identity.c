@@ -715,6 +715,30 @@ static void nested_names_do_not_leave_a_free_named_container(void **state)
 	}
 }
 
+/* A user's own systemd, or whoever may make cgroups below his own, calls them what he likes. */
+static void users_cgroup_does_not_borrow_the_hosts_container(void **state)
+{
+	const struct cgroup_names forged[] = {
+		{ { "cri-containerd-" C ".scope", "app.slice", "user@1000.service", "user-1000.slice", "user.slice" } },
+		{ { "container", "cri-containerd-" C ".scope", "user@1000.service", "user-1000.slice", "user.slice" } },
+		{ { C, "user@1000.service", "user-1000.slice", "user.slice" } },
+	};
+	struct fixture *fixture = *state;
+
+	write_text(fixture, CRI_CONFIG, CRI_TEXT);
+	write_text(fixture, "/run/crun/" C "/status", "{\"pid\":42}");
+	for (size_t i = 0; i < sizeof(forged) / sizeof(forged[0]); i++) {
+		const struct identity *identity;
+
+		assert_nginx(get(fixture, &cri_names));
+		identity = identity_cache__get(fixture->cache, 9 + i, &forged[i], true);
+		assert_nameless(identity, C);
+		assert_string_equal(identity->pod_uid, "");
+		assert_false(identity->complete);
+		assert_nginx(get(fixture, &cri_names));
+	}
+}
+
 static void nested_ids_stay_with_the_pods_container(void **state)
 {
 	const struct cgroup_names names = { { C2, "docker", "cri-containerd-" C ".scope", POD_SLICE,
@@ -817,6 +841,7 @@ int main(void)
 		TEST(unknown_container_has_no_pipes),
 		TEST(pipes_of_a_free_name_are_those_of_its_cgroup),
 		TEST(nested_names_do_not_leave_a_free_named_container),
+		TEST(users_cgroup_does_not_borrow_the_hosts_container),
 		TEST(nested_ids_stay_with_the_pods_container),
 		TEST(pods_of_a_node_in_a_privileged_container_are_known),
 		TEST(other_containers_are_not_believed_to_be_nodes),
