@@ -72,7 +72,7 @@ static int put_around(const struct kubernetes *kubernetes, struct pod *pod)
 	return err;
 }
 
-static void publish(struct kubernetes *kubernetes, struct pod *pod)
+static int publish(struct kubernetes *kubernetes, struct pod *pod)
 {
 	uint64_t version = pods__version(kubernetes->pods);
 	int err = pods__publish(kubernetes->pods, pod);
@@ -80,12 +80,14 @@ static void publish(struct kubernetes *kubernetes, struct pod *pod)
 	if (pods__version(kubernetes->pods) != version)
 		counters__add(kubernetes->counters, COUNTER_kube_pods, 1);
 	if (!err)
-		return;
+		return 0;
 	counters__add(kubernetes->counters, COUNTER_kube_errors, 1);
 	if (!kubernetes->full_told)
 		log_warn("Kubernetes: a pod is left out: %s",
-			 err == -ENOSPC ? "there are too many on this node" : strerror(-err));
+			 err == -ENOSPC ? "there are too many on this node" :
+			 err == -EEXIST ? "its annotation kubernetes.io/config.mirror names another pod" : strerror(-err));
 	kubernetes->full_told = true;
+	return err;
 }
 
 /* A deleted one is published as well: it may have come and gone between two looks. */
@@ -94,8 +96,7 @@ static void on_ready(void *owner, struct pod *pod, bool deleted)
 	struct kubernetes *kubernetes = owner;
 	const struct pod *held = deleted ? pod__get(pod) : NULL;
 
-	publish(kubernetes, pod);
-	if (deleted)
+	if (publish(kubernetes, pod) != -EEXIST && deleted)
 		pods__remove(kubernetes->pods, held->uid);
 	pod__put(held);
 }

@@ -87,6 +87,7 @@ struct pod *pod__copy(const struct pod *pod)
 	if (!out)
 		return NULL;
 	out->uid = copy(pod->uid, &err);
+	out->mirror = pod->mirror;
 	out->name = copy(pod->name, &err);
 	out->namespace = copy(pod->namespace, &err);
 	out->ip = copy(pod->ip, &err);
@@ -132,10 +133,15 @@ bool pod__same_labels(const struct pod *one, const struct pod *other)
 	       labels__equal(&one->namespace_labels, &other->namespace_labels);
 }
 
+bool pod__same_name(const struct pod *one, const struct pod *other)
+{
+	return same(one->name, other->name) && same(one->namespace, other->namespace);
+}
+
 bool pod__equal(const struct pod *one, const struct pod *other)
 {
-	return same(one->uid, other->uid) && same(one->name, other->name) &&
-	       same(one->namespace, other->namespace) && same(one->ip, other->ip) &&
+	return same(one->uid, other->uid) && one->mirror == other->mirror && pod__same_name(one, other) &&
+	       same(one->ip, other->ip) &&
 	       same(one->qos_class, other->qos_class) &&
 	       same(one->service_account, other->service_account) &&
 	       same(one->owner_kind, other->owner_kind) && same(one->owner_name, other->owner_name) &&

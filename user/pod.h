@@ -18,6 +18,7 @@ struct pod_container {
 
 struct pod {
 	char *uid;               /* by which the node knows it: a static pod's is its config.hash */
+	bool mirror;             /* the uid is one that an annotation names, which anybody may write */
 	char *name;
 	char *namespace;
 	char *ip;
@@ -44,6 +45,9 @@ struct pod *pod__copy(const struct pod *pod);
 bool pod__same_labels(const struct pod *one, const struct pod *other);
 /* Whether both say the same. */
 bool pod__equal(const struct pod *one, const struct pod *other);
+
+/* Whether both have the same name and namespace. */
+bool pod__same_name(const struct pod *one, const struct pod *other);
 
 /* The container of this name, or NULL. */
 const struct pod_container *pod__container(const struct pod *pod, const char *name);

@@ -167,13 +167,12 @@ static int set_owner(struct pod *pod, const json_t *object)
 	return err;
 }
 
-static const char *node_uid(const struct pod *pod, const json_t *metadata)
+static const char *node_uid(struct pod *pod, const json_t *metadata)
 {
 	const char *mirror = labels__get(&pod->annotations, MIRROR_ANNOTATION);
 
-	if (mirror && *mirror && strlen(mirror) <= POD_JSON_TEXT_MAX)
-		return mirror;
-	return pod_json__text(metadata, "uid");
+	pod->mirror = mirror && *mirror && strlen(mirror) <= POD_JSON_TEXT_MAX;
+	return pod->mirror ? mirror : pod_json__text(metadata, "uid");
 }
 
 static int fill(struct pod *pod, const json_t *object)

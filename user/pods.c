@@ -185,6 +185,17 @@ static int insert(struct pods *pods, unsigned int at, const struct pod *pod)
 	return 0;
 }
 
+/*
+ * The annotation that makes a pod a mirror may be written by whoever may make pods: the uid in it may be
+ * another pod's.
+ */
+static bool is_anothers(const struct entry *entry, const struct pod *pod)
+{
+	if (!pod->mirror || pod__same_name(entry->pod, pod))
+		return false;
+	return !entry->pod->mirror || !entry->deleted;
+}
+
 /* Returns the pod whose reference is to be put: the other of the two. */
 static const struct pod *replace(struct pods *pods, struct entry *entry, const struct pod *pod)
 {
@@ -212,7 +223,10 @@ int pods__publish(struct pods *pods, struct pod *pod)
 
 	pthread_mutex_lock(&pods->lock);
 	at = find(pods, pod->uid, &found);
-	if (found) {
+	if (found && is_anothers(&pods->entries[at], pod)) {
+		err = -EEXIST;
+		rest = pod;
+	} else if (found) {
 		rest = replace(pods, &pods->entries[at], pod);
 	} else {
 		err = insert(pods, at, pod);

@@ -39,12 +39,22 @@ void stream__learn_pod(struct stream *stream)
 		strcpy(stream->pod_uid, identity->pod_uid);
 }
 
+/* A pod's uid may be one that an annotation names: what the runtime calls the pod must agree. */
+static bool is_its_pod(const struct stream *stream, const struct pod *pod)
+{
+	const struct identity *identity = stream__identity(stream);
+
+	return !identity || ((!*identity->pod_name || (pod->name && !strcmp(identity->pod_name, pod->name))) &&
+			     (!*identity->pod_namespace ||
+			      (pod->namespace && !strcmp(identity->pod_namespace, pod->namespace))));
+}
+
 bool stream__take_pod(struct stream *stream)
 {
 	const struct pod *pod = *stream->pod_uid ? pods__get(stream->context->pods, stream->pod_uid) : NULL;
 
 	/* One that is deleted and let go is the one that it was. */
-	if (!pod || pod == stream->pod) {
+	if (!pod || pod == stream->pod || !is_its_pod(stream, pod)) {
 		pod__put(pod);
 		return false;
 	}

@@ -80,6 +80,44 @@ static void pods_are_found_by_their_uid(void **state)
 	assert_unknown(*state, "bb");
 }
 
+static int publish_mirror(struct pods *pods, const char *uid, const char *name, const char *app)
+{
+	struct pod *pod = make(uid, app);
+
+	pod->mirror = true;
+	free(pod->name);
+	pod->name = strdup(name);
+	return pods__publish(pods, pod);
+}
+
+static void mirror_takes_no_other_pods_place(void **state)
+{
+	uint64_t version;
+
+	publish(*state, "a", "own");
+	version = pods__version(*state);
+	assert_int_equal(publish_mirror(*state, "a", "forged", "foreign"), -EEXIST);
+	assert_app(*state, "a", "own");
+	assert_true(pods__version(*state) == version);
+	pods__remove(*state, "a");
+	assert_int_equal(publish_mirror(*state, "a", "forged", "foreign"), -EEXIST);
+	assert_app(*state, "a", "own");
+	assert_int_equal(publish_mirror(*state, "b", "forged", "foreign"), 0);
+	publish(*state, "b", "own");
+	assert_app(*state, "b", "own");
+}
+
+static void mirror_takes_the_place_of_its_own(void **state)
+{
+	assert_int_equal(publish_mirror(*state, "a", "etcd", "one"), 0);
+	assert_int_equal(publish_mirror(*state, "a", "forged", "foreign"), -EEXIST);
+	assert_int_equal(publish_mirror(*state, "a", "etcd", "two"), 0);
+	assert_app(*state, "a", "two");
+	pods__remove(*state, "a");
+	assert_int_equal(publish_mirror(*state, "a", "other", "three"), 0);
+	assert_app(*state, "a", "three");
+}
+
 static void reference_keeps_what_was_known(void **state)
 {
 	const struct pod *before;
@@ -312,6 +350,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		fact(pods_are_found_by_their_uid),
+		fact(mirror_takes_no_other_pods_place),
+		fact(mirror_takes_the_place_of_its_own),
 		fact(reference_keeps_what_was_known),
 		fact(version_rises_when_a_pod_changes_and_only_then),
 		fact(change_of_a_container_is_a_change),

@@ -118,6 +118,53 @@ static void a_known_pod_is_waited_for_by_nobody(void **state)
 	assert_int_equal(fixture->context.waits, 0);
 }
 
+#define BUNDLE "run/containerd/io.containerd.runtime.v2.task/k8s.io/" ID
+
+/* What the runtime calls the pod; undone with `rm`. */
+static void name_pod(const struct fixture *fixture, const char *name)
+{
+	char command[1024];
+
+	snprintf(command, sizeof(command),
+		 "mkdir -p %1$s/" BUNDLE " && printf '{\"annotations\":{\"io.kubernetes.cri.container-type\":\"container\","
+		 "\"io.kubernetes.cri.sandbox-name\":\"%2$s\",\"io.kubernetes.cri.sandbox-namespace\":\"shop\"}}' "
+		 ">%1$s/" BUNDLE "/config.json",
+		 fixture->directory, name);
+	assert_int_equal(system(command), 0);
+}
+
+static void forget_name(const struct fixture *fixture)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -r %s/run", fixture->directory);
+	assert_int_equal(system(command), 0);
+}
+
+static void a_pod_that_claims_its_uid_is_not_its(void **state)
+{
+	struct fixture *fixture = *state;
+
+	name_pod(fixture, "other");
+	publish("forged");
+	data(fixture, "one\n", 0, 0);
+	assert_true(stream__waits(fixture->stream));
+	stream__follow_pod(fixture->stream, UINT64_MAX);
+	next_of_app(fixture, "one", NULL);
+	forget_name(fixture);
+}
+
+static void a_pod_of_the_runtimes_name_is_its(void **state)
+{
+	struct fixture *fixture = *state;
+
+	name_pod(fixture, "web-1");
+	publish("shop");
+	data(fixture, "one\n", 0, 0);
+	next_of_app(fixture, "one", "shop");
+	forget_name(fixture);
+}
+
 static void lines_wait_for_the_pod_and_keep_their_order(void **state)
 {
 	struct fixture *fixture = *state;
@@ -508,6 +555,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		POD_TEST(a_known_pod_is_waited_for_by_nobody),
+		POD_TEST(a_pod_that_claims_its_uid_is_not_its),
+		POD_TEST(a_pod_of_the_runtimes_name_is_its),
 		POD_TEST(lines_wait_for_the_pod_and_keep_their_order),
 		POD_TEST(at_the_end_of_their_time_they_come_without),
 		POD_TEST(a_change_holds_from_then_on),
