@@ -100,16 +100,20 @@ int containers_storage__config(struct containers_storage *storage, const struct 
 {
 	struct search wanted = { storage, place };
 	uint64_t now = clock__ms();
+	/* What users do does not keep the system's from being found. */
+	uint64_t *again_ms = &storage->again_ms[place->uid != 0];
 	int err = -ENOENT;
+	bool found;
 
 	if (place->free_name)
 		return -ENOENT;
 	for (unsigned int i = 0; i < storage->count && err == -ENOENT; i++)
 		err = read_config(storage, &storage->found[i], place, dir, out);
-	if (err != -ENOENT || !search || (storage->looked_ms && now - storage->looked_ms < LOOK_AGAIN_MS))
+	if (err != -ENOENT || !search || now < *again_ms)
 		return err;
-	storage->looked_ms = now;
-	if (!processes__find(storage->root, "conmon", is_its_conmon, &wanted))
+	found = processes__find(storage->root, "conmon", is_its_conmon, &wanted);
+	*again_ms = processes__again_ms(now, LOOK_AGAIN_MS);
+	if (!found)
 		return err;
 	return read_config(storage, &storage->found[storage->count - 1], place, dir, out);
 }

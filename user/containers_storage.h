@@ -25,7 +25,7 @@ struct containers_storage {
 	const char *root;
 	struct storage found[STORAGES_MAX];
 	unsigned int count;
-	uint64_t looked_ms;      /* when conmon was asked last; 0: not yet */
+	uint64_t again_ms[2];    /* when conmon may be asked again, of the system's and of users' containers */
 };
 
 /* 0 or -ENOMEM. `root` must outlive it. */

@@ -53,7 +53,7 @@ int labels__set(struct labels *labels, const char *name, const char *value)
 	char *copy;
 	int err;
 
-	if (labels->bytes - before + more > LABELS_BYTES_MAX)
+	if (labels->bytes - before + more > LABELS_BYTES_MAX || (!found && labels->count == LABELS_COUNT_MAX))
 		return -E2BIG;
 	copy = strdup(value);
 	if (!copy)

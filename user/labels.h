@@ -13,6 +13,8 @@
 
 /* Bytes of all names and values: twice what Kubernetes allows for a pod's annotations. */
 #define LABELS_BYTES_MAX (512u << 10)
+/* Whoever writes them chooses the order, in which each may have to go before all others. */
+#define LABELS_COUNT_MAX 4096
 
 struct label {
 	char *name;
@@ -26,7 +28,7 @@ struct labels {
 	size_t bytes;            /* of all names and values, without their NULs */
 };
 
-/* A name that is there already gets the new value. 0, -ENOMEM, or -E2BIG beyond LABELS_BYTES_MAX. */
+/* A name that is there already gets the new value. 0, -ENOMEM, or -E2BIG beyond LABELS_BYTES_MAX or LABELS_COUNT_MAX. */
 int labels__set(struct labels *labels, const char *name, const char *value);
 /* The strings of an object, by their keys; what is no string or holds a NUL is left out. As labels__set. */
 int labels__set_all(struct labels *labels, const json_t *object);

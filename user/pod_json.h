@@ -32,7 +32,7 @@ const json_t *pod_json__controller(const json_t *object);
 /*
  * The uid is the one that the node uses: of a static pod's mirror its kubernetes.io/config.mirror.
  * The workload is that of the owner, of a ReplicaSet its Deployment. -EINVAL without a uid, name or
- * namespace; -E2BIG beyond LABELS_BYTES_MAX; -ENOMEM.
+ * namespace; -E2BIG beyond LABELS_BYTES_MAX or LABELS_COUNT_MAX; -ENOMEM.
  */
 int pod_json__parse(const json_t *object, struct pod **out);
 

@@ -7,9 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "runtime_file.h"
 
 #define PROC "/proc"
+/* For each moment of looking so many without. */
+#define PAUSE 20
 
 static char *read_proc(const char *root, const char *pid, const char *file, size_t *len)
 {
@@ -90,6 +93,14 @@ bool processes__find(const char *root, const char *name,
 	}
 	closedir(stream);
 	return done;
+}
+
+uint64_t processes__again_ms(uint64_t began_ms, uint64_t pause_ms)
+{
+	uint64_t now_ms = clock__ms();
+	uint64_t took_ms = now_ms - began_ms;
+
+	return now_ms + (pause_ms > PAUSE * took_ms ? pause_ms : PAUSE * took_ms);
 }
 
 const char *process__argument(const struct process *process, const char *name)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct process {
 	const char *root;
@@ -23,6 +24,12 @@ struct process {
  */
 bool processes__find(const char *root, const char *name,
 		     bool (*visit)(const struct process *process, void *context), void *context);
+
+/*
+ * When to look for processes again, as clock__ms(), after having looked from `began_ms` on: they are
+ * others' to make, as many as they like, and whoever looks has more to do.
+ */
+uint64_t processes__again_ms(uint64_t began_ms, uint64_t pause_ms);
 
 /* The value behind "NAME VALUE" or "NAME=VALUE", NULL when there is none. */
 const char *process__argument(const struct process *process, const char *name);

@@ -15,6 +15,8 @@
 #define DEFAULT_ROOT "/var/lib/docker"
 #define DAEMON_CONFIG "/etc/docker/daemon.json"
 #define ROOTS_MAX 16
+/* Anyone may have processes that are called dockerd: the rest is for root's. */
+#define USERS_ROOTS_MAX 8
 /* Processes are looked at no more often, however many containers are unknown. */
 #define LOOK_AGAIN_MS 1000
 #define K8S "io.kubernetes."
@@ -29,7 +31,7 @@ struct docker {
 	const char *root;
 	struct data_root roots[ROOTS_MAX];
 	unsigned int count;
-	uint64_t looked_ms;      /* 0: not yet */
+	uint64_t again_ms[2];    /* when processes may be looked at again, for the system's and for users' containers */
 };
 
 static void add_root(struct docker *docker, const char *path, unsigned int uid)
@@ -39,7 +41,7 @@ static void add_root(struct docker *docker, const char *path, unsigned int uid)
 	for (unsigned int i = 0; i < docker->count; i++)
 		if (docker->roots[i].uid == uid && strcmp(docker->roots[i].path, path) == 0)
 			return;
-	if (docker->count == ROOTS_MAX || path[0] != '/' || strlen(path) >= PATH_MAX)
+	if (docker->count >= (uid ? USERS_ROOTS_MAX : ROOTS_MAX) || path[0] != '/' || strlen(path) >= PATH_MAX)
 		return;
 	strcpy(found->path, path);
 	found->uid = uid;
@@ -274,19 +276,20 @@ static bool may_be_dockers(const struct cgroup_place *place)
 static int docker__read(void *state, const struct cgroup_place *place, struct identity *out)
 {
 	struct docker *docker = state;
+	/* What users do does not keep the system's from being found. */
+	uint64_t *again_ms = &docker->again_ms[place->uid != 0];
 	uint64_t now = clock__ms();
 	int err;
 
 	if (place->free_name)
 		return -ENOENT;
 	err = read_known(docker, place, out);
-	if (err != -ENOENT || !may_be_dockers(place) ||
-	    (docker->looked_ms && now - docker->looked_ms < LOOK_AGAIN_MS))
+	if (err != -ENOENT || !may_be_dockers(place) || now < *again_ms)
 		return err;
-	docker->looked_ms = now;
 	/* Daemons come and go; the default place stays. */
 	docker->count = 1;
 	processes__find(docker->root, "dockerd", add_daemon, docker);
+	*again_ms = processes__again_ms(now, LOOK_AGAIN_MS);
 	return read_known(docker, place, out);
 }
 

@@ -90,9 +90,26 @@ static void a_pod_lives_until_its_last_reference_goes(void **state)
 	pod__put(NULL);
 }
 
+static void too_many_are_refused(void **state)
+{
+	struct labels labels = { 0 };
+	char name[16];
+
+	(void)state;
+	for (unsigned int i = LABELS_COUNT_MAX; i-- > 0;) {
+		snprintf(name, sizeof(name), "%06u", i);
+		assert_int_equal(labels__set(&labels, name, ""), 0);
+	}
+	assert_int_equal(labels__set(&labels, "more", ""), -E2BIG);
+	assert_int_equal(labels__set(&labels, name, "new"), 0);
+	assert_string_equal(labels__get(&labels, name), "new");
+	labels__free(&labels);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(too_many_are_refused),
 		cmocka_unit_test(names_are_kept_in_order_and_found),
 		cmocka_unit_test(a_name_that_is_there_gets_the_new_value),
 		cmocka_unit_test(what_is_too_large_is_refused_and_changes_nothing),
