@@ -225,6 +225,9 @@ static int reserve(struct encoder *encoder, const struct stream_text *text, size
 	bool waited = false;
 	char *space;
 
+	/* No space will ever do. */
+	if (text->key_length + length > journal__max_record(options->journal))
+		return -EMSGSIZE;
 	while (!(space = journal__reserve(options->journal, text->key_length + length))) {
 		if (!waited)
 			counters__add(options->counters, COUNTER_journal_full, 1);

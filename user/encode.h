@@ -110,7 +110,8 @@ int stream_text__restore(const struct text_parts *parts, struct stream_text **ou
  * Appends one record, staged: see journal.h. Waits for journal space as long as it takes, and
  * shows what is staged then, for nothing else could free space. `process` may be NULL: pid and
  * tid are told without a name. 0, or an error, then the record is not in the journal: -ECANCELED
- * when *abandon was set while it waited; -ENOSPC with drop_newest when there is no space.
+ * when *abandon was set while it waited; -ENOSPC with drop_newest when there is no space; -EMSGSIZE when it is
+ * longer than the journal's records can be.
  */
 int encoder__line(struct encoder *encoder, const struct stream_text *text, const struct line *line,
 		  const struct process *process);

@@ -26,6 +26,7 @@
 #define ATTRIBUTE(key) ",{\"key\":\"" key "\",\"value\":{\"stringValue\":\""
 #define NUMBER(key) ",{\"key\":\"" key "\",\"value\":{\"intValue\":\""
 #define CLOSE "\"}}"
+#define SERVICE_NAME_MAX 253
 #define TIME_MARKER "{\"timeUnixNano\":\""
 
 struct attributes {
@@ -140,12 +141,20 @@ static void owner(struct attributes *attributes, const char *kind, const char *n
 			string(attributes, kinds[i][1], name);
 }
 
+/* A pod's annotation may be as long as all of them; what a record says beside labels has its bound. */
+static const char *short_annotation(const struct pod *pod, const char *name)
+{
+	const char *value = pod ? labels__get(&pod->annotations, name) : NULL;
+
+	return value && strlen(value) <= SERVICE_NAME_MAX ? value : NULL;
+}
+
 static void service_name(struct attributes *attributes, const struct layout_source *source)
 {
 	const struct identity *identity = source->stream->identity;
 	const struct pod *pod = source->stream->pod;
-	const char *name = pod ? labels__get(&pod->annotations, "resource.opentelemetry.io/service.name") : NULL;
-	const char *namespace = pod ? labels__get(&pod->annotations, "resource.opentelemetry.io/service.namespace") : NULL;
+	const char *name = short_annotation(pod, "resource.opentelemetry.io/service.name");
+	const char *namespace = short_annotation(pod, "resource.opentelemetry.io/service.namespace");
 
 	if (!name && pod)
 		name = pod->workload_name ? pod->workload_name : pod->name;

@@ -621,6 +621,22 @@ static void abandon_ends_the_wait(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void what_fits_in_no_segment_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_text *text;
+	size_t length = journal__max_record(fixture->journal) + 1;
+	char *bytes = calloc(1, length);
+	const struct stream_source source = { .kind = STREAM_FILE, .file = "/a" };
+	const struct line line = { .text = bytes, .length = length };
+
+	assert_non_null(bytes);
+	assert_int_equal(stream_text__new(fixture->encoder, &source, &text), 0);
+	assert_int_equal(encoder__line(fixture->encoder, text, &line, NULL), -EMSGSIZE);
+	stream_text__free(text);
+	free(bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -644,6 +660,7 @@ int main(void)
 		TEST(the_key_is_what_was_asked_for),
 		TEST(a_full_journal_is_waited_for_and_nothing_is_lost),
 		TEST(abandon_ends_the_wait),
+		TEST(what_fits_in_no_segment_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

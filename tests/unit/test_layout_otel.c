@@ -157,6 +157,23 @@ static void a_gap(void **state)
 		     "\"stringValue\":\"ring_full\"}}]}]}]}]}");
 }
 
+static void an_endless_service_name_is_not_told(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod };
+	static const char told[] = "\"service.name\",\"value\":{\"stringValue\":\"web\"";
+	char name[20001];
+	const struct journal_record *record;
+
+	memset(name, '\1', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	assert_int_equal(labels__set(&fixture->pod->annotations, "resource.opentelemetry.io/service.name", name), 0);
+	assert_int_equal(labels__set(&fixture->pod->annotations, "resource.opentelemetry.io/service.namespace", name), 0);
+	record = encode_line(fixture, &source, "x", 1, PARTIAL_NONE, &process);
+	assert_true(record->meta.value_len < 10000);
+	assert_non_null(memmem(record->value, record->meta.value_len, told, sizeof(told) - 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +181,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_pod_that_is_not_known, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(a_file_of_a_service, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(a_container_of_no_pod, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(an_endless_service_name_is_not_told, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(a_gap, setup, close_fixture),
 	};
 
