@@ -4,6 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Memory that the strings of a pod, of a container and of a label take beside what labels' bytes count. */
+#define OF_STRINGS 512
+#define OF_CONTAINER 512
+#define OF_LABEL 64
+
 struct pod *pod__new(void)
 {
 	struct pod *pod = calloc(1, sizeof(*pod));
@@ -149,6 +154,16 @@ bool pod__equal(const struct pod *one, const struct pod *other)
 	       same(one->workload_name, other->workload_name) &&
 	       pod__same_labels(one, other) && labels__equal(&one->node_labels, &other->node_labels) &&
 	       same_containers(one, other);
+}
+
+size_t pod__size(const struct pod *pod)
+{
+	const struct labels *sets[] = { &pod->labels, &pod->annotations, &pod->namespace_labels, &pod->node_labels };
+	size_t size = sizeof(*pod) + OF_STRINGS + pod->containers_count * OF_CONTAINER;
+
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
+		size += sets[i]->bytes + sets[i]->count * OF_LABEL;
+	return size;
 }
 
 const struct pod_container *pod__container(const struct pod *pod, const char *name)

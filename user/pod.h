@@ -49,6 +49,9 @@ bool pod__equal(const struct pod *one, const struct pod *other);
 /* Whether both have the same name and namespace. */
 bool pod__same_name(const struct pod *one, const struct pod *other);
 
+/* Bytes of memory, roughly. */
+size_t pod__size(const struct pod *pod);
+
 /* The container of this name, or NULL. */
 const struct pod_container *pod__container(const struct pod *pod, const char *name);
 

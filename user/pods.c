@@ -25,6 +25,7 @@ struct pods {
 	unsigned int deleted_count;
 	uint64_t deletions;
 	uint64_t list;
+	size_t bytes;            /* of all that are in it, as pod__size tells */
 	uint64_t version;        /* atomic */
 	uint64_t labels_version; /* atomic */
 	int watchers[PODS_WATCHERS_MAX];
@@ -169,7 +170,7 @@ static int insert(struct pods *pods, unsigned int at, const struct pod *pod)
 	struct entry *entries = pods->entries;
 	unsigned int size = pods->size;
 
-	if (pods->count - pods->deleted_count >= PODS_MAX)
+	if (pods->count - pods->deleted_count >= PODS_MAX || pods->bytes + pod__size(pod) > PODS_BYTES_MAX)
 		return -ENOSPC;
 	if (pods->count == size) {
 		size = size ? 2 * size : 64;
@@ -181,6 +182,7 @@ static int insert(struct pods *pods, unsigned int at, const struct pod *pod)
 	}
 	memmove(&entries[at + 1], &entries[at], (pods->count - at) * sizeof(*entries));
 	pods->count++;
+	pods->bytes += pod__size(pod);
 	entries[at] = (struct entry){ .pod = pod, .list = pods->list };
 	return 0;
 }
@@ -196,22 +198,28 @@ static bool is_anothers(const struct entry *entry, const struct pod *pod)
 	return !entry->pod->mirror || !entry->deleted;
 }
 
-/* Returns the pod whose reference is to be put: the other of the two. */
-static const struct pod *replace(struct pods *pods, struct entry *entry, const struct pod *pod)
+/* *rest is the pod whose reference is to be put: the other of the two. */
+static int replace(struct pods *pods, struct entry *entry, const struct pod *pod, const struct pod **rest)
 {
 	const struct pod *before = entry->pod;
+	size_t bytes = pods->bytes - pod__size(before) + pod__size(pod);
 
 	if (entry->deleted)
 		pods->deleted_count--;
 	entry->deleted = 0;
 	entry->list = pods->list;
+	*rest = pod;
 	if (pod__equal(before, pod))
-		return pod;
+		return 0;
+	if (bytes > PODS_BYTES_MAX)
+		return -ENOSPC;
+	pods->bytes = bytes;
 	entry->pod = pod;
 	if (!pod__same_labels(before, pod))
 		__atomic_add_fetch(&pods->labels_version, 1, __ATOMIC_RELEASE);
 	tell(pods);
-	return before;
+	*rest = before;
+	return 0;
 }
 
 int pods__publish(struct pods *pods, struct pod *pod)
@@ -227,7 +235,7 @@ int pods__publish(struct pods *pods, struct pod *pod)
 		err = -EEXIST;
 		rest = pod;
 	} else if (found) {
-		rest = replace(pods, &pods->entries[at], pod);
+		err = replace(pods, &pods->entries[at], pod, &rest);
 	} else {
 		err = insert(pods, at, pod);
 		if (err)
@@ -249,6 +257,7 @@ static const struct pod *take(struct pods *pods, unsigned int at)
 	if (entry->deleted)
 		pods->deleted_count--;
 	pods->count--;
+	pods->bytes -= pod__size(pod);
 	memmove(entry, entry + 1, (pods->count - at) * sizeof(*entry));
 	return pod;
 }

@@ -12,6 +12,11 @@
 
 #define PODS_MAX 4096
 #define PODS_DELETED_MAX 1024
+/*
+ * Of what they say, all together: whoever may make pods may name this node in thousands of them, which
+ * never run, each with a quarter of a megabyte of annotations.
+ */
+#define PODS_BYTES_MAX (128u << 20)
 /* How long a deleted pod is kept that nobody refers to. */
 #define PODS_DELETED_MS 60000
 #define PODS_WATCHERS_MAX (SHARDS_MAX + 1)
@@ -47,7 +52,7 @@ void pods__want(struct pods *pods, const char *uid);
 /*
  * Takes the reference, on failure too. The pod takes the place of the one with its uid; one that
  * says the same changes nothing. A mirror takes the place of no other pod than its own, whatever uid
- * it names: -EEXIST. 0, -ENOSPC beyond PODS_MAX, -ENOMEM.
+ * it names: -EEXIST. 0, -ENOSPC beyond PODS_MAX or PODS_BYTES_MAX (what was known stays), -ENOMEM.
  */
 int pods__publish(struct pods *pods, struct pod *pod);
 /* The pod is deleted; one that is not known: nothing. */

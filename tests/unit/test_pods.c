@@ -80,6 +80,40 @@ static void pods_are_found_by_their_uid(void **state)
 	assert_unknown(*state, "bb");
 }
 
+static struct pod *make_large(unsigned int number)
+{
+	static char value[256 << 10];
+	struct pod *pod;
+	char uid[16];
+
+	memset(value, 'x', sizeof(value) - 1);
+	snprintf(uid, sizeof(uid), "large-%04u", number);
+	pod = make(uid, "large");
+	assert_int_equal(labels__set(&pod->annotations, "a", value), 0);
+	return pod;
+}
+
+static void what_all_say_is_bounded(void **state)
+{
+	unsigned int count = 0;
+	struct pod *small;
+
+	while (count < PODS_MAX && !pods__publish(*state, make_large(count)))
+		count++;
+	assert_in_range(count, 400, 512);
+	assert_unknown(*state, "large-0512");
+	small = make("large-0000", "small");
+	assert_int_equal(pods__publish(*state, small), 0);
+	assert_app(*state, "large-0000", "small");
+	assert_int_equal(pods__publish(*state, make_large(count)), 0);
+	assert_int_equal(pods__publish(*state, make_large(0)), -ENOSPC);
+	assert_app(*state, "large-0000", "small");
+	pods__remove(*state, "large-0001");
+	pods__expire(*state, 1);
+	pods__expire(*state, LATER + 1);
+	assert_int_equal(pods__publish(*state, make_large(0)), 0);
+}
+
 static int publish_mirror(struct pods *pods, const char *uid, const char *name, const char *app)
 {
 	struct pod *pod = make(uid, app);
@@ -350,6 +384,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		fact(pods_are_found_by_their_uid),
+		fact(what_all_say_is_bounded),
 		fact(mirror_takes_no_other_pods_place),
 		fact(mirror_takes_the_place_of_its_own),
 		fact(reference_keeps_what_was_known),
