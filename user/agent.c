@@ -114,6 +114,12 @@ static int drop_privileges(void)
 	return err;
 }
 
+/* For records, and as a namespace may have the label by which Vector leaves out its pods. */
+static bool wants_namespaces(const struct config *config)
+{
+	return config->record.namespace_labels.allow_count || config->selection.annotations;
+}
+
 static int start_kubernetes(struct agent *agent)
 {
 	struct kubernetes_options options = {
@@ -121,7 +127,7 @@ static int start_kubernetes(struct agent *agent)
 		.node = agent->config->node,
 		.counters = &agent->counters,
 		.pods = agent->pods,
-		.namespace_labels = agent->config->record.namespace_labels.allow_count,
+		.namespace_labels = wants_namespaces(agent->config),
 		.node_labels = agent->config->record.node_labels.allow_count,
 	};
 
@@ -208,7 +214,7 @@ static bool same_kubernetes(const struct config *one, const struct config *other
 {
 	const struct kubernetes_config *a = &one->kubernetes, *b = &other->kubernetes;
 
-	return !one->record.namespace_labels.allow_count == !other->record.namespace_labels.allow_count &&
+	return wants_namespaces(one) == wants_namespaces(other) &&
 	       !one->record.node_labels.allow_count == !other->record.node_labels.allow_count &&
 	       a->source == b->source && a->kubelet_insecure == b->kubelet_insecure &&
 	       strcmp(one->node, other->node) == 0 && strcmp(a->kubeconfig, b->kubeconfig) == 0 &&
