@@ -41,6 +41,10 @@ void log_at(enum log_level level, const char *format, ...)
 	len += n < 0 ? 0 : n;
 	if (len > (int)sizeof(line) - 1)
 		len = sizeof(line) - 1;
+	/* Others' paths, names and messages are in it: none of them makes a line of its own, or speaks to a terminal. */
+	for (int i = 0; i < len; i++)
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
 	line[len++] = '\n';
 	/* Nobody is left to tell when stderr itself fails. */
 	if (write(STDERR_FILENO, line, len) < 0)

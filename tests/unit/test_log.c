@@ -101,10 +101,19 @@ static void a_long_message_is_cut_and_still_ends(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void what_others_wrote_makes_no_line_of_its_own(void **state)
+{
+	struct fixture *fixture = *state;
+
+	log_warn("%s", "a\nlogtap: b\x1b[2J\x7f\xc3\xa9");
+	assert_string_equal(one_write(fixture), "logtap: warning: a?logtap: b?[2J?\xc3\xa9\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(each_level_has_its_word_in_one_write),
+		TEST(what_others_wrote_makes_no_line_of_its_own),
 		TEST(what_is_above_the_level_is_not_printed),
 		TEST(a_long_message_is_cut_and_still_ends),
 	};
