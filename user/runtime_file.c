@@ -148,7 +148,7 @@ static const char *reason(int err)
 	case -EINVAL:
 		return "it is not a regular file";
 	case -EFBIG:
-		return "it is larger than 4 MiB";
+		return "it is larger than 4 MiB, or than 512 KiB where it is a user's";
 	case -EACCES:
 	case -EPERM:
 		return "not permitted (logtap must run as root)";
@@ -163,7 +163,7 @@ int runtime_file__read(const struct runtime_dir *dir, const char *file, json_t *
 	char *text = NULL;
 	json_t *json;
 	size_t len = 0;
-	int err = runtime_file__text(dir, file, RUNTIME_TEXT_MAX, &text, &len);
+	int err = runtime_file__text(dir, file, dir->uid ? RUNTIME_USERS_TEXT_MAX : RUNTIME_TEXT_MAX, &text, &len);
 
 	if (err == -ENOENT)
 		return err;

@@ -15,6 +15,8 @@
 #define RUNTIME_NAME_MAX 253   /* bytes of a pod's or container's name */
 #define RUNTIME_IMAGE_MAX 1024
 #define RUNTIME_TEXT_MAX (4U << 20)
+/* Of a user's: JSON takes up to 80 times its length in memory, and a second for 4 MiB. */
+#define RUNTIME_USERS_TEXT_MAX (512U << 10)
 
 /* Where a runtime keeps its files. */
 struct runtime_dir {
@@ -31,7 +33,7 @@ struct runtime_dir {
 int runtime_file__text(const struct runtime_dir *dir, const char *file, size_t max, char **out,
 		       size_t *out_len);
 
-/* A file as JSON, up to RUNTIME_TEXT_MAX. 0, -ENOENT, another -errno (told). */
+/* A file as JSON, up to RUNTIME_TEXT_MAX, a user's up to RUNTIME_USERS_TEXT_MAX. 0, -ENOENT, another -errno (told). */
 int runtime_file__read(const struct runtime_dir *dir, const char *file, json_t **out);
 
 /* Text that is JSON itself, as annotations have it; NULL when it is not. */

@@ -191,6 +191,19 @@ static void users_podman_is_found_by_its_conmon(void **state)
 	assert_podmans(get(fixture, &users), "mine");
 }
 
+static void users_huge_file_is_not_parsed(void **state)
+{
+	static char text[sizeof(PODMAN_TEXT) + (512 << 10)];
+	struct fixture *fixture = *state;
+
+	memset(text, ' ', sizeof(text) - 1);
+	memcpy(text, PODMAN_TEXT, sizeof(PODMAN_TEXT) - 1);
+	write_text(fixture, HOME_STORAGE C USERDATA, text);
+	own(fixture, HOME_STORAGE C USERDATA, 1000);
+	write_conmon(fixture, "1000", HOME_STORAGE C "/userdata");
+	assert_false(get(fixture, &users)->complete);
+}
+
 static void user_cannot_borrow_what_is_not_his(void **state)
 {
 	struct fixture *fixture = *state;
@@ -251,6 +264,7 @@ int main(void)
 		TEST(quadlets_payload_is_podmans),
 		TEST(container_in_podmans_pod_is_not_crios),
 		TEST(users_podman_is_found_by_its_conmon),
+		TEST(users_huge_file_is_not_parsed),
 		TEST(user_cannot_borrow_what_is_not_his),
 		TEST(users_conmon_says_nothing_of_roots_containers),
 		TEST(broken_storage_costs_the_names_alone),
