@@ -2,6 +2,7 @@
 # make run        shows it: a container logs, its lines come out as JSON
 # make test       unit tests, then end-to-end tests in a guest; CASE="lines gaps": only those of the latter
 # make test-slow  the end-to-end tests that take minutes each
+# make test-api-down  the quick ones again, in a cluster whose API server does not answer; or CASE=...
 # make test-fresh does both on a fresh Debian machine, in a directory
 # make test-faults   faults at random under load: SEED=n, MINUTES=10
 # make fuzz       fuzzes the parsers of untrusted bytes, SECONDS=60 each
@@ -116,6 +117,12 @@ test-slow:
 	@$(MAKE) --no-print-directory all
 	@tests/e2e/run slow
 
+# Nothing depends on the API server: its labels are all that is missing.
+test-api-down:
+	@docker/packages.sh build run test
+	@$(MAKE) --no-print-directory all
+	@tests/e2e/run -e API=down $(or $(CASE),quick)
+
 # The long run of faults; make test has a short one.
 MINUTES ?= 10
 test-faults:
@@ -164,4 +171,4 @@ distclean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps run bench fuzz test test-unit test-e2e test-slow test-faults test-fresh unit-tests clean distclean
+.PHONY: all deps run bench fuzz test test-unit test-e2e test-slow test-api-down test-faults test-fresh unit-tests clean distclean

@@ -28,8 +28,6 @@ struct pods {
 	size_t bytes;            /* of all that are in it, as pod__size tells */
 	uint64_t version;        /* atomic */
 	uint64_t labels_version; /* atomic */
-	int watchers[PODS_WATCHERS_MAX];
-	unsigned int watchers_count;
 	int wanted_fd;
 };
 
@@ -107,49 +105,20 @@ uint64_t pods__labels_version(const struct pods *pods)
 	return __atomic_load_n(&pods->labels_version, __ATOMIC_ACQUIRE);
 }
 
-int pods__watch(struct pods *pods, int eventfd)
-{
-	int err = 0;
-
-	pthread_mutex_lock(&pods->lock);
-	if (pods->watchers_count < PODS_WATCHERS_MAX)
-		pods->watchers[pods->watchers_count++] = eventfd;
-	else
-		err = -ENOSPC;
-	pthread_mutex_unlock(&pods->lock);
-	return err;
-}
-
-void pods__unwatch(struct pods *pods, int eventfd)
-{
-	pthread_mutex_lock(&pods->lock);
-	for (unsigned int i = 0; i < pods->watchers_count; i++) {
-		if (pods->watchers[i] != eventfd)
-			continue;
-		pods->watchers[i] = pods->watchers[--pods->watchers_count];
-		break;
-	}
-	pthread_mutex_unlock(&pods->lock);
-}
-
-/* A full eventfd has been written already, which is all that its reader needs to know. */
-static void signal_fd(int fd)
-{
-	uint64_t one = 1;
-	ssize_t written = write(fd, &one, sizeof(one));
-
-	(void)written;
-}
-
 void pods__want(struct pods *pods, const char *uid)
 {
+	uint64_t one = 1;
+	ssize_t written;
 	bool found;
 
 	pthread_mutex_lock(&pods->lock);
 	find(pods, uid, &found);
 	pthread_mutex_unlock(&pods->lock);
-	if (!found)
-		signal_fd(pods->wanted_fd);
+	if (found)
+		return;
+	/* A full eventfd has been written already, which is all that its reader needs to know. */
+	written = write(pods->wanted_fd, &one, sizeof(one));
+	(void)written;
 }
 
 int pods__wanted_fd(const struct pods *pods)
@@ -157,12 +126,9 @@ int pods__wanted_fd(const struct pods *pods)
 	return pods->wanted_fd;
 }
 
-/* The lock is held: a watcher that takes itself off is not written afterwards. */
-static void tell(struct pods *pods)
+static void bump(uint64_t *version)
 {
-	__atomic_add_fetch(&pods->version, 1, __ATOMIC_RELEASE);
-	for (unsigned int i = 0; i < pods->watchers_count; i++)
-		signal_fd(pods->watchers[i]);
+	__atomic_add_fetch(version, 1, __ATOMIC_RELEASE);
 }
 
 static int insert(struct pods *pods, unsigned int at, const struct pod *pod)
@@ -216,8 +182,8 @@ static int replace(struct pods *pods, struct entry *entry, const struct pod *pod
 	pods->bytes = bytes;
 	entry->pod = pod;
 	if (!pod__same_labels(before, pod))
-		__atomic_add_fetch(&pods->labels_version, 1, __ATOMIC_RELEASE);
-	tell(pods);
+		bump(&pods->labels_version);
+	bump(&pods->version);
 	*rest = before;
 	return 0;
 }
@@ -241,7 +207,7 @@ int pods__publish(struct pods *pods, struct pod *pod)
 		if (err)
 			rest = pod;
 		else
-			tell(pods);
+			bump(&pods->version);
 	}
 	pthread_mutex_unlock(&pods->lock);
 	pod__put(rest);

@@ -8,8 +8,6 @@
 
 #include <stdint.h>
 
-#include "record.h"
-
 #define PODS_MAX 4096
 #define PODS_DELETED_MAX 1024
 /*
@@ -19,7 +17,6 @@
 #define PODS_BYTES_MAX (128u << 20)
 /* How long a deleted pod is kept that nobody refers to. */
 #define PODS_DELETED_MS 60000
-#define PODS_WATCHERS_MAX (SHARDS_MAX + 1)
 
 struct pod;
 struct pods;
@@ -37,10 +34,6 @@ const struct pod *pods__get(struct pods *pods, const char *uid);
 uint64_t pods__version(const struct pods *pods);
 /* Rises when a pod that was known gets other labels or annotations, its own or its namespace's. */
 uint64_t pods__labels_version(const struct pods *pods);
-/* The eventfd, not owned, is written after each rise. -ENOSPC beyond PODS_WATCHERS_MAX. */
-int pods__watch(struct pods *pods, int eventfd);
-/* Once it returns, the eventfd is not written any more. */
-void pods__unwatch(struct pods *pods, int eventfd);
 /*
  * Says that a pod is missed, unless it is known: a source that is polled is asked at once, at most
  * once a second. Returns at once.

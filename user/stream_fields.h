@@ -27,6 +27,7 @@ struct stream {
 	struct saved_text saved_text;
 	char pod_uid[POD_UID_MAX + 1]; /* "": nothing is to be asked about a pod */
 	const struct pod *pod;       /* a reference; NULL: not known */
+	bool pod_refused;            /* another one said that it was that pod, which was told */
 	struct waiting waiting;      /* lines that wait for the pod */
 	struct assembly *assembly;
 	uint64_t spill;              /* block of the heap, of lines.memory, for more half lines than a saved state holds */

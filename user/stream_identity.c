@@ -39,14 +39,25 @@ void stream__learn_pod(struct stream *stream)
 		strcpy(stream->pod_uid, identity->pod_uid);
 }
 
-/* A pod's uid may be one that an annotation names: what the runtime calls the pod must agree. */
-static bool is_its_pod(const struct stream *stream, const struct pod *pod)
+/*
+ * Whoever may create pods may have one say that it is a static pod of this node, by the uid that the node knows that one by:
+ * it has another name.
+ */
+static bool is_pod_of(struct stream *stream, const struct pod *pod)
 {
 	const struct identity *identity = stream__identity(stream);
 
-	return !identity || ((!*identity->pod_name || (pod->name && !strcmp(identity->pod_name, pod->name))) &&
-			     (!*identity->pod_namespace ||
-			      (pod->namespace && !strcmp(identity->pod_namespace, pod->namespace))));
+	if (!identity || !*identity->pod_name)
+		return true;
+	if (pod->name && !strcmp(pod->name, identity->pod_name) && pod->namespace &&
+	    !strcmp(pod->namespace, identity->pod_namespace))
+		return true;
+	if (!stream->pod_refused)
+		log_warn("kubernetes: pod %s in namespace %s says that it is %s, which is pod %s in namespace %s of this node: "
+			 "nothing is taken from it; delete it if nobody knows it",
+			 pod->name ? pod->name : "?", pod->namespace ? pod->namespace : "?", stream->pod_uid, identity->pod_name, identity->pod_namespace);
+	stream->pod_refused = true;
+	return false;
 }
 
 bool stream__take_pod(struct stream *stream)
@@ -54,7 +65,7 @@ bool stream__take_pod(struct stream *stream)
 	const struct pod *pod = *stream->pod_uid ? pods__get(stream->context->pods, stream->pod_uid) : NULL;
 
 	/* One that is deleted and let go is the one that it was. */
-	if (!pod || pod == stream->pod || !is_its_pod(stream, pod)) {
+	if (!pod || pod == stream->pod || !is_pod_of(stream, pod)) {
 		pod__put(pod);
 		return false;
 	}

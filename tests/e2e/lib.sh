@@ -88,6 +88,27 @@ logtap_stop()
 	wait "$pid"
 }
 
+# --- Kubernetes
+
+# With API=down (tests/e2e/run -e) logtap is in a cluster whose API server does not answer: what cases demand holds without it.
+if [ "${API-}" = down ] && [ "$PHASE" = guest ]; then
+	export KUBERNETES_SERVICE_HOST=127.0.0.1 KUBERNETES_SERVICE_PORT=1
+	mkdir -p /var/run/secrets/kubernetes.io/serviceaccount
+	echo token >/var/run/secrets/kubernetes.io/serviceaccount/token
+fi
+
+# With API=down: records of pods say that the API server's part is missing, and have none of it. Of what goes to stdout.
+expect_unenriched()
+{
+	local records
+
+	[ "${API-}" = down ] || return 0
+	records=$(cat "$OUT"/*.out 2>/dev/null | grep -c '"pod_uid":".*}$' || true)
+	expect "records of pods without \"enriched\":false" "$(cat "$OUT"/*.out 2>/dev/null | grep '"pod_uid":".*}$' |
+		grep -vc '"enriched":false' || true)" 0
+	echo "API server down: $records records of pods say so"
+}
+
 # --- Kafka
 
 # Topics of a case: `# topics: a b:4` makes CASE.a and CASE.b; on the broker of all cases.

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -192,31 +191,6 @@ static void change_of_a_container_is_a_change(void **state)
 	assert_true(pods__version(*state) > version);
 }
 
-static void watchers_are_told(void **state)
-{
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	uint64_t told;
-
-	assert_int_equal(pods__watch(*state, fd), 0);
-	publish(*state, "a", "one");
-	assert_int_equal(read(fd, &told, sizeof(told)), sizeof(told));
-	publish(*state, "a", "one");
-	assert_int_equal(read(fd, &told, sizeof(told)), -1);
-	pods__unwatch(*state, fd);
-	publish(*state, "a", "two");
-	assert_int_equal(read(fd, &told, sizeof(told)), -1);
-	close(fd);
-}
-
-static void watchers_are_bounded(void **state)
-{
-	for (unsigned int i = 0; i < PODS_WATCHERS_MAX; i++)
-		assert_int_equal(pods__watch(*state, 1000 + i), 0);
-	assert_int_equal(pods__watch(*state, 1), -ENOSPC);
-	pods__unwatch(*state, 1000);
-	assert_int_equal(pods__watch(*state, 1000), 0);
-}
-
 static void only_an_unknown_pod_is_wanted(void **state)
 {
 	uint64_t wanted;
@@ -390,8 +364,6 @@ int main(void)
 		fact(reference_keeps_what_was_known),
 		fact(version_rises_when_a_pod_changes_and_only_then),
 		fact(change_of_a_container_is_a_change),
-		fact(watchers_are_told),
-		fact(watchers_are_bounded),
 		fact(only_an_unknown_pod_is_wanted),
 		fact(deleted_pod_stays_for_a_while),
 		fact(deleted_pod_stays_while_it_is_referred_to),

@@ -3,6 +3,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <ftw.h>
+#include <sys/stat.h>
+
 #include <cmocka.h>
 
 #include "../../user/clock.h"
@@ -61,17 +64,22 @@ static int setup_stdout(void **state)
 	return 0;
 }
 
-static void publish_with(const char *app, const char *annotation)
+static void publish_named(const char *namespace, const char *name, const char *app, const char *annotation)
 {
 	struct pod *pod = pod__new();
 
 	pod->uid = strdup(UID);
-	pod->name = strdup("web-1");
-	pod->namespace = strdup("shop");
+	pod->name = strdup(name);
+	pod->namespace = strdup(namespace);
 	assert_int_equal(labels__set(&pod->labels, "app", app), 0);
 	if (annotation)
 		assert_int_equal(labels__set(&pod->annotations, annotation, "true"), 0);
 	assert_int_equal(pods__publish(pods, pod), 0);
+}
+
+static void publish_with(const char *app, const char *annotation)
+{
+	publish_named("shop", "web-1", app, annotation);
 }
 
 static void publish(const char *app)
@@ -491,6 +499,81 @@ static void what_came_out_and_was_dropped_before_it_was_decided_is_told(void **s
 	assert_int_equal(stream__untold(fixture->stream)->bytes, 0);
 }
 
+/* What containerd says of the container: it is web-1 in the namespace shop. */
+static void write_bundle(const struct fixture *fixture)
+{
+	static const char *const below[] = { "/run", "/containerd", "/io.containerd.runtime.v2.task", "/k8s.io", "/" ID };
+	char path[512];
+	FILE *file;
+
+	strcpy(path, fixture->directory);
+	for (unsigned int i = 0; i < sizeof(below) / sizeof(below[0]); i++)
+		assert_int_equal(mkdir(strcat(path, below[i]), 0700), 0);
+	file = fopen(strcat(path, "/config.json"), "w");
+	assert_non_null(file);
+	fputs("{\"annotations\":{\"io.kubernetes.cri.container-type\":\"container\","
+	      "\"io.kubernetes.cri.container-name\":\"main\",\"io.kubernetes.cri.sandbox-name\":\"web-1\","
+	      "\"io.kubernetes.cri.sandbox-namespace\":\"shop\",\"io.kubernetes.cri.sandbox-uid\":\"" UID "\"}}",
+	      file);
+	assert_int_equal(fclose(file), 0);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int setup_bundle(void **state)
+{
+	struct fixture *fixture;
+
+	if (setup_pod(state))
+		return -1;
+	fixture = *state;
+	write_bundle(fixture);
+	/* What was known without it is forgotten. */
+	crash(fixture);
+	ask_for_pods(fixture);
+	open_stream(fixture);
+	return 0;
+}
+
+static int teardown_bundle(void **state)
+{
+	struct fixture *fixture = *state;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/run", fixture->directory);
+	assert_int_equal(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	return teardown_pod(state);
+}
+
+static void a_pod_of_another_name_is_not_taken(void **state)
+{
+	struct fixture *fixture = *state;
+
+	publish_named("shop", "forged", "forged", NULL);
+	data(fixture, "one\n", 0, 0);
+	follow(fixture);
+	no_more(fixture);
+	assert_int_equal(fixture->context.waits, 1);
+	publish_named("other", "web-1", "forged", NULL);
+	follow(fixture);
+	no_more(fixture);
+	publish("shop");
+	follow(fixture);
+	next_of_app(fixture, "one", "shop");
+	/* Nor in the place of the one that is known. */
+	publish_named("shop", "forged", "forged", "logtap.io/exclude");
+	follow(fixture);
+	data(fixture, "two\n", 0, 0);
+	next_of_app(fixture, "two", "shop");
+	no_more(fixture);
+}
+
 static uint32_t pick(uint32_t *random, uint32_t n)
 {
 	*random = *random * 1664525 + 1013904223;
@@ -549,6 +632,7 @@ static void whatever_happens_each_line_comes_once(void **state)
 }
 
 #define POD_TEST(name) cmocka_unit_test_setup_teardown(name, setup_pod, teardown_pod)
+#define BUNDLE_TEST(name) cmocka_unit_test_setup_teardown(name, setup_bundle, teardown_bundle)
 #define STDOUT_TEST(name) cmocka_unit_test_setup_teardown(name, setup_stdout, teardown_pod)
 
 int main(void)
@@ -570,6 +654,7 @@ int main(void)
 		POD_TEST(where_nobody_asks_any_more_the_wait_ends),
 		POD_TEST(a_full_journal_makes_no_copies_of_what_waited),
 		POD_TEST(whatever_happens_each_line_comes_once),
+		BUNDLE_TEST(a_pod_of_another_name_is_not_taken),
 		STDOUT_TEST(of_a_pod_that_excludes_itself_nothing_comes_out),
 		STDOUT_TEST(a_pod_known_before_the_first_line_decides_too),
 		STDOUT_TEST(what_stays_unknown_is_as_configured),
