@@ -15,15 +15,14 @@
 #include "config.h"
 #include "log.h"
 
-/* Handed over before the programs that find new streams are, so that those find slots at once. */
-#define ADVANCE 64
-
 /*
  * How it goes. Programs of ours, the bridge, are put in the place of those before. A stream that is in the
  * new maps is the bridge's; what it does not find there it leaves to the program before. So each
  * write is seen by exactly one of the two, whichever map its stream is in, and streams move one by
  * one: into the new map first, then out of the old one. New streams open in the new maps, except
- * those that are in the old ones. Each map's entry counts for itself in the filter.
+ * those that are in the old ones. Each map's entry counts for itself in the filter. Slots that are
+ * free before stay where the programs before find them until those have ended; the bridge takes them
+ * from there, too, so that both find one as long as there is one.
  */
 struct move {
 	const struct capture_pin *pin;
@@ -62,17 +61,41 @@ static int view(const struct capture_maps *maps, char **slots)
 	return capture_maps__view(maps->fds[MAP_SLOTS], slots_bytes(maps), (void **)slots);
 }
 
-/* Free slots, `limit` at most; their generations go on. Those that are no more there stay behind. */
-static int hand_slots(struct move *move, uint32_t limit)
+static uint32_t common_slots(const struct move *move)
+{
+	uint32_t from = move->from->about.max_streams, to = move->to.about.max_streams;
+
+	return from < to ? from : to;
+}
+
+/*
+ * The generations of free slots go on, whoever takes them. The bridge may have taken one already,
+ * after a kill: then it is ahead.
+ */
+static void carry_generations(struct move *move)
+{
+	for (uint32_t i = 0; i < common_slots(move); i++) {
+		struct stream_slot *to = to_slot(move, i);
+		uint32_t generation = from_slot(move, i)->generation;
+
+		if (state_of(to) == SLOT_FREE && to->generation < generation)
+			to->generation = generation;
+	}
+}
+
+/*
+ * All free slots, when the programs before take none any more. Whoever looks into both queues meanwhile
+ * misses one at most, which is between them. Those that are no more there stay behind.
+ */
+static int hand_slots(struct move *move)
 {
 	uint32_t slot;
 
-	for (uint32_t i = 0; i < limit; i++) {
+	for (uint32_t i = 0; i < move->from->about.max_streams; i++) {
 		if (bpf_map_lookup_and_delete_elem(move->from->fds[MAP_FREE_SLOTS], NULL, &slot))
 			return errno == ENOENT ? 0 : -errno;
 		if (slot >= move->from->about.max_streams || slot >= move->to.about.max_streams)
 			continue;
-		to_slot(move, slot)->generation = from_slot(move, slot)->generation;
 		if (bpf_map_update_elem(move->to.fds[MAP_FREE_SLOTS], NULL, &slot, BPF_ANY))
 			return -errno;
 	}
@@ -294,12 +317,9 @@ static int move_stream(struct move *move, uint32_t i)
 
 static int move_streams(struct move *move)
 {
-	uint32_t count = move->from->about.max_streams;
 	int err = 0;
 
-	if (count > move->to.about.max_streams)
-		count = move->to.about.max_streams;
-	for (uint32_t i = 0; !err && i < count; i++) {
+	for (uint32_t i = 0; !err && i < common_slots(move); i++) {
 		if (state_of(from_slot(move, i)) == SLOT_FREE)
 			continue;
 		copy_slot(move, i);
@@ -350,18 +370,18 @@ static void copy_cgroups(struct move *move)
 
 static int cross(struct move *move)
 {
-	uint32_t count = move->from->about.max_streams;
-	int err = hand_slots(move, ADVANCE);
+	int err;
 
-	err = err ? err : capture_programs__switch_over(move->bridge);
+	carry_generations(move);
+	err = capture_programs__switch_over(move->bridge);
 	/* From here on no stream opens in the old maps. */
 	err = err ? err : capture_maps__wait(move->from);
-	err = err ? err : hand_slots(move, count);
+	err = err ? err : hand_slots(move);
 	err = err ? err : move_streams(move);
 	copy_cgroups(move);
 	/* From here on no write goes there. */
 	err = err ? err : capture_maps__wait(move->from);
-	for (uint32_t i = 0; !err && i < count && i < move->to.about.max_streams; i++)
+	for (uint32_t i = 0; !err && i < common_slots(move); i++)
 		bring_rest(move, i);
 	return err;
 }
