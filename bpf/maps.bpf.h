@@ -119,6 +119,13 @@ struct {
 	__type(value, u8);
 } entered_before SEC(".maps");
 
+/* Slots that nobody has taken there: what user space has not handed over yet is taken from here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 1);
+	__type(value, u32);
+} free_slots_before SEC(".maps");
+
 /* The program of those maps, which serves what has not moved yet. One a program: see dispatch.bpf.c. */
 #define BEFORE(program)                                                                         \
 	struct {                                                                                \

@@ -70,6 +70,17 @@ static __always_inline void fill_slot(struct stream_slot *slot, struct inode *in
 }
 
 /*
+ * While streams move, free slots go from the queue before to ours: who finds the first empty finds
+ * them in the second. Their generations are ours already.
+ */
+static __always_inline long pop_slot(u32 *index)
+{
+	if (moving && !bpf_map_pop_elem(&free_slots_before, index))
+		return 0;
+	return bpf_map_pop_elem(&free_slots, index);
+}
+
+/*
  * Takes a free slot for an inode that is no stream yet. NULL when it is one or none is free. The
  * stream is not visible to writes before publish_stream.
  */
@@ -80,7 +91,7 @@ static __always_inline struct stream_slot *take_slot(const struct stream_key *ke
 	if (bpf_map_lookup_elem(&streams, key) ||
 	    (moving && bpf_map_lookup_elem(&streams_before, key)))
 		return 0;
-	if (bpf_map_pop_elem(&free_slots, index)) {
+	if (pop_slot(index)) {
 		__sync_fetch_and_add(&state.unregistered, 1);
 		return 0;
 	}

@@ -139,6 +139,8 @@ static void say_kept(const struct capture *capture)
 	if (about->max_streams != config->max_streams)
 		log_warn("capture has room for %u streams, not yet capture.max_streams %u: a restart of logtap changes it, unless streams are in the slots that would go",
 			 about->max_streams, config->max_streams);
+	if (!about->rescue && preemption__possible())
+		log_warn("an earlier version of logtap has pinned capture: writes have no rescue, and this kernel, which preempts itself, may skip some (hooks_missed_writes); `logtap detach` and a start bring it, without what is written in between");
 }
 
 static int make_maps(struct capture *capture)

@@ -15,15 +15,14 @@
 #include "config.h"
 #include "log.h"
 
-/* Handed over before the programs that find new streams are, so that those find slots at once. */
-#define ADVANCE 64
-
 /*
  * How it goes. Programs of ours, the bridge, are put in the place of those before. A stream that is in the
  * new maps is the bridge's; what it does not find there it leaves to the program before. So each
- * write is seen by exactly one of the two, whichever map its stream is in, and streams move one by
- * one: into the new map first, then out of the old one. New streams open in the new maps, except
- * those that are in the old ones. Each map's entry counts for itself in the filter.
+ * write is seen by exactly one of the two, whichever map its stream is in. Streams move into the new map
+ * first, and out of the old one when nobody is between the two looks any more. New streams open in the new maps, except
+ * those that are in the old ones. Each map's entry counts for itself in the filter. Slots that are
+ * free before stay where the programs before find them until those have ended; the bridge takes them
+ * from there, too, so that both find one as long as there is one.
  */
 struct move {
 	const struct capture_pin *pin;
@@ -34,6 +33,7 @@ struct move {
 	char *from_slots;
 	char *to_slots;
 	struct stream_slot *copied;  /* by slot: as they were when they were copied; generation 0: were not */
+	bool *added;                 /* by slot: it is on its way from one map of streams to the other */
 	struct capture_programs *bridge;
 };
 
@@ -62,17 +62,41 @@ static int view(const struct capture_maps *maps, char **slots)
 	return capture_maps__view(maps->fds[MAP_SLOTS], slots_bytes(maps), (void **)slots);
 }
 
-/* Free slots, `limit` at most; their generations go on. Those that are no more there stay behind. */
-static int hand_slots(struct move *move, uint32_t limit)
+static uint32_t common_slots(const struct move *move)
+{
+	uint32_t from = move->from->about.max_streams, to = move->to.about.max_streams;
+
+	return from < to ? from : to;
+}
+
+/*
+ * The generations of free slots go on, whoever takes them. The bridge may have taken one already,
+ * after a kill: then it is ahead.
+ */
+static void carry_generations(struct move *move)
+{
+	for (uint32_t i = 0; i < common_slots(move); i++) {
+		struct stream_slot *to = to_slot(move, i);
+		uint32_t generation = from_slot(move, i)->generation;
+
+		if (state_of(to) == SLOT_FREE && to->generation < generation)
+			to->generation = generation;
+	}
+}
+
+/*
+ * All free slots, when the programs before take none any more. Whoever looks into both queues meanwhile
+ * misses one at most, which is between them. Those that are no more there stay behind.
+ */
+static int hand_slots(struct move *move)
 {
 	uint32_t slot;
 
-	for (uint32_t i = 0; i < limit; i++) {
+	for (uint32_t i = 0; i < move->from->about.max_streams; i++) {
 		if (bpf_map_lookup_and_delete_elem(move->from->fds[MAP_FREE_SLOTS], NULL, &slot))
 			return errno == ENOENT ? 0 : -errno;
 		if (slot >= move->from->about.max_streams || slot >= move->to.about.max_streams)
 			continue;
-		to_slot(move, slot)->generation = from_slot(move, slot)->generation;
 		if (bpf_map_update_elem(move->to.fds[MAP_FREE_SLOTS], NULL, &slot, BPF_ANY))
 			return -errno;
 	}
@@ -244,14 +268,12 @@ static void uncount(const struct move *move, uint64_t ino)
 }
 
 /* Out of one of the two maps, unless a program was faster. */
-static bool remove_stream(const struct move *move, const struct capture_maps *maps, const struct stream_slot *slot)
+static void remove_stream(const struct move *move, const struct capture_maps *maps, const struct stream_slot *slot)
 {
 	struct stream_key key = { .inode = slot->inode };
 
-	if (bpf_map_delete_elem(maps->fds[MAP_STREAMS], &key))
-		return false;
-	uncount(move, slot->ino);
-	return true;
+	if (!bpf_map_delete_elem(maps->fds[MAP_STREAMS], &key))
+		uncount(move, slot->ino);
 }
 
 static bool holds(const struct capture_maps *maps, const struct stream_slot *slot, uint32_t i)
@@ -263,49 +285,54 @@ static bool holds(const struct capture_maps *maps, const struct stream_slot *slo
 	       value.generation == slot->generation;
 }
 
-/* A stream that is in the old map of streams: what is not is withdrawn or closed. */
-static int move_stream(struct move *move, uint32_t i)
+/* A stream that is in the old map of streams, into the new one: what is not is withdrawn or closed. */
+static int add_stream(struct move *move, uint32_t i)
 {
 	struct stream_slot *slot = to_slot(move, i);
 	struct stream_value value = { .slot = i, .generation = slot->generation };
 	struct stream_key key = { .inode = slot->inode };
 	uint32_t *filter = capture_programs__filter(move->bridge);
-	int err = 0;
 
 	if (!holds(move->from, slot, i))
 		return 0;
+	move->added[i] = true;
 	__atomic_fetch_add(&filter[filter_index(slot->ino)], 1, __ATOMIC_SEQ_CST);
-	if (bpf_map_update_elem(move->to.fds[MAP_STREAMS], &key, &value, BPF_NOEXIST)) {
-		err = -errno;
-		uncount(move, slot->ino);
-		if (err != -EEXIST)
-			return err;
-	}
-	/* Closed meanwhile, by the program before. */
-	if (!remove_stream(move, move->from, slot) && holds(&move->to, slot, i)) {
-		remove_stream(move, &move->to, slot);
-		__atomic_store_n(&slot->state, SLOT_CLOSED, __ATOMIC_RELEASE);
-	}
+	if (!bpf_map_update_elem(move->to.fds[MAP_STREAMS], &key, &value, BPF_NOEXIST))
+		return 0;
+	uncount(move, slot->ino);
+	if (errno != EEXIST)
+		return -errno;
 	/* It was opened in both worlds at the same moment: the new one has it. */
-	if (err && !holds(&move->to, slot, i))
+	if (!holds(&move->to, slot, i))
 		__atomic_store_n(&slot->state, SLOT_CLOSED, __ATOMIC_RELEASE);
 	return 0;
 }
 
-static int move_streams(struct move *move)
+static int add_streams(struct move *move)
 {
-	uint32_t count = move->from->about.max_streams;
 	int err = 0;
 
-	if (count > move->to.about.max_streams)
-		count = move->to.about.max_streams;
-	for (uint32_t i = 0; !err && i < count; i++) {
+	for (uint32_t i = 0; !err && i < common_slots(move); i++) {
 		if (state_of(from_slot(move, i)) == SLOT_FREE)
 			continue;
 		copy_slot(move, i);
-		err = move_stream(move, i);
+		err = add_stream(move, i);
 	}
 	return err;
+}
+
+/* Out of the old map, and out of the new one where a program before has closed it meanwhile. */
+static void leave_old(struct move *move, uint32_t i)
+{
+	struct stream_slot *slot = to_slot(move, i);
+
+	if (!move->added[i])
+		return;
+	remove_stream(move, move->from, slot);
+	if (state_of(from_slot(move, i)) != SLOT_CLOSED || !holds(&move->to, slot, i))
+		return;
+	remove_stream(move, &move->to, slot);
+	__atomic_store_n(&slot->state, SLOT_CLOSED, __ATOMIC_RELEASE);
 }
 
 static void add(__u64 *to, __u64 now, __u64 then)
@@ -350,19 +377,21 @@ static void copy_cgroups(struct move *move)
 
 static int cross(struct move *move)
 {
-	uint32_t count = move->from->about.max_streams;
-	int err = hand_slots(move, ADVANCE);
+	int err;
 
-	err = err ? err : capture_programs__switch_over(move->bridge);
+	carry_generations(move);
+	err = capture_programs__switch_over(move->bridge);
 	/* From here on no stream opens in the old maps. */
 	err = err ? err : capture_maps__wait(move->from);
-	err = err ? err : hand_slots(move, count);
-	err = err ? err : move_streams(move);
+	err = err ? err : hand_slots(move);
+	err = err ? err : add_streams(move);
 	copy_cgroups(move);
 	/* From here on no write goes there. */
 	err = err ? err : capture_maps__wait(move->from);
-	for (uint32_t i = 0; !err && i < count && i < move->to.about.max_streams; i++)
+	for (uint32_t i = 0; !err && i < common_slots(move); i++) {
+		leave_old(move, i);
 		bring_rest(move, i);
+	}
 	return err;
 }
 
@@ -373,7 +402,8 @@ static int load_bridge(struct move *move)
 	if (view(move->from, &move->from_slots))
 		return -errno;
 	move->copied = calloc(move->from->about.max_streams, sizeof(*move->copied));
-	if (!move->copied)
+	move->added = calloc(move->from->about.max_streams, sizeof(*move->added));
+	if (!move->copied || !move->added)
 		return -ENOMEM;
 	err = begin(move);
 	if (err <= 0)
@@ -393,6 +423,7 @@ static void free_move(struct move *move)
 	if (move->to_slots)
 		munmap(move->to_slots, slots_bytes(&move->to));
 	free(move->copied);
+	free(move->added);
 }
 
 static void say_failure(const struct move *move, int err)

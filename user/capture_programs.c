@@ -248,6 +248,7 @@ static int use_before(struct capture_programs *programs, const struct capture_ma
 	int err = bpf_map__reuse_fd(bpf->maps.streams_before, before->fds[MAP_STREAMS]);
 
 	bpf->rodata->moving = 1;
+	err = err ? err : bpf_map__reuse_fd(bpf->maps.free_slots_before, before->fds[MAP_FREE_SLOTS]);
 	return err ? err : bpf_map__reuse_fd(bpf->maps.entered_before, before->fds[MAP_ENTERED_CGROUPS]);
 }
 

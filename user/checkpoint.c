@@ -179,14 +179,19 @@ static int read_header(const struct checkpoint *checkpoint, struct checkpoint_he
 	return checkpoint_check__header(header, status->st_size);
 }
 
-/* The capture has room for more or fewer streams than before, and goes on with those it had. */
-static int follow_streams(struct checkpoint *checkpoint, struct checkpoint_header *header, struct stat *status)
+/*
+ * The capture has room for more or fewer streams than before, and goes on with those it had; or an earlier build has
+ * left entries of version 1.
+ */
+static int follow_layout(struct checkpoint *checkpoint, struct checkpoint_header *header, struct stat *status)
 {
+	bool same = header->epoch == checkpoint->options.epoch;
+	uint32_t streams = same ? checkpoint->options.streams : header->streams;
 	int fd;
 
-	if (header->epoch != checkpoint->options.epoch || header->streams == checkpoint->options.streams)
+	if (header->version == CHECKPOINT_VERSION && header->streams == streams)
 		return 0;
-	fd = checkpoint_resize__copy(checkpoint->fd, checkpoint->path, checkpoint->options.streams);
+	fd = checkpoint_resize__copy(checkpoint->fd, checkpoint->path, streams);
 	if (fd < 0)
 		return fd;
 	close(checkpoint->fd);
@@ -202,7 +207,7 @@ static int take_file(struct checkpoint *checkpoint)
 	uint64_t heap_size;
 	int err = read_header(checkpoint, &header, &status);
 
-	err = err ? err : follow_streams(checkpoint, &header, &status);
+	err = err ? err : follow_layout(checkpoint, &header, &status);
 	if (err)
 		return err;
 	heap_size = (status.st_size - checkpoint_file__heap_offset(header.streams)) / HEAP_STEP * HEAP_STEP;

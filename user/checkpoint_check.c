@@ -4,6 +4,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "checkpoint_v1.h"
+
 static bool is_id_prefix(const char *text)
 {
 	size_t length = strnlen(text, LINE_ID_PREFIX_SIZE);
@@ -18,7 +20,8 @@ int checkpoint_check__header(const struct checkpoint_header *header, uint64_t fi
 {
 	const struct checkpoint_commit *commit = &header->commits[header->committed & 1];
 
-	if (header->magic != CHECKPOINT_MAGIC || header->version != CHECKPOINT_VERSION ||
+	if (header->magic != CHECKPOINT_MAGIC ||
+	    (header->version != CHECKPOINT_VERSION && header->version != CHECKPOINT_V1) ||
 	    header->entry_size != sizeof(struct checkpoint_entry))
 		return -EINVAL;
 	if (!header->streams || header->streams > CHECKPOINT_STREAMS_MAX ||

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "checkpoint_file.h"
+#include "checkpoint_v1.h"
 
 static int copy_bytes(int from, off_t at, int to, off_t to_at, off_t length)
 {
@@ -50,6 +51,28 @@ static int copy_range(int from, off_t at, off_t end, int to, off_t to_at)
 	return err;
 }
 
+/* Those that are there: holes stay holes. */
+static int convert_entries(int fd, off_t end)
+{
+	struct checkpoint_entry entry;
+	off_t at = lseek(fd, CHECKPOINT_PAGE, SEEK_DATA);
+
+	while (at >= 0 && at < end) {
+		off_t hole = lseek(fd, at, SEEK_HOLE);
+
+		at -= (at - CHECKPOINT_PAGE) % sizeof(entry);
+		for (; at < hole && at < end; at += sizeof(entry)) {
+			if (pread(fd, &entry, sizeof(entry), at) != sizeof(entry))
+				return -EIO;
+			checkpoint_v1__convert(&entry);
+			if (pwrite(fd, &entry, sizeof(entry), at) != sizeof(entry))
+				return -EIO;
+		}
+		at = lseek(fd, at, SEEK_DATA);
+	}
+	return 0;
+}
+
 static int fill(int from, int to, uint32_t streams)
 {
 	struct checkpoint_header header;
@@ -68,6 +91,9 @@ static int fill(int from, int to, uint32_t streams)
 		return -errno;
 	err = copy_range(from, CHECKPOINT_PAGE, CHECKPOINT_PAGE + (off_t)kept * sizeof(struct checkpoint_entry),
 			 to, CHECKPOINT_PAGE);
+	if (!err && header.version == CHECKPOINT_V1)
+		err = convert_entries(to, CHECKPOINT_PAGE + (off_t)kept * sizeof(struct checkpoint_entry));
+	header.version = CHECKPOINT_VERSION;
 	err = err ? err : copy_range(from, heap, status.st_size, to, to_heap);
 	if (err)
 		return err;

@@ -324,6 +324,82 @@ static void write_at(const struct fixture *fixture, uint64_t offset, const void 
 	close(fd);
 }
 
+/*
+ * As version 1 had it: states of 456 bytes, without the 40 from the 160th on; after the second of them
+ * the processes.
+ */
+static void make_version_1(const struct fixture *fixture)
+{
+	char now[2048], then[2048] = "";
+	int fd = open(fixture->file, O_RDWR | O_CLOEXEC);
+
+	for (uint32_t slot = 0; slot < 2; slot++) {
+		assert_int_equal(pread(fd, now, sizeof(now), 4096 + slot * 2048), sizeof(now));
+		for (int half = 0; half < 2; half++) {
+			memcpy(then + half * 456, now + half * 496, 160);
+			memcpy(then + half * 456 + 160, now + half * 496 + 200, 296);
+		}
+		memcpy(then + 912, now + 992, 1024);
+		assert_int_equal(pwrite(fd, then, sizeof(then), 4096 + slot * 2048), sizeof(then));
+	}
+	assert_int_equal(pwrite(fd, &(uint32_t){ 1 }, 4, 8), 4);
+	close(fd);
+}
+
+static void stage_for_version_1(struct fixture *fixture, uint32_t generation)
+{
+	struct saved_stream *state = stage(fixture, 1, generation);
+
+	state->told_bytes_total = 1000 + generation;
+	add_carry(fixture, state, "half");
+	state->carries[0].length = generation - 3;
+	commit(fixture, 100 + generation);
+}
+
+/* With either buffer valid; where there is as much room as before, more, or less; of this epoch and of another. */
+static void what_version_1_saved_goes_on(void **state)
+{
+	static const uint32_t rooms[] = { STREAMS, 600, 2 };
+	struct fixture *fixture = *state;
+	struct checkpoint_position position;
+	const struct saved_stream *saved;
+
+	for (int i = 0; i < 12; i++) {
+		uint32_t generation = 5 + i % 2, room = rooms[i / 2 % 3];
+		bool other = i >= 6;
+
+		unlink(fixture->file);
+		fixture->options.streams = STREAMS;
+		fixture->options.epoch = 77;
+		reopen(fixture);
+		for (uint32_t g = 5; g <= generation; g++)
+			stage_for_version_1(fixture, g);
+		checkpoint__free(fixture->checkpoint);
+		fixture->checkpoint = NULL;
+		make_version_1(fixture);
+		fixture->options.streams = room;
+		fixture->options.epoch = other ? 78 : 77;
+		for (int again = 0; again < 2; again++) {
+			reopen(fixture);
+			assert_int_equal(checkpoint__same_epoch(fixture->checkpoint), !other);
+			assert_int_equal(checkpoint__streams(fixture->checkpoint), other ? STREAMS : room);
+			assert_true(checkpoint__position(fixture->checkpoint, &position));
+			assert_int_equal(position.ring, 100 + generation);
+			assert_int_equal(generation_of(fixture, 0), 0);
+			saved = checkpoint__saved(fixture->checkpoint, 1);
+			assert_non_null(saved);
+			assert_int_equal(saved->generation, generation);
+			assert_int_equal(saved->told_bytes_total, 1000 + generation);
+			assert_int_equal(saved->waiting.first, HEAP_NONE);
+			assert_int_equal(saved->waiting.deadline, 0);
+			assert_int_equal(saved->carries_count, 1);
+			assert_int_equal(saved->carries[0].length, generation - 3);
+			assert_memory_equal(heap__at(checkpoint__heap(fixture->checkpoint), saved->carries[0].block), "half", 4);
+			assert_int_equal(checkpoint__saved_processes(fixture->checkpoint, 1)->way[1][0].tag, generation);
+		}
+	}
+}
+
 /* True when the file is taken for what it was; else it must be as new. */
 static bool survives(struct fixture *fixture)
 {
@@ -759,6 +835,7 @@ int main(void)
 		TEST(a_state_staged_twice_is_the_second),
 		TEST(another_epoch_is_told_and_left_behind),
 		TEST(room_for_more_or_fewer_streams_keeps_what_is_saved),
+		TEST(what_version_1_saved_goes_on),
 		TEST(what_was_removed_is_forgotten),
 		TEST(a_file_in_use_is_refused),
 		TEST(a_full_file_system_stages_nothing),

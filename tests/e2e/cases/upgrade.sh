@@ -3,7 +3,7 @@
 # doubled or out of order, whether the logtap before was ended or killed, and whether it had read its rings or not.
 # slow: minutes; the faults case shows the same in short
 # needs: logtap tools
-# timeout: 420
+# timeout: 600
 
 SHARED=/run/e2e/upgrade
 LOGS=/run/e2e/logs
@@ -55,19 +55,30 @@ prints_half_lines()
 	container_start halves "$OUT/halves.pipe"
 }
 
-# A file that stays open, and others that come and go all the time.
+# A file that stays open, and others that come and go all the time; while no agent gives slots back, ever
+# more slowly, and no more of them than there is room for.
 write_files()
 {
-	local i=0
+	local i=0 away=0 pause
 
 	exec 7>>"$LOGS/open.log"
 	until [ -e "$SHARED/stop" ]; do
-		echo "open line $i" >&7
-		printf '%s\n' "brief $i a" "brief $i b" >"$LOGS/brief$i.log"
-		i=$((i + 1))
-		sleep 0.05
+		if [ -e "$SHARED/away" ]; then away=$((away + 1)); else away=0; fi
+		if [ $away -le 60 ]; then
+			echo "open line $i" >&7
+			printf '%s\n' "brief $i a" "brief $i b" >"$LOGS/brief$i.log"
+			i=$((i + 1))
+		fi
+		printf -v pause '%d.%02d' $(((5 + 2 * away) / 100)) $(((5 + 2 * away) % 100))
+		sleep "$pause"
 	done
 	echo "$i" >"$SHARED/files.count"
+}
+
+# What was closed before is read, too: its files share a shard.
+mark_is_read()
+{
+	grep -q "\"message\":\"mark $1\"" "$OUT/agent$1.out"
 }
 
 # agent NUMBER BUILD SHARDS RING_SIZE MAX_STREAMS
@@ -80,12 +91,23 @@ agent()
 	LOGTAP=$2/logtap logtap_start "agent$1" "/run/agent$1.yaml"
 	echo "$1" >"$SHARED/agent.new"
 	mv "$SHARED/agent.new" "$SHARED/agent"
+	echo "mark $1" >"$LOGS/mark$1.log"
+	wait_for "agent$1 to read" 60 mark_is_read "$1"
+	rm -f "$SHARED/away"
 	sleep 1
+}
+
+# end NAME: it leaves capture behind.
+end()
+{
+	: >"$SHARED/away"
+	logtap_stop "$1" TERM || fail "$1: exit status $?"
 }
 
 # It is killed while what it has not read waits in its rings, which the next has to read first.
 kill_behind()
 {
+	: >"$SHARED/away"
 	kill -STOP "${LOGTAP_PIDS[$1]}"
 	sleep 1
 	kill -KILL "${LOGTAP_PIDS[$1]}"
@@ -141,9 +163,9 @@ guest()
 	agent 2 "$OTHER" 3 4MiB 160
 	kill_behind agent2
 	agent 3 "$REPO/build" 2 512KiB 128
-	logtap_stop agent3 TERM || fail "agent3: exit status $?"
+	end agent3
 	agent 4 "$OTHER" 1 2MiB 96
-	logtap_stop agent4 TERM || fail "agent4: exit status $?"
+	end agent4
 	agent 5 "$REPO/build" 1 2MiB 96
 	prints_lines late
 	kill_behind agent5
@@ -212,7 +234,12 @@ files = count("files")
 expect_lines(f"{LOGS}/open.log", [f"open line {i}" for i in range(files)])
 for i in range(files):
     expect_lines(f"{LOGS}/brief{i}.log", [f"brief {i} a", f"brief {i} b"])
+for agent in range(1, agents + 1):
+    expect_lines(f"{LOGS}/mark{agent}.log", [f"mark {agent}"])
 expect("other logs", sorted(logs), [])
+for line in open(f"{OUT}/agent{agents}.err"):
+    if line.startswith('{"counters"'):
+        expect("streams_unregistered", json.loads(line)["counters"]["streams_unregistered"], 0)
 if count("one") < 300 or files < 60 or count("halves") < 2:
     fail(f"too little was written: {count('one')} lines, {files} files, {count('halves')} half lines")
 print(f"{len(seen)} records, {copies} copies, {files} files, {count('halves')} half lines, {agents} agents")
