@@ -24,6 +24,8 @@
 static const char *const state_dir[] = {
 	"/run/containerd",
 	"/run/k3s/containerd",
+	"/run/k0s/containerd",
+	"/var/snap/microk8s/common/run/containerd",
 	"/run/docker/containerd/daemon",
 };
 
