@@ -52,11 +52,10 @@ guest()
 check()
 {
 	judge <<-'END'
-		import json
 		from records import *
 
 		for n in "alone", "hybrid":
-		    records = [json.loads(line) for line in open(f"{sys.argv[1]}/{n}.out")]
+		    records = list(records_of(f"{sys.argv[1]}/{n}.out"))
 		    found = sorted((record["container"]["name"], record["container"]["id"], record["stream"], record["message"],
 		                    record.get("kubernetes", {}).get("pod_name"), record.get("kubernetes", {}).get("pod_uid"))
 		                   for record in records)

@@ -56,13 +56,12 @@ guest()
 check()
 {
 	judge <<-'END'
-		import json
 		from records import *
 
 		pods = {"etcd": ("etcd-node", "kube-system", "d41d8cd98f00b204e9800998ecf8427e")}
 		usual = ("web-0", "shop", "8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b")
 		spoken = {"stdout": ["first", "last"], "stderr": ["first error", "last error"]}
-		records = [json.loads(line) for line in open(f"{sys.argv[1]}/logtap.out")]
+		records = list(records_of(f"{sys.argv[1]}/logtap.out"))
 		seen = 0
 
 		def judge(name, id, container, file, kubernetes, streams):

@@ -87,7 +87,7 @@ check()
 		spoken = {"stdout": ["first", "last"], "stderr": ["first error", "last error"]}
 		said = {"web": spoken, "moved": spoken, "short": {"stdout": ["only line"]},
 		        "again": {"stdout": ["attempt"] * 3}, f"k8s_nginx_web-0_shop_{UID}_3": spoken}
-		records = [json.loads(line) for line in open(f"{sys.argv[1]}/logtap.out")]
+		records = list(records_of(f"{sys.argv[1]}/logtap.out"))
 		for name, streams in said.items():
 		    about = json.load(open(f"{sys.argv[1]}/inspect.{name}"))[0]
 		    pod = name.startswith("k8s_")

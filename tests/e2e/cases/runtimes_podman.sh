@@ -115,7 +115,7 @@ check()
 
 		UID = "8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b"
 		spoken = {"stdout": ["first", "last"], "stderr": ["first error", "last error"]}
-		records = [json.loads(line) for line in open(f"{sys.argv[1]}/logtap.out")]
+		records = list(records_of(f"{sys.argv[1]}/logtap.out"))
 
 		def judge(name, id, streams, container, file, pod):
 		    its = [record for record in records if record["container"]["id"] == id]
