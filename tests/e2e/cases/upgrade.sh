@@ -1,6 +1,7 @@
 # Shows that a logtap of another build takes capture over, and hands it back: other programs, longer records and slots, more and
 # fewer rings, of other sizes, room for more and fewer streams. Containers and files write all the time; no line is lost, torn,
-# doubled or out of order, whether the logtap before was ended or killed, and whether it had read its rings or not.
+# doubled or out of order, whether the logtap before was ended or killed, and whether it had read its rings or not. The rings
+# hold what is written until the next logtap reads, also on a slow machine.
 # slow: minutes; the faults case shows the same in short
 # needs: logtap tools
 # timeout: 600
@@ -122,7 +123,7 @@ kill_movers()
 	RANDOM=$(cat "$OUT/seed")
 	for n in {1..6}; do
 		cat >/run/mover.yaml <<-END
-			capture: {shards: $((n % 3 + 1)), ring_size: $((1 << n % 3))MiB, max_streams: $((100 + 30 * n)), files: [$LOGS/*.log]}
+			capture: {shards: $((n % 3 + 1)), ring_size: $((8 << n % 3))MiB, max_streams: $((100 + 30 * n)), files: [$LOGS/*.log]}
 		END
 		"$OTHER/logtap" attach -c /run/mover.yaml 2>>"$OUT/movers.told" &
 		pid=$!
@@ -152,7 +153,7 @@ guest()
 	wait_flag built 300
 	mkdir -p "$SHARED" "$LOGS"
 	echo 0 >"$SHARED/agent"
-	agent 1 "$REPO/build" 1 1MiB 96
+	agent 1 "$REPO/build" 1 8MiB 96
 	for name in one two three; do
 		prints_lines "$name"
 	done
@@ -160,22 +161,22 @@ guest()
 	write_files &
 	sleep 1
 	kill_behind agent1
-	agent 2 "$OTHER" 3 4MiB 160
+	agent 2 "$OTHER" 3 32MiB 160
 	kill_behind agent2
-	agent 3 "$REPO/build" 2 512KiB 128
+	agent 3 "$REPO/build" 2 4MiB 128
 	end agent3
-	agent 4 "$OTHER" 1 2MiB 96
+	agent 4 "$OTHER" 1 16MiB 96
 	end agent4
-	agent 5 "$REPO/build" 1 2MiB 96
+	agent 5 "$REPO/build" 1 16MiB 96
 	prints_lines late
 	kill_behind agent5
 	kill_movers
 	"$OTHER/logtap" attach -c /run/agent2.yaml 2>"$OUT/attach.told" || fail "attach: $(cat "$OUT/attach.told")"
 	sleep 1
-	agent 6 "$OTHER" 3 4MiB 160
+	agent 6 "$OTHER" 3 32MiB 160
 	kill_behind agent6
 	refuse_layout
-	agent 7 "$REPO/build" 1 1MiB 96
+	agent 7 "$REPO/build" 1 8MiB 96
 	: >"$SHARED/stop"
 	for name in one two three late halves; do
 		container_wait "$name" 120
