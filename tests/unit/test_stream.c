@@ -511,6 +511,21 @@ static void what_a_stream_is_called_is_not_asked_again(void **state)
 	assert_true(stream__wanted(fixture->stream));
 }
 
+static void a_file_says_which_service_writes_it(void **state)
+{
+	struct fixture *fixture = *state;
+	json_t *systemd;
+
+	strcpy(fixture->slot->cgroup[0], "nginx.service");
+	strcpy(fixture->slot->cgroup[1], "system.slice");
+	fixture->slot->cgroup_level = 2;
+	open_stream(fixture);
+	data(fixture, "one\n", 0, 0);
+	systemd = json_object_get(next_line(fixture, "one", NULL), "systemd");
+	assert_string_equal(json_string_value(json_object_get(systemd, "unit")), "nginx.service");
+	assert_string_equal(json_string_value(json_object_get(systemd, "slice")), "system.slice");
+}
+
 /* Whatever the configuration says by then: the agent before may have published it. */
 static void a_line_that_is_made_again_keeps_its_names(void **state)
 {
@@ -1018,6 +1033,7 @@ int main(void)
 		TEST(writes_and_bytes_are_counted),
 		TEST(a_half_line_goes_on_after_a_crash),
 		TEST(what_a_stream_is_called_is_not_asked_again),
+		TEST(a_file_says_which_service_writes_it),
 		TEST(a_line_that_is_made_again_keeps_its_names),
 		TEST(a_stream_is_named_before_its_first_line),
 		TEST(what_is_refused_stays_refused),
