@@ -348,7 +348,8 @@ static void limit_that_is_raised_is_used(void **state)
 	assert_true(message->len > 30000);
 	rd_kafka_message_destroy(message);
 	assert_int_equal(said("takes 50000 bytes a record at most from now on"), 1);
-	assert_int_equal(said("warning: "), 0);
+	/* A busy broker may refuse a record before it answers what it takes: that is said, and nothing else. */
+	assert_int_equal(said("warning: "), said("refuses batches of up to"));
 }
 
 /* A compacted topic refuses a record without a key. */
