@@ -10,7 +10,6 @@
 #include "layout_source.h"
 #include "pod.h"
 #include "record_facts.h"
-#include "service.h"
 #include "text_put.h"
 #include "timestamp.h"
 
@@ -75,16 +74,6 @@ static void kubernetes_fields(struct json_writer *writer, const struct layout_so
 	json_writer__close(writer);
 }
 
-static void service_fields(struct json_writer *writer, const struct service *service)
-{
-	json_writer__open(writer, "systemd");
-	json_writer__string(writer, "unit", service->unit);
-	json_writer__string(writer, "slice", service->slice);
-	json_writer__string(writer, "session", service->session);
-	json_writer__string(writer, "user_unit", service->user_unit);
-	json_writer__close(writer);
-}
-
 static void fields(FILE *out, const struct layout_source *source)
 {
 	struct json_writer writer = { .out = out, .comma = true };
@@ -96,7 +85,7 @@ static void fields(FILE *out, const struct layout_source *source)
 	layout_own__cloud(&writer, source->facts->cloud);
 	json_writer__string(&writer, "file", layout_source__path(source));
 	if (source->stream->service)
-		service_fields(&writer, source->stream->service);
+		layout_own__service(&writer, source->stream->service);
 	if (source->stream->identity) {
 		container_fields(&writer, source);
 		kubernetes_fields(&writer, source);

@@ -18,7 +18,6 @@
 #include "layout_source.h"
 #include "pod.h"
 #include "record_facts.h"
-#include "service.h"
 #include "text_put.h"
 #include "timestamp.h"
 
@@ -126,16 +125,6 @@ static void kubernetes_fields(struct json_writer *writer, const struct layout_so
 	json_writer__close(writer);
 }
 
-static void service_fields(struct json_writer *writer, const struct service *service)
-{
-	json_writer__open(writer, "systemd");
-	json_writer__string(writer, "unit", service->unit);
-	json_writer__string(writer, "slice", service->slice);
-	json_writer__string(writer, "session", service->session);
-	json_writer__string(writer, "user_unit", service->user_unit);
-	json_writer__close(writer);
-}
-
 /* The object stays open: the id is its last field but for what is told of the line. */
 static void own_fields(struct json_writer *writer, const struct layout_source *source)
 {
@@ -159,7 +148,7 @@ static void fields(FILE *out, const struct layout_source *source)
 	if (source->facts->cloud)
 		cloud_fields(&writer, source->facts->cloud);
 	if (source->stream->service)
-		service_fields(&writer, source->stream->service);
+		layout_own__service(&writer, source->stream->service);
 	if (source->stream->identity)
 		container_fields(&writer, source);
 	if (layout_source__has_pod(source))

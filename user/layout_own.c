@@ -6,6 +6,7 @@
 #include "layout_source.h"
 #include "pod.h"
 #include "record_facts.h"
+#include "service.h"
 
 void layout_own__cloud(struct json_writer *writer, const struct cloud_config *cloud)
 {
@@ -24,6 +25,16 @@ void layout_own__host_ids(struct json_writer *writer, const struct layout_source
 {
 	json_writer__string(writer, "host_id", source->facts->machine_id);
 	json_writer__string(writer, "boot_id", source->facts->boot_id);
+}
+
+void layout_own__service(struct json_writer *writer, const struct service *service)
+{
+	json_writer__open(writer, "systemd");
+	json_writer__string(writer, "unit", service->unit);
+	json_writer__string(writer, "slice", service->slice);
+	json_writer__string(writer, "session", service->session);
+	json_writer__string(writer, "user_unit", service->user_unit);
+	json_writer__close(writer);
 }
 
 void layout_own__pod(struct json_writer *writer, const struct pod *pod)

@@ -14,11 +14,14 @@ struct cloud_config;
 struct json_writer;
 struct layout_source;
 struct pod;
+struct service;
 
 /* "cloud":{...}; nothing for NULL. */
 void layout_own__cloud(struct json_writer *writer, const struct cloud_config *cloud);
 /* "host_id", "boot_id". */
 void layout_own__host_ids(struct json_writer *writer, const struct layout_source *source);
+/* "systemd":{...}: journalbeat's names, too. */
+void layout_own__service(struct json_writer *writer, const struct service *service);
 /* "workload":{...}, "service_account", "qos_class". */
 void layout_own__pod(struct json_writer *writer, const struct pod *pod);
 /* "restart_count", "enriched". */

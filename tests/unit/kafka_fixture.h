@@ -26,6 +26,7 @@
 #include "config.h"
 #include "counters.h"
 #include "journal.h"
+#include "parallel.h"
 #include "sink.h"
 
 #define TOPIC "logs"
@@ -225,20 +226,6 @@ static inline int teardown(void **state)
 	close(f->space_fd);
 	free(f);
 	return 0;
-}
-
-/* How many lines with the text this process has written to stderr, which run_in_parallel keeps. */
-static inline int said(const char *text)
-{
-	FILE *output = fopen("/proc/self/fd/2", "r");
-	char line[4096];
-	int count = 0;
-
-	assert_non_null(output);
-	while (fgets(line, sizeof(line), output))
-		count += strncmp(line, "logtap: ", 8) == 0 && strstr(line, text);
-	fclose(output);
-	return count;
 }
 
 static inline uint64_t pending(const struct fixture *f)

@@ -26,6 +26,7 @@
 #include "../../user/kubernetes.h"
 #include "../../user/pod.h"
 #include "../../user/pods.h"
+#include "parallel.h"
 
 #define SERVER "tests/kubernetes/api_server"
 #define PATIENCE_MS 60000
@@ -232,19 +233,6 @@ static inline bool is_gone(struct fixture *f, const char *uid)
 static inline uint64_t counter(const struct fixture *f, enum counter which)
 {
 	return counters__get(&f->counters, which);
-}
-
-static inline int said(const char *text)
-{
-	FILE *output = fopen("/proc/self/fd/2", "r");
-	char line[4096];
-	int count = 0;
-
-	assert_non_null(output);
-	while (fgets(line, sizeof(line), output))
-		count += strncmp(line, "logtap: ", 8) == 0 && strstr(line, text);
-	fclose(output);
-	return count;
 }
 
 #endif

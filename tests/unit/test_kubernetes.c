@@ -1,6 +1,5 @@
 /* What is known of pods, with a real server over TLS that does what servers do, and worse. */
 #include "kube_fixture.h"
-#include "parallel.h"
 
 #define fact(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 

@@ -4,7 +4,6 @@
  */
 #include "kafka_fixture.h"
 #include "lane_journal.h"
-#include "parallel.h"
 #include "pipeline.h"
 #include "real_broker.h"
 #include "ring_capture.h"

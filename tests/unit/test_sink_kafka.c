@@ -1,5 +1,4 @@
 #include "kafka_fixture.h"
-#include "parallel.h"
 
 /* Of the whole process: on a busy machine it is less, never more. */
 static uint64_t cpu_ms(void)

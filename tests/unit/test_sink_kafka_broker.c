@@ -3,7 +3,6 @@
  * to it. Skipped where there is no Java.
  */
 #include "kafka_fixture.h"
-#include "parallel.h"
 #include "real_broker.h"
 
 #include <fcntl.h>

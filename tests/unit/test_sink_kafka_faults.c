@@ -4,7 +4,6 @@
  */
 #include "directory.h"
 #include "kafka_fixture.h"
-#include "parallel.h"
 #include "silent_name_server.h"
 
 #include <sys/stat.h>

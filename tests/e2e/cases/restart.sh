@@ -5,6 +5,8 @@
 # needs: logtap tools
 # timeout: 600
 
+# shellcheck source=tests/e2e/half_lines.sh
+. "$REPO/tests/e2e/half_lines.sh"
 SHARED=/run/e2e/restart
 AGENTS=${RESTARTS:-12}
 
@@ -21,28 +23,6 @@ prints_lines()
 		done
 		echo $i >/tmp/lines.count'
 	container_start lines "$OUT/lines.pipe" "$OUT/lines.pipe2"
-}
-
-# Each line is begun under one agent, goes on under the next and ends under the one after.
-prints_half_lines()
-{
-	bundle -m "$SHARED:/tmp" halves sh -c '
-		next() {
-			until [ -e /tmp/stop ] || [ "$(cat /tmp/agent)" -gt "$agent" ]; do usleep 20000; done
-			agent=$(cat /tmp/agent)
-		}
-		i=0
-		agent=$(cat /tmp/agent)
-		until [ -e /tmp/stop ]; do
-			printf "half %d begins" $i
-			next
-			printf ", goes on"
-			next
-			printf " and ends\n"
-			i=$((i + 1))
-		done
-		echo $i >/tmp/halves.count'
-	container_start halves "$OUT/halves.pipe"
 }
 
 # Two processes a round, whose buffers cut their lines anywhere.

@@ -6,6 +6,8 @@
 # needs: logtap tools
 # timeout: 600
 
+# shellcheck source=tests/e2e/half_lines.sh
+. "$REPO/tests/e2e/half_lines.sh"
 SHARED=/run/e2e/upgrade
 LOGS=/run/e2e/logs
 OTHER=$REPO/build/e2e-upgrade
@@ -32,28 +34,6 @@ prints_lines()
 		done
 		echo \$i >/tmp/$1.count"
 	container_start "$1" "$OUT/$1.pipe" "$OUT/$1.pipe2"
-}
-
-# Each line is begun under one agent, goes on under the next and ends under the one after.
-prints_half_lines()
-{
-	bundle -m "$SHARED:/tmp" halves sh -c '
-		next() {
-			until [ -e /tmp/stop ] || [ "$(cat /tmp/agent)" -gt "$agent" ]; do usleep 20000; done
-			agent=$(cat /tmp/agent)
-		}
-		i=0
-		agent=$(cat /tmp/agent)
-		until [ -e /tmp/stop ]; do
-			printf "half %d begins" $i
-			next
-			printf ", goes on"
-			next
-			printf " and ends\n"
-			i=$((i + 1))
-		done
-		echo $i >/tmp/halves.count'
-	container_start halves "$OUT/halves.pipe"
 }
 
 # A file that stays open, and others that come and go all the time; while no agent gives slots back, ever
