@@ -20,14 +20,11 @@
 #include "identity.h"
 #include "journal.h"
 #include "log.h"
-#include "pods.h"
 #include "ring.h"
 #include "selection.h"
 #include "shard_fields.h"
 
 #define NAP_MS 10              /* how long data may wait in the ring while it flows */
-#define TICK_MS 1000           /* timers: losses, old half lines, the clock */
-#define LOOK_MS 20             /* between looks at the pods while streams wait for theirs */
 #define BUSY_MS 1              /* a record that somebody is writing */
 #define WAKE_BYTES (256 * 1024) /* or a quarter of the ring */
 #define BATCH_SHARE 8          /* ...or this part of the ring, which must not fill up while many are read */
@@ -71,8 +68,7 @@ void shard__commit(void *owner)
 	shard->committed = position;
 }
 
-/* Nothing more is to be captured of it; what the ring holds is read. */
-static void withdraw(struct shard *shard, uint32_t slot)
+void shard__withdraw(struct shard *shard, uint32_t slot)
 {
 	struct tenancy *tenancy = &shard->tenancies[slot];
 
@@ -94,7 +90,7 @@ void shard__settle(struct shard *shard, uint32_t slot, struct stream *stream)
 	*tenancy = (struct tenancy){ .stream = stream, .held = tenancy->held };
 	shard->live[shard->live_count++] = slot;
 	if (stream__unwanted_now(stream))
-		withdraw(shard, slot);
+		shard__withdraw(shard, slot);
 }
 
 /*
@@ -339,36 +335,6 @@ static void tick(struct shard *shard)
 }
 
 /*
- * What Kubernetes says of the streams' pods: soon for streams that wait for their own, for all once a second, when anything
- * has changed. Not while what the agent before has read is read again: it is to come out the same. Streams may also wait,
- * as the agent before asked, where nobody asks any more.
- */
-static void look_at_pods(struct shard *shard)
-{
-	uint64_t now = clock__ns(CLOCK_BOOTTIME);
-	uint64_t version = shard->options.pods ? pods__version(shard->options.pods) : 0;
-	bool all = version != shard->pods_version && now >= shard->last_look_at_all + TICK_MS * NS_PER_MS;
-
-	if ((!all && !shard->context.waits) || now < shard->last_look + LOOK_MS * NS_PER_MS ||
-	    shard->consumed < shard->context.replayed)
-		return;
-	shard->last_look = now;
-	if (all) {
-		shard->last_look_at_all = now;
-		shard->pods_version = version;
-	}
-	for (unsigned int i = 0; i < shard->live_count; i++) {
-		const struct tenancy *tenancy = &shard->tenancies[shard->live[i]];
-
-		if (!all && !stream__waits(tenancy->stream))
-			continue;
-		stream__follow_pod(tenancy->stream, now);
-		if (stream__unwanted_now(tenancy->stream) && !tenancy->closing)
-			withdraw(shard, shard->live[i]);
-	}
-}
-
-/*
  * Waits for records. While data flows the reader naps: a timer bounds the delay and the kernel half
  * wakes it only when much is waiting. After a nap without data it sleeps, and the next record wakes
  * it. The epoll is edge-triggered: a ring that has data is no reason to wake, a wake-up by the
@@ -437,7 +403,7 @@ static void *run(void *argument)
 		if (shard->context.cancelled)
 			break;
 		tick(shard);
-		look_at_pods(shard);
+		shard__look_at_pods(shard);
 		wait_for_records(shard, count);
 	}
 	/* What was not committed is the next agent's, as is what the ring holds. */

@@ -1,6 +1,6 @@
 /*
- * What a shard is made of, for shard.c (its thread's work) and shard_resume.c (how it goes on where
- * the agent before has ended).
+ * What a shard is made of, for shard.c (its thread's work), shard_pods.c (what Kubernetes says meanwhile) and shard_resume.c
+ * (how it goes on where the agent before has ended).
  */
 #ifndef LOGTAP_SHARD_FIELDS_H
 #define LOGTAP_SHARD_FIELDS_H
@@ -14,6 +14,9 @@
 #include "stream.h"
 
 #define BATCH_RECORDS 256      /* of a transaction, at most: the ring must not fill up while many are read */
+
+#define TICK_MS 1000           /* timers: losses, old half lines, the clock; pods that change */
+#define LOOK_MS 20             /* between looks at the pods while streams wait for theirs */
 
 #define POSITION_UNKNOWN UINT64_MAX
 
@@ -77,6 +80,14 @@ void shard__free(struct shard *shard);
 int shard__leave_epoch(struct shard *shard);
 /* The slot's stream lives here from now on. */
 void shard__settle(struct shard *shard, uint32_t slot, struct stream *stream);
+/* Nothing more is to be captured of the slot's stream; what the ring holds of it is read. */
+void shard__withdraw(struct shard *shard, uint32_t slot);
+/*
+ * What Kubernetes says of the streams' pods: soon for streams that wait for their own, for all once a second, when anything
+ * has changed. Not while what the agent before has read is read again: it is to come out the same. Streams may also wait,
+ * as the agent before asked, where nobody asks any more.
+ */
+void shard__look_at_pods(struct shard *shard);
 /* Finds the streams whose hints a full ring swallowed, or came while no agent ran. */
 void shard__scan_slots(struct shard *shard);
 /* True when the record counts in its stream's share of the ring: what the kernel half counts in `sent`. */
