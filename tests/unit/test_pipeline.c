@@ -285,8 +285,9 @@ static void configure_kafka(struct rig *rig)
 		 "  brokers: [\"%s\"]\n"
 		 "  topic: " TOPIC "\n"
 		 "  aside_size: 64MiB\n"
-		 /* The record without a key, too, goes to a partition that has its leader. */
-		 "  rdkafka: {topic.metadata.refresh.interval.ms: 1000, partitioner: consistent}\n", broker);
+		 /* The record without a key, too, goes to a partition that has its leader: the first. */
+		 "  rdkafka: {topic.metadata.refresh.interval.ms: 1000, partitioner: consistent, "
+		 "sticky.partitioning.linger.ms: 0}\n", broker);
 	configure(rig, sink);
 	rig->consumer = client__new(RD_KAFKA_CONSUMER, broker);
 	free(broker);
