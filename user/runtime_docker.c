@@ -20,6 +20,8 @@
 /* Processes are looked at no more often, however many containers are unknown. */
 #define LOOK_AGAIN_MS 1000
 #define K8S "io.kubernetes."
+/* What a container's name begins with when it is a pod's. */
+#define KUBELETS "/k8s_"
 
 /* Where a daemon keeps its containers, and the user that it runs as. */
 struct data_root {
@@ -148,13 +150,20 @@ static int fill_pod(const json_t *labels, struct identity *out)
 	return err;
 }
 
+/* An image may bring labels along, and say anything in them; the cgroup and the name are its caller's. */
+static bool is_pods(const json_t *labels, const char *name, const struct cgroup_place *place)
+{
+	return json_is_string(json_object_get(labels, K8S "pod.uid")) &&
+	       (place->pod_uid[0] || (name && strncmp(name, KUBELETS, strlen(KUBELETS)) == 0));
+}
+
 /* /k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT: none of them has an underscore in it. */
 static int fill_attempt(const char *name, struct identity *out)
 {
 	const char *attempt = strrchr(name, '_');
 	size_t digits;
 
-	if (strncmp(name, "/k8s_", strlen("/k8s_")) != 0 || !attempt++)
+	if (strncmp(name, KUBELETS, strlen(KUBELETS)) != 0 || !attempt++)
 		return 0;
 	digits = strspn(attempt, "0123456789");
 	if (!digits || digits > 9 || attempt[digits])
@@ -162,7 +171,7 @@ static int fill_attempt(const char *name, struct identity *out)
 	return runtime_file__set(&out->restart_count, attempt);
 }
 
-static int fill_names(const json_t *config, struct identity *out)
+static int fill_names(const json_t *config, const struct cgroup_place *place, struct identity *out)
 {
 	const json_t *inner = json_object_get(config, "Config");
 	const json_t *restarts = json_object_get(config, "RestartCount");
@@ -183,7 +192,7 @@ static int fill_names(const json_t *config, struct identity *out)
 		snprintf(digits, sizeof(digits), "%.0f", json_number_value(restarts));
 		err = runtime_file__set(&out->restart_count, digits);
 	}
-	if (!err && json_is_string(json_object_get(labels, K8S "pod.uid"))) {
+	if (!err && is_pods(labels, name, place)) {
 		err = fill_pod(labels, out);
 		err = err || !name ? err : fill_attempt(name, out);
 	}
@@ -201,7 +210,7 @@ static int fill(const json_t *config, const struct cgroup_place *place, struct i
 		return -EBADMSG;
 	err = runtime_file__set(&out->runtime, "docker");
 	if (!err)
-		err = fill_names(config, out);
+		err = fill_names(config, place, out);
 	if (!err)
 		err = labels__set_all(&out->labels, json_object_get(json_object_get(config, "Config"), "Labels"));
 	return err == -E2BIG ? 0 : err;

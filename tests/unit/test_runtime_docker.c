@@ -113,6 +113,24 @@ static void cri_dockerds_pause_is_a_sandbox(void **state)
 	assert_string_equal(get(fixture, &names)->pod_name, "web-0");
 }
 
+static void labels_that_an_image_brings_make_no_pod(void **state)
+{
+	const struct cgroup_names cgroupfs = { { C, "docker" } };
+	const struct identity *identity;
+	struct fixture *fixture = *state;
+
+	write_text(fixture, "/var/lib/docker" CONFIG, TEXT(C, "/web", K8S_LABELS("podsandbox")));
+	identity = get(fixture, &scope);
+	assert_string_equal(identity->container_name, "web");
+	assert_string_equal(identity->pod_name, "");
+	assert_string_equal(identity->pod_uid, "");
+	assert_false(identity->sandbox);
+	/* A kubelet without cgroups for pods (--cgroups-per-qos=false) still gives the names. */
+	write_text(fixture, "/var/lib/docker" CONFIG,
+		   TEXT(C, "/k8s_nginx_web-0_shop_" UID "_2", K8S_LABELS("container")));
+	assert_string_equal(identity_cache__get(fixture->cache, 8, &cgroupfs, false)->pod_name, "web-0");
+}
+
 /* A process of the host's as /proc shows it; arguments are separated by '|'. */
 static void write_process(const struct fixture *fixture, const char *uid, const char *pids, const char *mounts,
 			  const char *arguments)
@@ -249,6 +267,7 @@ int main(void)
 		TEST(log_of_a_container_that_never_ran_is_the_default_drivers),
 		TEST(cri_dockerds_containers_are_pods),
 		TEST(cri_dockerds_pause_is_a_sandbox),
+		TEST(labels_that_an_image_brings_make_no_pod),
 		TEST(another_data_root_is_found_by_the_daemons_arguments),
 		TEST(another_data_root_is_found_in_daemon_json),
 		TEST(linked_data_root_is_followed_inside_the_root),
