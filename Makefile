@@ -86,7 +86,7 @@ $(BUILD)/unit/test_%: tests/unit/test_%.c $(BUILD)/unit/logtap.a
 		-MMD -MP -MF $@.d -o $@ $< $(BUILD)/unit/logtap.a -lcmocka $(LDLIBS) $(WRAP:%=-Wl,--wrap=%)
 
 # Steps between which a kill must find the agent: the test makes them take longer.
-$(BUILD)/unit/test_shard: WRAP := checkpoint__commit journal__publish ring__release heap__reclaim
+$(BUILD)/unit/test_shard $(BUILD)/unit/test_shard_full $(BUILD)/unit/test_shard_missed: WRAP := checkpoint__commit journal__publish ring__release heap__reclaim
 # A record that the encoder makes none of.
 $(BUILD)/unit/test_pipeline: WRAP := journal__reserve journal__append
 

@@ -97,7 +97,8 @@ struct cgroup_payload {
 /* The largest piece of a write in one record; a larger write takes several. */
 #define PIECE_MAX 32768
 
-enum stream_kind { STREAM_STDOUT = 1, STREAM_STDERR = 2, STREAM_FILE = 3 };
+/* STREAM_NONE: what is said of the node and not of a stream; no slot's. */
+enum stream_kind { STREAM_NONE, STREAM_STDOUT, STREAM_STDERR, STREAM_FILE };
 
 /* Rises only, until user space gives the slot back. */
 enum slot_state { SLOT_FREE, SLOT_OPEN, SLOT_CLOSED };
@@ -245,7 +246,8 @@ struct capture_state {
 	__u64 left;         /* of these and others, those that the first program left to it: their mark's place was taken */
 	__u64 needless;     /* times a rescue was skipped for a write that the first program had captured */
 	__u64 unregistered_told; /* of `unregistered`, by agents */
-	__u64 reserved[6];
+	__u64 missed_told;  /* writes that hooks missed, of all since the programs were pinned: by gap records */
+	__u64 reserved[5];
 };
 
 _Static_assert(sizeof(struct capture_state) == 128, "state layout");

@@ -382,7 +382,7 @@ static void leave_state(struct capture *capture)
 	struct capture_state *state = capture_programs__state(capture->programs);
 
 	state->missed = capture_programs__missed(capture->programs, UINT32_MAX);
-	state->missed_writes = capture_programs__missed(capture->programs, HOOK_WRITES);
+	state->missed_writes = capture__missed_writes(capture);
 	__atomic_store_n(&state->agent_tgid, 0, __ATOMIC_RELEASE);
 }
 
@@ -440,9 +440,19 @@ struct capture_missed capture__missed(const struct capture *capture)
 
 	return (struct capture_missed){
 		.hooks = beyond(capture_programs__missed(capture->programs, UINT32_MAX), before->hooks),
-		.writes = beyond(capture_programs__missed(capture->programs, HOOK_WRITES), before->writes),
+		.writes = beyond(capture__missed_writes(capture), before->writes),
 		.rescued = __atomic_load_n(&state->rescued, __ATOMIC_RELAXED) - before->rescued,
 	};
+}
+
+uint64_t capture__missed_writes(const struct capture *capture)
+{
+	return capture_programs__missed(capture->programs, HOOK_WRITES);
+}
+
+uint64_t *capture__missed_told(const struct capture *capture)
+{
+	return (uint64_t *)&capture_programs__state(capture->programs)->missed_told;
 }
 
 static void sweep_marks(struct capture *capture)

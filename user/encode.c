@@ -35,10 +35,11 @@ struct stream_text {
 	uint64_t stream;
 };
 
-static const char *const loss_reason[LOSS_COUNT] = {
+static const char *const loss_reason[LOSS_COUNT + 1] = {
 	[LOSS_RING_FULL] = "ring_full",
 	[LOSS_UNSUPPORTED] = "unsupported",
 	[LOSS_FAULT] = "fault",
+	[LOSS_MISSED] = "hooks_missed",
 };
 
 static const enum counter partial_counter[] = {
@@ -97,6 +98,8 @@ static void write_key(FILE *out, const struct encoder *encoder, const struct str
 		fputs(identity->pod_uid, out);
 	else if (source->key != KAFKA_KEY_STREAM && identity)
 		fputs(identity->container_id, out);
+	else if (source->kind == STREAM_NONE)
+		fputs(encoder->options.node, out);
 	else if (source->kind == STREAM_FILE)
 		fprintf(out, "%s:%s:%s", encoder->options.node,
 			identity ? identity->container_id : "", source->file);

@@ -59,12 +59,16 @@ struct process {
 	char name[PROCESS_NAME_SIZE + 1];
 };
 
+/* Beside those that the kernel half counts by stream: writes that it was never asked about. Whose they were and their bytes are unknown. */
+#define LOSS_MISSED LOSS_COUNT
+#define GAP_OF_NODE UINT32_MAX
+
 struct gap {
 	uint64_t bytes;
 	uint64_t writes;
-	enum loss reason;
+	unsigned int reason;     /* enum loss, or LOSS_MISSED */
 	uint64_t time;           /* boot time, ns */
-	uint32_t slot;           /* slot, generation and total name the gap for good */
+	uint32_t slot;           /* slot, generation and total name the gap for good; GAP_OF_NODE: of no stream */
 	uint32_t generation;
 	uint64_t total;          /* bytes and writes told so far: one of them rises with each gap */
 };

@@ -79,7 +79,7 @@ static void fields(FILE *out, const struct layout_source *source)
 	struct json_writer writer = { .out = out, .comma = true };
 
 	json_writer__string(&writer, "stream", layout_source__stream(source));
-	json_writer__string(&writer, "source_type", layout_source__is_file(source) ? "file" : "container");
+	json_writer__string(&writer, "source_type", layout_source__type(source, "file", "container"));
 	json_writer__string(&writer, "host", source->node);
 	layout_own__host_ids(&writer, source);
 	layout_own__cloud(&writer, source->facts->cloud);

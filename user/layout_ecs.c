@@ -34,7 +34,7 @@ static void object_with(struct json_writer *writer, const char *object, const ch
 static void log_fields(struct json_writer *writer, const struct layout_source *source)
 {
 	json_writer__string(writer, "stream", layout_source__stream(source));
-	object_with(writer, "input", "type", layout_source__is_file(source) ? "filestream" : "container");
+	object_with(writer, "input", "type", layout_source__type(source, "filestream", "container"));
 	json_writer__open(writer, "log");
 	object_with(writer, "file", "path", layout_source__path(source));
 	json_writer__close(writer);

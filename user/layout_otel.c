@@ -210,8 +210,7 @@ static void log_attributes(struct attributes *attributes, const struct layout_so
 	const char *path = layout_source__path(source);
 
 	string(attributes, "log.iostream", layout_source__stream(source));
-	if (!layout_source__is_file(source))
-		string(attributes, "logtag", "F");
+	string(attributes, "logtag", layout_source__type(source, NULL, "F"));
 	if (!path || !*path)
 		return;
 	string(attributes, "log.file.path", path);

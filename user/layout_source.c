@@ -79,26 +79,33 @@ void layout_source__clear(struct layout_source *source)
 	labels__free(&source->container_labels);
 }
 
-bool layout_source__is_file(const struct layout_source *source)
+static bool is_file(const struct layout_source *source)
 {
 	return source->stream->kind == STREAM_FILE;
 }
 
+const char *layout_source__type(const struct layout_source *source, const char *file, const char *container)
+{
+	if (source->stream->kind == STREAM_NONE)
+		return NULL;
+	return is_file(source) ? file : container;
+}
+
 const char *layout_source__stream(const struct layout_source *source)
 {
-	static const char *const name[] = {
+	static const char *const name[STREAM_FILE + 1] = {
 		[STREAM_STDOUT] = "stdout",
 		[STREAM_STDERR] = "stderr",
 	};
 
-	return layout_source__is_file(source) ? NULL : name[source->stream->kind];
+	return name[source->stream->kind];
 }
 
 const char *layout_source__path(const struct layout_source *source)
 {
 	const struct stream_source *stream = source->stream;
 
-	if (layout_source__is_file(source))
+	if (is_file(source))
 		return stream->file;
 	return stream->identity ? stream->identity->log_path : NULL;
 }

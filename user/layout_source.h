@@ -31,8 +31,9 @@ int layout_source__init(struct layout_source *out, const struct encoder_options 
 			const struct stream_source *stream);
 void layout_source__clear(struct layout_source *source);
 
-bool layout_source__is_file(const struct layout_source *source);
-/* "stdout", "stderr"; NULL for a file. */
+/* The one of the two that the stream is; NULL for the node. */
+const char *layout_source__type(const struct layout_source *source, const char *file, const char *container);
+/* "stdout", "stderr"; NULL for a file and for the node. */
 const char *layout_source__stream(const struct layout_source *source);
 /* Of the log: the file's own, or where the runtime writes it; NULL or "" where there is none. */
 const char *layout_source__path(const struct layout_source *source);

@@ -319,8 +319,10 @@ static void tick(struct shard *shard)
 	shard->next_tick = now + TICK_MS * NS_PER_MS;
 	encoder__set_clock(shard->context.encoder);
 	checkpoint__set_clock(shard->options.checkpoint, encoder__clock(shard->context.encoder));
-	if (++shard->ticks % SCAN_TICKS == 0)
+	if (++shard->ticks % SCAN_TICKS == 0) {
 		shard__scan_slots(shard);
+		shard__tell_missed(shard);
+	}
 	/* What waits in the ring may go on with a half line. */
 	if (ring__waiting(shard->ring))
 		now = shard->read_until;
@@ -413,6 +415,9 @@ static void *run(void *argument)
 		;
 	/* Also what was opened while the ring was full: all of it is lost, and that is told. */
 	shard__scan_slots(shard);
+	/* There is no later look. */
+	shard->missed = UINT64_MAX;
+	shard__tell_missed(shard);
 	finish_streams(shard);
 	return NULL;
 }

@@ -1,5 +1,5 @@
 /*
- * What a shard is made of, for shard.c (its thread's work), shard_pods.c (what Kubernetes says meanwhile) and shard_resume.c
+ * What a shard is made of, for shard.c (its thread's work), shard_pods.c (what Kubernetes says meanwhile), shard_missed.c (what hooks missed) and shard_resume.c
  * (how it goes on where the agent before has ended).
  */
 #ifndef LOGTAP_SHARD_FIELDS_H
@@ -55,6 +55,7 @@ struct shard {
 	uint64_t last_look_at_all;
 	uint64_t pods_version;       /* then */
 	unsigned int ticks;
+	uint64_t missed;             /* capture__missed_writes at the last look */
 	struct carry_budget budget;
 	struct assembly_options assembly;
 	struct encoder_options encoder;
@@ -88,6 +89,11 @@ void shard__withdraw(struct shard *shard, uint32_t slot);
  * as the agent before asked, where nobody asks any more.
  */
 void shard__look_at_pods(struct shard *shard);
+/*
+ * Tells writes that hooks missed: whose they were nobody knows, so it is the node's gap, in the first shard's journal. Some may
+ * turn out not to have been missed: what two looks in a row find is told.
+ */
+void shard__tell_missed(struct shard *shard);
 /* Finds the streams whose hints a full ring swallowed, or came while no agent ran. */
 void shard__scan_slots(struct shard *shard);
 /* True when the record counts in its stream's share of the ring: what the kernel half counts in `sent`. */
