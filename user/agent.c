@@ -164,13 +164,13 @@ static int start(struct agent *agent)
 	return err ? explain(err) : 0;
 }
 
-/* What the kernel skipped cannot be told in-band: whose write it was nobody knows. */
+/* The first shard tells the writes in-band (shard__tell_missed); whose they were nobody knows. */
 static void tell_missed(struct agent *agent)
 {
 	struct capture_missed now = capture__missed(agent->capture);
 
 	if (now.hooks > agent->told.hooks)
-		log_warn("%" PRIu64 " times the kernel skipped a hook, as a preempted task was inside it: %" PRIu64 " writes to whatever file or pipe may not be captured, nor told as lost",
+		log_warn("%" PRIu64 " times the kernel skipped a hook, as a preempted task was inside it: %" PRIu64 " writes to whatever file or pipe may not be captured; a gap record of the node tells them (hooks_missed)",
 			 now.hooks - agent->told.hooks,
 			 now.writes > agent->told.writes ? now.writes - agent->told.writes : 0);
 	/* It may be found that fewer were missed. */

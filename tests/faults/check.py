@@ -231,6 +231,8 @@ class Lines(Stream):
 
 
 def key_of(record):
+    if "source_type" not in record:
+        return "the node"
     if record["source_type"] == "file":
         return record["file"]
     return f"{record['container']['id']}/{record['stream']}"

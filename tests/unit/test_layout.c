@@ -104,6 +104,31 @@ static void assert_contains(const char *value, size_t length, const char *part)
 		fail_msg("no %s in %.*s", part, (int)length, value);
 }
 
+/* What is said of the node: no stream, no kind of one, no pod. */
+static void a_gap_of_the_node_names_no_stream(void **state)
+{
+	static const char *const streams[] = { "stream", "source_type", "input", "iostream", "logtag", "container", "k8s." };
+	struct fixture *fixture = *state;
+	const struct stream_source source = { .kind = STREAM_NONE };
+	const struct gap gap = { .writes = 3, .reason = LOSS_MISSED, .slot = GAP_OF_NODE, .total = 18 };
+
+	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
+		struct stream_text *text;
+		struct journal_record record;
+
+		use(fixture, names);
+		text = text_of(fixture, &source);
+		assert_int_equal(encoder__gap(fixture->encoder, text, &gap), 0);
+		record = *next_record(fixture);
+		stream_text__free(text);
+		json_decref(parse(record.value, record.meta.value_len));
+		assert_contains(record.value, record.meta.value_len, "gap.ffffffff.0.12");
+		assert_contains(record.value, record.meta.value_len, "\"hooks_missed\"");
+		for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++)
+			assert_null(memmem(record.value, record.meta.value_len, streams[i], strlen(streams[i])));
+	}
+}
+
 static void a_gap_takes_any_records_place(void **state)
 {
 	static const char told[] =
@@ -266,6 +291,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_cut_record_is_that_of_a_shorter_line, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(a_record_is_cut_by_its_own_names, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(a_text_keeps_its_names, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(a_gap_of_the_node_names_no_stream, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(a_gap_takes_any_records_place, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(what_was_dropped_is_told, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(hostile_names_make_no_other_json, setup, close_fixture),

@@ -1,11 +1,15 @@
 """What checks of the end-to-end tests ask of the JSON lines that logtap printed.
 
-A log is a file's path, or "NAME/stdout" and "NAME/stderr" of a container, NAME being the container's in its pod, else its ID.
+A log is a file's path, or "NAME/stdout" and "NAME/stderr" of a container, NAME being the container's in its pod, else its ID;
+NODE is what is said of none.
 """
 import base64
 import json
 import os
 import sys
+
+
+NODE = ""
 
 
 def fail(reason):
@@ -28,6 +32,8 @@ def shown(value):
 
 
 def log_of(record):
+    if "source_type" not in record:
+        return NODE
     if record["source_type"] == "file":
         return record["file"]
     container = record["container"]
