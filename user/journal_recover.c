@@ -220,6 +220,18 @@ static void seal_segment(struct journal *journal, struct segment *segment)
 	segment->sealed = true;
 }
 
+/* Else what was not committed would come after all, should memory be lost. */
+static void write_cut(struct journal *journal, struct segment *segment, uint64_t end)
+{
+	uint64_t size = segment->disk;
+	int err = journal_disk__write(journal->disk, segment->number, segment_address(journal, segment), end, &size);
+
+	segment->disk = size;
+	if (err)
+		log_warn("journal: %s: cannot write a segment: %s; if the node goes down now, some records come twice, with the same id",
+			 journal->disk->directory, strerror(-err));
+}
+
 /* What is left of the segment in memory: maps and checks it. */
 static int adopt_memory(struct journal *journal, struct segment *segment,
 			const struct journal_mark *end, uint64_t limit)
@@ -260,6 +272,8 @@ static int adopt_memory(struct journal *journal, struct segment *segment,
 		journal->memory_used += segment->memory;
 	else if (limit < segment->memory)
 		seal_segment(journal, segment);
+	if (limit < segment->disk)
+		write_cut(journal, segment, reader.off);
 	journal__count(journal, COUNTER_journal_damaged_bytes, reader.damaged);
 	journal__tell_damage(journal->options.directory, segment->number, &reader);
 	return 0;
@@ -289,6 +303,7 @@ static int cut_on_disk(struct journal *journal, struct segment *segment)
 	segment->loaded = true;
 	segment->records = reader.records;
 	journal__tell_damage(journal->disk->directory, segment->number, &reader);
+	write_cut(journal, segment, reader.off);
 	return 0;
 }
 

@@ -233,13 +233,12 @@ static void crash(struct fixture *fixture, const struct journal_mark *end)
 }
 
 /*
- * It was shown because the journal was full, moved, and then the crash came before the commit. What
- * is on disk alone comes all the same: it could be of an earlier boot. The committed one is cut.
+ * It was shown because the journal was full, moved, and then the crash came before the commit, of 2,050 records. What
+ * is on disk alone comes all the same: it could be of an earlier boot. The committed one is cut. Returns the first number
+ * in the next segment.
  */
-static void what_was_not_committed_is_cut_on_disk_too(void **state)
+static uint64_t cut_in_mid_segment(struct fixture *fixture)
 {
-	struct fixture *fixture = *state;
-	struct journal_record record;
 	struct journal_mark mark;
 	uint64_t before, next;
 	char path[128];
@@ -257,8 +256,14 @@ static void what_was_not_committed_is_cut_on_disk_too(void **state)
 	fixture->appended = 2050;
 	crash(fixture, &mark);
 	assert_in_range(journal__pending(fixture->journal), 2051, 3050 - (next - 2050));
-	/* Nor does what was cut come back with the next crash. */
-	crash(fixture, NULL);
+	return next;
+}
+
+/* All that is pending: those that were committed, then some from `next` on. */
+static void expect_cut(struct fixture *fixture, uint64_t next)
+{
+	struct journal_record record;
+
 	while (journal__pending(fixture->journal)) {
 		if (!journal__next(fixture->journal, &record)) {
 			assert_true(wait_for(fixture->options.data_fd, WAIT_MS));
@@ -273,8 +278,29 @@ static void what_was_not_committed_is_cut_on_disk_too(void **state)
 		}
 		journal__ack(fixture->journal, record.handle);
 	}
+}
+
+static void what_was_not_committed_is_cut_on_disk_too(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t next = cut_in_mid_segment(fixture);
+
+	/* Nor does what was cut come back with the next crash. */
+	crash(fixture, NULL);
+	expect_cut(fixture, next);
 	append_many(fixture, 100);
 	drain(fixture, NONE, 0);
+}
+
+static void what_was_cut_on_disk_does_not_outlive_memory(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t next = cut_in_mid_segment(fixture);
+
+	journal__save(fixture->journal, 60000);
+	lose_memory(fixture);
+	expect_cut(fixture, next);
+	assert_int_equal(fixture->read, 2050);
 }
 
 /* The disk was away for a start, and that had a number and a mark of its own. */
@@ -385,6 +411,7 @@ int main(void)
 		TEST(no_time_to_save_is_said_and_loses_nothing_before_a_reboot),
 		TEST(no_time_to_save_what_is_all_acknowledged_is_not_said),
 		TEST(what_was_not_committed_is_cut_on_disk_too),
+		TEST(what_was_cut_on_disk_does_not_outlive_memory),
 		TEST(what_an_earlier_boot_left_on_disk_is_kept),
 		TEST(no_memory_to_bring_it_back_to_is_waited_for),
 		TEST(what_is_on_disk_outlives_the_directory_in_memory),
