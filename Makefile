@@ -18,6 +18,9 @@ CLANG ?= clang
 export PATH := $(PATH):/usr/sbin:/sbin
 BPFTOOL ?= bpftool
 
+# Of the builds that run and test make.
+JOBS := $(shell nproc)
+
 # The architecture as the kernel's source names it.
 ARCH := $(shell uname -m | sed -e s/x86_64/x86/ -e s/aarch64/arm64/)
 
@@ -97,12 +100,12 @@ deps:
 
 run:
 	@docker/packages.sh build run
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@LOGTAP=$(abspath $(BUILD)/logtap) tests/demo/run
 
 test:
 	@docker/packages.sh build run test
-	@$(MAKE) --no-print-directory all unit-tests
+	@$(MAKE) --no-print-directory -j$(JOBS) all unit-tests
 	@BUILD=$(BUILD) tests/run $(CASE)
 
 test-unit: unit-tests
@@ -114,20 +117,20 @@ test-e2e: all
 # The cases that take minutes each.
 test-slow:
 	@docker/packages.sh build run test
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@tests/e2e/run slow
 
 # Nothing depends on the API server: its labels are all that is missing.
 test-api-down:
 	@docker/packages.sh build run test
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@tests/e2e/run -e API=down $(or $(CASE),quick)
 
 # The long run of faults; make test has a short one.
 MINUTES ?= 10
 test-faults:
 	@docker/packages.sh build run test
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@SEED=$(SEED) tests/e2e/run -t $$(($(MINUTES) * 120 + 600)) -e MINUTES=$(MINUTES) faults
 
 test-fresh:
