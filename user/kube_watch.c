@@ -45,7 +45,7 @@ struct kube_watch {
 	char *next;                  /* the token of the list's next page */
 	unsigned int page;
 	bool listed;                 /* a list was complete once */
-	bool exact;                  /* the server's caches are not to be asked: they had forgotten */
+	bool exact;                  /* the server's caches are not to be asked: they had forgotten, or know no pages */
 	uint64_t listed_ms;
 	uint64_t begun_ms;           /* of the request */
 	uint64_t opened_ms;          /* when the watch was granted; 0: it is not, or that is told */
@@ -136,6 +136,8 @@ static int take_page(void *owner, const char *text, size_t len)
 	size_t i;
 
 	if (!text) {
+		/* From its caches the server gives the whole list, whatever page is asked for. */
+		watch->exact = true;
 		watch->page /= 2;
 		return fail(watch, KUBE_GARBAGE, watch->page ? "a page of the list is too large; asking for smaller ones" :
 				       "an object is too large");

@@ -76,6 +76,27 @@ static void long_list_comes_in_pages(void **state)
 	assert_int_equal(count_of(f, "page"), 2);
 }
 
+#define LARGE (250 << 10)
+#define LARGE_PODS 40
+
+/* Together they are more than a page may be, and the first list comes from the server's cache, whole. */
+static void node_of_large_pods_is_listed(void **state)
+{
+	struct fixture *f = *state;
+	char *note = malloc(LARGE + 1);
+
+	assert_non_null(note);
+	memset(note, 'x', LARGE);
+	note[LARGE] = '\0';
+	for (int i = 0; i < LARGE_PODS; i++)
+		assert_string_equal(command(f,
+			"put pods {\"metadata\":{\"uid\":\"p%d\",\"name\":\"web\",\"namespace\":\"shop\",\"labels\":{\"app\":\"one\"},"
+			"\"annotations\":{\"note\":\"%s\"}},\"spec\":{\"nodeName\":\"node-1\"}}", i, note), "ok");
+	free(note);
+	start_watching(f);
+	assert_true(app_is(f, "p0", "one") && app_is(f, "p39", "one"));
+}
+
 static void short_lived_pod_is_known_when_it_is_gone(void **state)
 {
 	struct fixture *f = *state;
@@ -797,6 +818,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		fact(pods_of_the_node_are_listed_and_watched),
 		fact(long_list_comes_in_pages),
+		fact(node_of_large_pods_is_listed),
 		fact(short_lived_pod_is_known_when_it_is_gone),
 		fact(bookmark_saves_a_list_after_compaction),
 		fact(expired_version_by_an_event_is_listed_anew),
