@@ -29,6 +29,7 @@
 #define WATCH_LEAST_MS 1000
 /* A watch that is open for so long works. */
 #define OPEN_MS 1000
+#define HTTP_GATEWAY_TIMEOUT 504
 /* Beyond the time that the server was given. */
 #define WATCH_GRACE_MS 15000
 
@@ -45,7 +46,7 @@ struct kube_watch {
 	char *next;                  /* the token of the list's next page */
 	unsigned int page;
 	bool listed;                 /* a list was complete once */
-	bool exact;                  /* the server's caches are not to be asked: they had forgotten, or know no pages */
+	bool exact;                  /* the server's caches are not to be asked: they had forgotten, know no pages, or know less than we do */
 	uint64_t listed_ms;
 	uint64_t begun_ms;           /* of the request */
 	uint64_t opened_ms;          /* when the watch was granted; 0: it is not, or that is told */
@@ -267,6 +268,9 @@ static void on_failure(struct kube_watch *watch, const struct kube_answer *answe
 	if (answer->failure == KUBE_GONE && !watch->failures)
 		pause_ms = 0;
 	watch->failures++;
+	/* "Too large resource version": one that was restored from a backup may never come to what is known. */
+	if (watch->phase == PHASE_LIST && answer->status == HTTP_GATEWAY_TIMEOUT)
+		watch->exact = true;
 	if (answer->failure == KUBE_GONE)
 		forget(watch);
 	else if (watch->phase == PHASE_LIST || watch->failures >= FAILURES_MAX)

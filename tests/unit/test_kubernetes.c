@@ -190,6 +190,25 @@ static void resync_finds_what_no_event_told(void **state)
 	assert_true(is_gone(f, "a"));
 }
 
+/* It will not reach the version that we know, and is silent on a watch from there. */
+static void server_that_was_restored_from_a_backup_is_listed_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	f->timing.watch_ms = 1000;
+	f->timing.resync_ms = 100;
+	put_pod(f, "a", "one");
+	tell(f, "advance");
+	start_watching(f);
+	tell(f, "version 50");
+	tell(f, "drop pods a");
+	put_pod(f, "b", "two");
+	wait_for(said("answers again"));
+	stop(f);
+	assert_true(app_is(f, "b", "two"));
+	assert_true(is_gone(f, "a"));
+}
+
 static void storm_of_events_is_taken_whole(void **state)
 {
 	struct fixture *f = *state;
@@ -825,6 +844,7 @@ int main(int argc, char **argv)
 		fact(expired_version_by_http_is_listed_anew),
 		fact(expired_page_begins_the_list_anew),
 		fact(resync_finds_what_no_event_told),
+		fact(server_that_was_restored_from_a_backup_is_listed_anew),
 		fact(storm_of_events_is_taken_whole),
 		fact(garbage_is_not_taken),
 		fact(half_a_list_is_not_taken),
