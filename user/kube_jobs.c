@@ -252,10 +252,27 @@ static struct job *add(struct kube_jobs *jobs, const struct pod *pod)
 	return job;
 }
 
+static struct held *find_held(const struct job *job, const struct pod *pod)
+{
+	struct held *held = job->held;
+
+	while (held && strcmp(held->pod->uid, pod->uid))
+		held = held->next;
+	return held;
+}
+
+/* Of one pod the latest alone: who finds no room is not overtaken later by what it was. */
 static bool hold(struct job *job, struct pod *pod, bool deleted)
 {
-	struct held *held = job->held_count < HELD_MAX ? calloc(1, sizeof(*held)) : NULL;
+	struct held *held = find_held(job, pod);
 
+	if (held) {
+		pod__put(held->pod);
+		held->pod = pod;
+		held->deleted = deleted;
+		return true;
+	}
+	held = job->held_count < HELD_MAX ? calloc(1, sizeof(*held)) : NULL;
 	if (!held)
 		return false;
 	held->pod = pod;

@@ -658,6 +658,25 @@ static void pod_of_a_cron_job_is_its(void **state)
 	assert_string_equal(workload_of(f, "a"), "CronJob/backup");
 }
 
+/* More than wait for one Job. */
+static void many_events_of_a_jobs_pod_keep_their_order(void **state)
+{
+	struct fixture *f = *state;
+
+	tell(f, "put jobs {\"metadata\":{\"name\":\"backup-1\",\"ownerReferences\":[{\"kind\":\"CronJob\",\"name\":\"backup\",\"controller\":true}]}}");
+	start_watching(f);
+	tell(f, "behave slow_jobs");
+	for (int i = 0; i < 300; i++)
+		put_job_pod(f, "a", "backup-1");
+	tell(f, "delete pods a");
+	put_pod(f, "z", "last");
+	wait_for(app_is(f, "z", "last"));
+	tell(f, "behave fine");
+	wait_for(strcmp(workload_of(f, "a"), "CronJob/backup") == 0);
+	stop(f);
+	assert_true(is_gone(f, "a"));
+}
+
 static void jobs_that_may_not_be_asked_for_stay_jobs(void **state)
 {
 	struct fixture *f = *state;
@@ -875,6 +894,7 @@ int main(int argc, char **argv)
 		fact(stopped_server_does_not_hold_up_the_end),
 		fact(cache_outlives_the_thread),
 		fact(pod_of_a_cron_job_is_its),
+		fact(many_events_of_a_jobs_pod_keep_their_order),
 		fact(jobs_that_may_not_be_asked_for_stay_jobs),
 		fact(labels_of_namespace_and_node_are_the_pods),
 		fact(missing_right_to_namespaces_costs_their_labels_alone),
