@@ -69,6 +69,27 @@ static bool in_inits_mounts(const char *root, const char *pid)
 	return strcmp(own, inits) == 0;
 }
 
+/* Whoever runs a set-uid program chooses its name, by a link, and its arguments; not the file. */
+static bool runs_program(const char *root, const char *pid, const char *name)
+{
+	char path[PATH_MAX], program[PATH_MAX] = "", *base;
+
+	if (runtime_file__path(path, root, PROC "/", pid, "/exe", NULL) ||
+	    readlink(path, program, sizeof(program) - 1) < 0)
+		return false;
+	base = strrchr(program, '/');
+	if (!base || strncmp(++base, name, strlen(name)) != 0)
+		return false;
+	base += strlen(name);
+	return !*base || strcmp(base, " (deleted)") == 0;
+}
+
+/* What may tell where root keeps files: a program of that name among the host's mounts. */
+static bool is_roots(const char *root, const char *pid, const char *name)
+{
+	return in_inits_mounts(root, pid) && runs_program(root, pid, name);
+}
+
 bool processes__find(const char *root, const char *name,
 		     bool (*visit)(const struct process *process, void *context), void *context)
 {
@@ -84,7 +105,7 @@ bool processes__find(const char *root, const char *name,
 
 		if (!isdigit((unsigned char)entry->d_name[0]) || !has_name(root, entry->d_name, name) ||
 		    !read_status(root, entry->d_name, &process.uid) ||
-		    (process.uid == 0 && !in_inits_mounts(root, entry->d_name)))
+		    (process.uid == 0 && !is_roots(root, entry->d_name, name)))
 			continue;
 		arguments = read_proc(root, entry->d_name, "cmdline", &process.arguments_length);
 		process.arguments = arguments;

@@ -19,8 +19,8 @@ struct process {
 };
 
 /*
- * Calls `visit` for each process of this name (the kernel's comm) that is not in a container, until
- * it returns true. `root` as for identity.h. Whether one did.
+ * Calls `visit` for each process of this name (the kernel's comm; of root's its program's, too) that is
+ * not in a container, until it returns true. `root` as for identity.h. Whether one did.
  */
 bool processes__find(const char *root, const char *name,
 		     bool (*visit)(const struct process *process, void *context), void *context);

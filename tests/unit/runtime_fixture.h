@@ -53,6 +53,15 @@ static inline void write_text(const struct fixture *fixture, const char *path, c
 	write_bytes(fixture, path, text, strlen(text));
 }
 
+static inline void write_link(const struct fixture *fixture, const char *path, const char *target)
+{
+	char full[PATH_MAX];
+
+	make_path(fixture, path, full);
+	remove(full);
+	assert_int_equal(symlink(target, full), 0);
+}
+
 static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)st;

@@ -135,10 +135,11 @@ static void labels_that_an_image_brings_make_no_pod(void **state)
 static void write_process(const struct fixture *fixture, const char *uid, const char *pids, const char *mounts,
 			  const char *arguments)
 {
-	char path[PATH_MAX], status[256], line[1024];
+	char status[256], line[1024];
 	size_t len = strlen(arguments);
 
 	write_text(fixture, "/proc/4321/comm", "dockerd\n");
+	write_link(fixture, "/proc/4321/exe", "/usr/bin/dockerd");
 	snprintf(status, sizeof(status), "Name:\tdockerd\nUid:\t%s\t%s\t%s\t%s\nNSpid:\t%s\n", uid, uid, uid, uid,
 		 pids);
 	write_text(fixture, "/proc/4321/status", status);
@@ -146,12 +147,8 @@ static void write_process(const struct fixture *fixture, const char *uid, const 
 	for (char *bar = line; (bar = strchr(bar, '|')); bar++)
 		*bar = '\0';
 	write_bytes(fixture, "/proc/4321/cmdline", line, len + 1);
-	make_path(fixture, "/proc/4321/ns/mnt", path);
-	remove(path);
-	assert_int_equal(symlink(mounts, path), 0);
-	make_path(fixture, "/proc/1/ns/mnt", path);
-	remove(path);
-	assert_int_equal(symlink("mnt:[1]", path), 0);
+	write_link(fixture, "/proc/4321/ns/mnt", mounts);
+	write_link(fixture, "/proc/1/ns/mnt", "mnt:[1]");
 }
 
 static void another_data_root_is_found_by_the_daemons_arguments(void **state)
@@ -195,6 +192,32 @@ static void daemons_in_containers_are_not_asked(void **state)
 	assert_int_equal(identity_cache__new(fixture->root, 8, &fixture->cache), 0);
 	write_process(fixture, "0", "4321", "mnt:[2]", "dockerd|--data-root|/data/docker");
 	assert_string_equal(get(fixture, &scope)->container_name, "");
+}
+
+/* A user who runs sudo by a link of that name chooses its arguments. */
+static void program_that_is_only_called_so_is_not_asked(void **state)
+{
+	static const char *const exe[] = { "/usr/bin/sudo", "/usr/bin/not-dockerd", "dockerd.sh", "/usr/bin/dockerd/x" };
+	struct fixture *fixture = *state;
+
+	write_text(fixture, "/home/u/docker" CONFIG, TEXT(C, "/forged", "{}"));
+	write_process(fixture, "0", "4321", "mnt:[1]", "dockerd|true|--data-root|/home/u/docker");
+	for (size_t i = 0; i < sizeof(exe) / sizeof(exe[0]); i++) {
+		write_link(fixture, "/proc/4321/exe", exe[i]);
+		assert_string_equal(get(fixture, &scope)->container_name, "");
+		identity_cache__free(fixture->cache);
+		assert_int_equal(identity_cache__new(fixture->root, 8, &fixture->cache), 0);
+	}
+}
+
+static void daemon_whose_program_was_replaced_is_asked(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, "/data/docker" CONFIG, TEXT(C, "/web", "{}"));
+	write_process(fixture, "0", "4321", "mnt:[1]", "dockerd|--data-root|/data/docker");
+	write_link(fixture, "/proc/4321/exe", "/usr/bin/dockerd (deleted)");
+	assert_string_equal(get(fixture, &scope)->container_name, "web");
 }
 
 static void users_daemon_tells_of_the_users_containers_alone(void **state)
@@ -272,6 +295,8 @@ int main(void)
 		TEST(another_data_root_is_found_in_daemon_json),
 		TEST(linked_data_root_is_followed_inside_the_root),
 		TEST(daemons_in_containers_are_not_asked),
+		TEST(program_that_is_only_called_so_is_not_asked),
+		TEST(daemon_whose_program_was_replaced_is_asked),
 		TEST(users_daemon_tells_of_the_users_containers_alone),
 		TEST(user_cannot_borrow_what_is_not_his),
 		TEST(file_of_another_container_is_refused),
