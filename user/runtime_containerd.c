@@ -98,7 +98,7 @@ static void list_namespaces(struct containerd *containerd, const char *dir)
 	closedir(stream);
 }
 
-/* Annotations that the CRI plugin wrote: nothing else makes containers in its namespace. */
+/* Annotations that the CRI plugin wrote. */
 static int fill_from_cri(const json_t *annotations, struct identity *out)
 {
 	const char *type = json_string_value(json_object_get(annotations, CRI "container-type"));
@@ -158,6 +158,14 @@ static int fill_from_labels(const char *root, const json_t *annotations, const c
 	return runtime_file__set(&out->container_name, place->container_id);
 }
 
+/* nerdctl's labels become annotations whatever they say; where the kubelet has put the cgroup, it is no container of nerdctl's. */
+static bool is_cris(const json_t *annotations, const char *namespace, const struct cgroup_place *place)
+{
+	return strcmp(namespace, CRI_NAMESPACE) == 0 &&
+	       json_is_string(json_object_get(annotations, CRI "container-type")) &&
+	       (place->pod_uid[0] || !json_object_get(annotations, "nerdctl/state-dir"));
+}
+
 static int fill(const char *root, const json_t *config, const char *namespace,
 		const struct cgroup_place *place, struct identity *out)
 {
@@ -170,8 +178,7 @@ static int fill(const char *root, const json_t *config, const char *namespace,
 		return -ENOENT;
 	if (runtime_file__set(&out->runtime, strcmp(namespace, DOCKER_NAMESPACE) == 0 ? "docker" : "containerd"))
 		return -ENOMEM;
-	if (strcmp(namespace, CRI_NAMESPACE) == 0 &&
-	    json_is_string(json_object_get(annotations, CRI "container-type")))
+	if (is_cris(annotations, namespace, place))
 		return fill_from_cri(annotations, out);
 	return fill_from_labels(root, annotations, namespace, place, out);
 }

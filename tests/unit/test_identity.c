@@ -267,6 +267,25 @@ static void pod_annotations_count_in_the_cri_namespace_only(void **state)
 	assert_string_equal(identity->pod_uid, "");
 }
 
+/* nerdctl tells labels, which whoever made the image may have chosen, as annotations, also in the CRI plugin's namespace. */
+static void labels_of_nerdctls_container_make_no_pod(void **state)
+{
+	const struct cgroup_names names = { { "nerdctl-" C ".scope", "system.slice" } };
+	const struct identity *identity;
+	struct fixture *fixture = *state;
+
+	write_text(fixture, CRI_CONFIG, CONFIG(CONTAINER_ANNOTATIONS ",\"" CRI "sandbox-uid\":\"" UID "\",\"nerdctl/name\":\"tool\","
+					       "\"nerdctl/state-dir\":\"/var/lib/nerdctl/1935db59/containers/k8s.io/" C "\""));
+	identity = get(fixture, &names);
+	assert_non_null(identity);
+	assert_string_equal(identity->container_name, "tool");
+	assert_string_equal(identity->pod_name, "");
+	assert_string_equal(identity->pod_namespace, "");
+	assert_string_equal(identity->pod_uid, "");
+	/* What the kubelet has made cannot hide. */
+	assert_nginx(identity_cache__get(fixture->cache, 8, &cri_names, false));
+}
+
 static void docker_is_known_by_its_namespace(void **state)
 {
 	const struct cgroup_names names = { { C, "docker", "" } };
@@ -812,6 +831,7 @@ int main(void)
 		TEST(free_name_in_another_cgroup_is_not_that_container),
 		TEST(nerdctl_names_its_containers),
 		TEST(pod_annotations_count_in_the_cri_namespace_only),
+		TEST(labels_of_nerdctls_container_make_no_pod),
 		TEST(docker_is_known_by_its_namespace),
 		TEST(prefix_tells_the_runtime_when_no_file_does),
 		TEST(podman_keeps_its_name_over_crun),
