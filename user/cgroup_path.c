@@ -261,8 +261,8 @@ int cgroup_path__parse(const struct cgroup_names *names, struct cgroup_place *ou
 	memcpy(out->container_id, id, free_name ? strlen(id) : ID_DIGITS);
 	while (at < count && !find_pod_uid(names->name[at], out->pod_uid))
 		at++;
-	/* The kubelet is nobody's but root's. */
-	if (out->uid)
+	/* The kubelet is nobody's but root's, and its containers have IDs. */
+	if (out->uid || free_name)
 		out->pod_uid[0] = '\0';
 	return 0;
 }

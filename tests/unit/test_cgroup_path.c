@@ -180,7 +180,6 @@ static void free_names_are_a_guess(void **state)
 	assert_container("web-1", "", "", "web-1", "", "");
 	assert_container("My_app.v1-2", "user-0.slice", "user.slice", "My_app.v1-2", "", "");
 	assert_container("container", "default", "", "container", "", "");
-	assert_container("app", "pod" UID, "besteffort", "app", UID, "");
 
 	memset(longest, 'g', sizeof(longest));
 	longest[CONTAINER_ID_MAX] = '\0';
@@ -188,6 +187,14 @@ static void free_names_are_a_guess(void **state)
 	longest[CONTAINER_ID_MAX] = 'g';
 	longest[CONTAINER_ID_MAX + 1] = '\0';
 	assert_no_container(longest, "default", "");
+}
+
+/* A service, or a root in LXC, to whom a cgroup is delegated calls those below it what he likes. */
+static void free_names_have_no_pods(void **state)
+{
+	(void)state;
+	assert_container("app", "pod" UID, "besteffort", "app", "", "");
+	assert_container("app", POD_SLICE, "web.service", "app", "", "");
 }
 
 static void systemd_units_are_no_containers(void **state)
@@ -335,6 +342,7 @@ int main(void)
 		cmocka_unit_test(names_are_put_together_of_both_ends),
 		cmocka_unit_test(conmon_is_not_its_container),
 		cmocka_unit_test(free_names_are_a_guess),
+		cmocka_unit_test(free_names_have_no_pods),
 		cmocka_unit_test(systemd_units_are_no_containers),
 		cmocka_unit_test(roots_and_pods_are_no_containers),
 		cmocka_unit_test(names_that_would_leave_a_path_are_refused),
