@@ -28,6 +28,7 @@ struct pods {
 	size_t bytes;            /* of all that are in it, as pod__size tells */
 	uint64_t version;        /* atomic */
 	uint64_t labels_version; /* atomic */
+	bool left_out;           /* atomic: see pods__leave_out */
 	int wanted_fd;
 };
 
@@ -103,6 +104,11 @@ uint64_t pods__version(const struct pods *pods)
 uint64_t pods__labels_version(const struct pods *pods)
 {
 	return __atomic_load_n(&pods->labels_version, __ATOMIC_ACQUIRE);
+}
+
+void pods__leave_out(struct pods *pods)
+{
+	__atomic_store_n(&pods->left_out, true, __ATOMIC_RELEASE);
 }
 
 void pods__want(struct pods *pods, const char *uid)
@@ -204,10 +210,13 @@ int pods__publish(struct pods *pods, struct pod *pod)
 		err = replace(pods, &pods->entries[at], pod, &rest);
 	} else {
 		err = insert(pods, at, pod);
-		if (err)
+		if (err) {
 			rest = pod;
-		else
+		} else {
+			if (__atomic_exchange_n(&pods->left_out, false, __ATOMIC_ACQ_REL))
+				bump(&pods->labels_version);
 			bump(&pods->version);
+		}
 	}
 	pthread_mutex_unlock(&pods->lock);
 	pod__put(rest);

@@ -32,8 +32,13 @@ void pods__free(struct pods *pods);
 const struct pod *pods__get(struct pods *pods, const char *uid);
 /* Rises whenever pods__get would give another answer, but for deleted pods that are let go. */
 uint64_t pods__version(const struct pods *pods);
-/* Rises when a pod that was known gets other labels or annotations, its own or its namespace's. */
+/*
+ * Rises when a pod that was known gets other labels or annotations, its own or its namespace's, or one
+ * comes that may have been left out.
+ */
 uint64_t pods__labels_version(const struct pods *pods);
+/* Says that a stream was left out because its pod is not known. */
+void pods__leave_out(struct pods *pods);
 /*
  * Says that a pod is missed, unless it is known: a source that is polled is asked at once, at most
  * once a second. Returns at once.

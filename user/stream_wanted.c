@@ -9,6 +9,7 @@
 #include "counters.h"
 #include "identity.h"
 #include "log.h"
+#include "pods.h"
 #include "selection.h"
 
 /* Said once for each kind: the names that containers choose must not fill the log. */
@@ -45,6 +46,16 @@ static bool admit_file(struct stream *stream)
 	return stream->file;
 }
 
+/* What cannot be known by now. Its pod may come all the same, and say otherwise. */
+static bool takes_unknown(const struct stream *stream)
+{
+	if (selection__takes_unknown(stream->context->selection))
+		return true;
+	if (stream->context->pods)
+		pods__leave_out(stream->context->pods);
+	return false;
+}
+
 /* With what is known by now; what is not may be waited for. */
 static enum selected ask(struct stream *stream, const struct identity *identity)
 {
@@ -67,7 +78,7 @@ static enum counter admit_pipe(struct stream *stream)
 		return COUNTER_streams_rejected;
 	selected = ask(stream, identity);
 	if (selected == SELECTED_NO ||
-	    (selected == SELECTED_UNKNOWN && !stream->undecided && !selection__takes_unknown(selection)))
+	    (selected == SELECTED_UNKNOWN && !stream->undecided && !takes_unknown(stream)))
 		return COUNTER_streams_deselected;
 	return COUNTER_streams_opened;
 }
@@ -182,7 +193,7 @@ void stream__decide(struct stream *stream, bool over)
 	selected = selection__container(selection, identity, stream->pod, stream->kind);
 	if (selected == SELECTED_UNKNOWN && stream->undecided && !over)
 		return;
-	if (selected == SELECTED_UNKNOWN && stream->undecided && !selection__takes_unknown(selection))
+	if (selected == SELECTED_UNKNOWN && stream->undecided && !takes_unknown(stream))
 		selected = SELECTED_NO;
 	if (selected == SELECTED_NO)
 		deselect(stream);

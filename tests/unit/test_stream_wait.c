@@ -443,6 +443,31 @@ static void what_stays_unknown_is_as_configured(void **state)
 	no_more(fixture);
 }
 
+/* Streams that are left out are looked for again when the labels' version rises. */
+static void what_was_left_out_unknown_is_looked_for_when_a_pod_comes(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t version;
+
+	fixture->config.selection.unknown = UNKNOWN_EXCLUDE;
+	data(fixture, "one\n", 0, 0);
+	stream__follow_pod(fixture->stream, clock__ns(CLOCK_BOOTTIME) + WAIT);
+	assert_false(stream__wanted(fixture->stream));
+	version = pods__labels_version(pods);
+	publish("shop");
+	assert_true(pods__labels_version(pods) > version);
+	/* Where none waits at all, too. */
+	pods__free(pods);
+	assert_int_equal(pods__new(&pods), 0);
+	ask_for_pods(fixture);
+	fixture->context.wait = 0;
+	open_stream(fixture);
+	assert_false(stream__wanted(fixture->stream));
+	version = pods__labels_version(pods);
+	publish("shop");
+	assert_true(pods__labels_version(pods) > version);
+}
+
 static void a_pod_that_changes_its_mind_is_heard(void **state)
 {
 	struct fixture *fixture = *state;
@@ -658,6 +683,7 @@ int main(void)
 		STDOUT_TEST(of_a_pod_that_excludes_itself_nothing_comes_out),
 		STDOUT_TEST(a_pod_known_before_the_first_line_decides_too),
 		STDOUT_TEST(what_stays_unknown_is_as_configured),
+		STDOUT_TEST(what_was_left_out_unknown_is_looked_for_when_a_pod_comes),
 		STDOUT_TEST(a_pod_that_changes_its_mind_is_heard),
 		STDOUT_TEST(an_undecided_stream_stays_undecided_after_a_kill),
 		STDOUT_TEST(what_came_out_and_was_dropped_before_it_was_decided_is_told),
