@@ -194,35 +194,6 @@ static int replace(struct pods *pods, struct entry *entry, const struct pod *pod
 	return 0;
 }
 
-int pods__publish(struct pods *pods, struct pod *pod)
-{
-	const struct pod *rest = NULL;
-	unsigned int at;
-	int err = 0;
-	bool found;
-
-	pthread_mutex_lock(&pods->lock);
-	at = find(pods, pod->uid, &found);
-	if (found && is_anothers(&pods->entries[at], pod)) {
-		err = -EEXIST;
-		rest = pod;
-	} else if (found) {
-		err = replace(pods, &pods->entries[at], pod, &rest);
-	} else {
-		err = insert(pods, at, pod);
-		if (err) {
-			rest = pod;
-		} else {
-			if (__atomic_exchange_n(&pods->left_out, false, __ATOMIC_ACQ_REL))
-				bump(&pods->labels_version);
-			bump(&pods->version);
-		}
-	}
-	pthread_mutex_unlock(&pods->lock);
-	pod__put(rest);
-	return err;
-}
-
 /* Takes the entry out; the reference becomes the caller's. */
 static const struct pod *take(struct pods *pods, unsigned int at)
 {
@@ -248,6 +219,43 @@ static void let_oldest_go(struct pods *pods)
 			oldest = i;
 	if (oldest < pods->count)
 		pod__put(take(pods, oldest));
+}
+
+/* Those that exist come before those that were. */
+static void make_room(struct pods *pods, const struct pod *pod)
+{
+	while (pods->deleted_count && pods->bytes + pod__size(pod) > PODS_BYTES_MAX)
+		let_oldest_go(pods);
+}
+
+int pods__publish(struct pods *pods, struct pod *pod)
+{
+	const struct pod *rest = NULL;
+	unsigned int at;
+	int err = 0;
+	bool found;
+
+	pthread_mutex_lock(&pods->lock);
+	make_room(pods, pod);
+	at = find(pods, pod->uid, &found);
+	if (found && is_anothers(&pods->entries[at], pod)) {
+		err = -EEXIST;
+		rest = pod;
+	} else if (found) {
+		err = replace(pods, &pods->entries[at], pod, &rest);
+	} else {
+		err = insert(pods, at, pod);
+		if (err) {
+			rest = pod;
+		} else {
+			if (__atomic_exchange_n(&pods->left_out, false, __ATOMIC_ACQ_REL))
+				bump(&pods->labels_version);
+			bump(&pods->version);
+		}
+	}
+	pthread_mutex_unlock(&pods->lock);
+	pod__put(rest);
+	return err;
 }
 
 static void delete(struct pods *pods, unsigned int at)

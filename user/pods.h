@@ -50,7 +50,8 @@ void pods__want(struct pods *pods, const char *uid);
 /*
  * Takes the reference, on failure too. The pod takes the place of the one with its uid; one that
  * says the same changes nothing. A mirror takes the place of no other pod than its own, whatever uid
- * it names: -EEXIST. 0, -ENOSPC beyond PODS_MAX or PODS_BYTES_MAX (what was known stays), -ENOMEM.
+ * it names: -EEXIST. 0, -ENOSPC beyond PODS_MAX or PODS_BYTES_MAX, when deleted ones have given way
+ * (what was known stays), -ENOMEM.
  */
 int pods__publish(struct pods *pods, struct pod *pod);
 /* The pod is deleted; one that is not known: nothing. */

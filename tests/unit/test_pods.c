@@ -113,6 +113,26 @@ static void what_all_say_is_bounded(void **state)
 	assert_int_equal(pods__publish(*state, make_large(0)), 0);
 }
 
+/* Whoever makes large pods and deletes them at once leaves no new one without its labels. */
+static void deleted_pods_make_room_for_new_ones(void **state)
+{
+	unsigned int count = 0;
+	char uid[32];
+
+	while (!pods__publish(*state, make_large(count)))
+		count++;
+	for (unsigned int i = 0; i < count; i++) {
+		snprintf(uid, sizeof(uid), "large-%04u", i);
+		pods__remove(*state, uid);
+	}
+	publish(*state, "new", "one");
+	assert_app(*state, "new", "one");
+	assert_int_equal(pods__publish(*state, make_large(count)), 0);
+	assert_unknown(*state, "large-0000");
+	snprintf(uid, sizeof(uid), "large-%04u", count - 1);
+	assert_app(*state, uid, "large");
+}
+
 static int publish_mirror(struct pods *pods, const char *uid, const char *name, const char *app)
 {
 	struct pod *pod = make(uid, app);
@@ -359,6 +379,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		fact(pods_are_found_by_their_uid),
 		fact(what_all_say_is_bounded),
+		fact(deleted_pods_make_room_for_new_ones),
 		fact(mirror_takes_no_other_pods_place),
 		fact(mirror_takes_the_place_of_its_own),
 		fact(reference_keeps_what_was_known),
