@@ -105,4 +105,25 @@ static inline const struct identity *get(struct fixture *fixture, const struct c
 	return identity_cache__get(fixture->cache, 7, names, false);
 }
 
+/* That stderr says so while the container is looked at. */
+static inline void assert_told(struct fixture *fixture, const struct cgroup_names *names, const char *text)
+{
+	int before = dup(STDERR_FILENO);
+	char told[1024] = "";
+	FILE *file = tmpfile();
+
+	assert_non_null(file);
+	fflush(stderr);
+	assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+	get(fixture, names);
+	fflush(stderr);
+	assert_true(dup2(before, STDERR_FILENO) >= 0);
+	close(before);
+	rewind(file);
+	told[fread(told, 1, sizeof(told) - 1, file)] = '\0';
+	fclose(file);
+	if (!strstr(told, text))
+		fail_msg("\"%s\" is not in \"%s\"", text, told);
+}
+
 #endif

@@ -286,6 +286,16 @@ static void labels_of_nerdctls_container_make_no_pod(void **state)
 	assert_nginx(identity_cache__get(fixture->cache, 8, &cri_names, false));
 }
 
+static void shim_that_hides_processes_is_told(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, CRI_CONFIG, CRI_TEXT);
+	write_text(fixture, BUNDLES "k8s.io/" C "/shim-binary-path", "/usr/local/bin/containerd-shim-runsc-v1");
+	assert_told(fixture, &cri_names, "container " C " runs in gVisor");
+	assert_nginx(get(fixture, &cri_names));
+}
+
 static void docker_is_known_by_its_namespace(void **state)
 {
 	const struct cgroup_names names = { { C, "docker", "" } };
@@ -832,6 +842,7 @@ int main(void)
 		TEST(nerdctl_names_its_containers),
 		TEST(pod_annotations_count_in_the_cri_namespace_only),
 		TEST(labels_of_nerdctls_container_make_no_pod),
+		TEST(shim_that_hides_processes_is_told),
 		TEST(docker_is_known_by_its_namespace),
 		TEST(prefix_tells_the_runtime_when_no_file_does),
 		TEST(podman_keeps_its_name_over_crun),

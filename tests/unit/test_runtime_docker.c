@@ -76,6 +76,15 @@ static void log_of_a_container_that_never_ran_is_the_default_drivers(void **stat
 	assert_string_equal(identity_cache__get(fixture->cache, 8, &scope, false)->log_path, "");
 }
 
+static void runtime_that_hides_processes_is_told(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, "/var/lib/docker" CONFIG, TEXT(C, "/web", "{}"));
+	write_text(fixture, "/var/lib/docker/containers/" C "/hostconfig.json", "{\"Runtime\":\"runsc\"}");
+	assert_told(fixture, &scope, "container " C " runs in gVisor");
+}
+
 #define K8S_LABELS(type) \
 	"{\"io.kubernetes.docker.type\":\"" type "\",\"io.kubernetes.container.name\":\"nginx\"," \
 	"\"io.kubernetes.container.logpath\":\"/var/log/pods/shop_web-0_" UID "/nginx/2.log\"," \
@@ -288,6 +297,7 @@ int main(void)
 		TEST(dockers_name_outranks_containerds_bundle),
 		TEST(container_that_starts_again_is_read_again),
 		TEST(log_of_a_container_that_never_ran_is_the_default_drivers),
+		TEST(runtime_that_hides_processes_is_told),
 		TEST(cri_dockerds_containers_are_pods),
 		TEST(cri_dockerds_pause_is_a_sandbox),
 		TEST(labels_that_an_image_brings_make_no_pod),

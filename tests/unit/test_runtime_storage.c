@@ -68,6 +68,15 @@ static void crios_pause_is_a_sandbox(void **state)
 	assert_string_equal(get(fixture, &names)->pod_name, "web-0");
 }
 
+static void handler_that_hides_processes_is_told(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, RUN C USERDATA, CRIO_TEXT(C));
+	write_text(fixture, RUN SANDBOX USERDATA, ANNOTATIONS("\"" CRIO "RuntimeHandler\":\"kata-qemu\""));
+	assert_told(fixture, &crio_names, "container " SANDBOX " runs in Kata");
+}
+
 static void crios_file_of_another_container_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -153,7 +162,7 @@ static void container_in_podmans_pod_is_not_crios(void **state)
 
 static void write_conmon(const struct fixture *fixture, const char *uid, const char *bundle)
 {
-	char path[PATH_MAX], text[1024];
+	char text[1024];
 	int len;
 
 	write_text(fixture, "/proc/77/comm", "conmon\n");
@@ -162,11 +171,9 @@ static void write_conmon(const struct fixture *fixture, const char *uid, const c
 	len = snprintf(text, sizeof(text), "/usr/bin/conmon%c--api-version%c1%c-c%c" C "%c-b%c%s%c-n%cweb%c", 0, 0, 0, 0, 0,
 		       0, bundle, 0, 0, 0);
 	write_bytes(fixture, "/proc/77/cmdline", text, len);
-	for (int i = 0; i < 2; i++) {
-		make_path(fixture, i ? "/proc/1/ns/mnt" : "/proc/77/ns/mnt", path);
-		remove(path);
-		assert_int_equal(symlink("mnt:[1]", path), 0);
-	}
+	write_link(fixture, "/proc/77/exe", "/usr/bin/conmon");
+	write_link(fixture, "/proc/77/ns/mnt", "mnt:[1]");
+	write_link(fixture, "/proc/1/ns/mnt", "mnt:[1]");
 }
 
 static void own(const struct fixture *fixture, const char *path, uid_t uid)
@@ -189,6 +196,23 @@ static void users_podman_is_found_by_its_conmon(void **state)
 	own(fixture, HOME_STORAGE "containers.json", 1000);
 	write_conmon(fixture, "1000", HOME_STORAGE C "/userdata");
 	assert_podmans(get(fixture, &users), "mine");
+}
+
+#define OTHER_STORAGE "/data/storage/overlay-containers/"
+
+static void other_storage_is_found_by_a_conmon_that_is_one(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, OTHER_STORAGE C USERDATA, PODMAN_TEXT);
+	write_text(fixture, OTHER_STORAGE "containers.json", STORAGE_TEXT(C, "moved"));
+	write_conmon(fixture, "0", OTHER_STORAGE C "/userdata");
+	write_link(fixture, "/proc/77/exe", "/usr/bin/sudo");
+	assert_string_equal(get(fixture, &podman_names)->container_name, "");
+	identity_cache__free(fixture->cache);
+	assert_int_equal(identity_cache__new(fixture->root, 8, &fixture->cache), 0);
+	write_link(fixture, "/proc/77/exe", "/usr/libexec/crio/conmon");
+	assert_podmans(get(fixture, &podman_names), "moved");
 }
 
 static void users_huge_file_is_not_parsed(void **state)
@@ -257,6 +281,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(crio_has_every_name_and_the_pods_labels),
 		TEST(crios_pause_is_a_sandbox),
+		TEST(handler_that_hides_processes_is_told),
 		TEST(crios_file_of_another_container_is_refused),
 		TEST(sandbox_that_leads_elsewhere_is_not_read),
 		TEST(linked_userdata_is_not_followed),
@@ -264,6 +289,7 @@ int main(void)
 		TEST(quadlets_payload_is_podmans),
 		TEST(container_in_podmans_pod_is_not_crios),
 		TEST(users_podman_is_found_by_its_conmon),
+		TEST(other_storage_is_found_by_a_conmon_that_is_one),
 		TEST(users_huge_file_is_not_parsed),
 		TEST(user_cannot_borrow_what_is_not_his),
 		TEST(users_conmon_says_nothing_of_roots_containers),
