@@ -195,6 +195,23 @@ static unsigned int owner(const struct cgroup_names *names, unsigned int count)
 	return uid;
 }
 
+/*
+ * Whether the names from `from` up lie in a service, a scope or an LXC container: systemd delegates cgroups to the former, and the
+ * latter's root has them. Runtimes put containers into slices, or into cgroups of their own beside those.
+ */
+static bool is_delegated(const struct cgroup_names *names, unsigned int from, unsigned int count)
+{
+	for (unsigned int i = from; i < count; i++) {
+		const char *name = names->name[i];
+		size_t len = strlen(name);
+
+		if (ends_with(name, len, ".service") || ends_with(name, len, ".scope") ||
+		    strncmp(name, "lxc.", strlen("lxc.")) == 0 || strcmp(name, "lxc") == 0)
+			return true;
+	}
+	return false;
+}
+
 /* The topmost ID; where it stands comes back in *at. NULL: there is none. */
 static const char *topmost_id(const struct cgroup_names *names, unsigned int count, unsigned int *at,
 			      const char **runtime)
@@ -257,6 +274,7 @@ int cgroup_path__parse(const struct cgroup_names *names, struct cgroup_place *ou
 		at = 0;
 	}
 	*out = (struct cgroup_place){ .runtime = free_name ? "" : runtime, .free_name = free_name,
+				      .delegated = is_delegated(names, at + 1, count),
 				      .uid = owner(names, count), .at = at, .names = names };
 	memcpy(out->container_id, id, free_name ? strlen(id) : ID_DIGITS);
 	while (at < count && !find_pod_uid(names->name[at], out->pod_uid))
@@ -292,6 +310,14 @@ bool cgroup_path__around(const struct cgroup_place *place, unsigned int n, struc
 		return cgroup_path__parse(names, out) == 0;
 	}
 	return false;
+}
+
+void cgroup_path__own(const struct cgroup_place *place, struct cgroup_names *out)
+{
+	unsigned int count = count_names(place->names);
+
+	*out = (struct cgroup_names){ 0 };
+	memcpy(out->name, &place->names->name[place->at], (count - place->at) * sizeof(out->name[0]));
 }
 
 bool cgroup_path__below(const struct cgroup_place *place, struct cgroup_names *out)

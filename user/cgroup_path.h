@@ -18,6 +18,7 @@ struct cgroup_place {
 	char pod_uid[POD_UID_MAX + 1];           /* with dashes; "" when there is none */
 	const char *runtime;                     /* as the prefix tells; "" when it does not */
 	bool free_name;                          /* no 64 hex digits: only a guess so far */
+	bool delegated;                          /* whose processes name cgroups there as they like: only a guess, too */
 	unsigned int uid;                        /* whose cgroup it is: 0 the system's, else a user's */
 	unsigned int at;                         /* which of the names it is */
 	const struct cgroup_names *names;        /* the caller's */
@@ -42,6 +43,9 @@ int cgroup_path__parse(const struct cgroup_names *names, struct cgroup_place *ou
  */
 bool cgroup_path__around(const struct cgroup_place *place, unsigned int n, struct cgroup_names *names,
 			 struct cgroup_place *out);
+
+/* The names from the place itself up. */
+void cgroup_path__own(const struct cgroup_place *place, struct cgroup_names *out);
 
 /* The names below the place, as whoever has it for a root sees them. False when there are none. */
 bool cgroup_path__below(const struct cgroup_place *place, struct cgroup_names *out);

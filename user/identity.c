@@ -28,7 +28,7 @@ struct entry {
 	TAILQ_ENTRY(entry) age;
 	uint64_t cgroup_id;
 	unsigned int uid;        /* whose cgroup it is, as in struct cgroup_place */
-	bool free_name;
+	bool guessed;            /* see is_guessed */
 	struct identity identity;
 	struct identity_cache *inside; /* of a node in a container: its pods; else NULL */
 };
@@ -97,18 +97,29 @@ static int fill_unknown(struct identity *identity)
 	return err;
 }
 
+/* What a place is called proves nothing: it is another one's in another cgroup. */
+static bool is_guessed(const struct cgroup_place *place)
+{
+	return place->free_name || (place->delegated && !place->uid);
+}
+
 /* A runtime's broken file costs the names in it, never the container's ID: only -ENOMEM fails. */
 static int read_identity(const struct identity_cache *cache, const struct cgroup_place *place,
 			 struct identity *out)
 {
+	struct cgroup_place believed = *place;
 	struct identity found = { 0 };
+	bool known = !place->delegated || place->uid || runtime_oci__is_in(cache->root, place);
 	int err = -ENOENT;
 
-	for (size_t i = 0; i < ARRAY_SIZE(runtime) && err == -ENOENT; i++)
-		err = runtime[i]->read(cache->state[i], place, &found);
+	/* An ID is no secret. Where anyone may call a cgroup by it, it says nothing of the container. */
+	if (!known)
+		believed.pod_uid[0] = '\0';
+	for (size_t i = 0; known && i < ARRAY_SIZE(runtime) && err == -ENOENT; i++)
+		err = runtime[i]->read(cache->state[i], &believed, &found);
 	found.complete = err == 0;
 	if (err != -ENOMEM)
-		err = take_from_cgroup(&found, place);
+		err = take_from_cgroup(&found, &believed);
 	if (!err && !found.sandbox && !found.log_path)
 		err = pod_logs__fill(cache->root, &found);
 	if (!err)
@@ -142,7 +153,7 @@ static struct entry *find_entry(const struct identity_cache *cache,
 
 	LIST_FOREACH(entry, find_bucket(cache, place->container_id), same_hash) {
 		if (strcmp(entry->identity.container_id, place->container_id) == 0 && entry->uid == place->uid &&
-		    (!entry->free_name || entry->cgroup_id == cgroup_id))
+		    entry->guessed == is_guessed(place) && (!entry->guessed || entry->cgroup_id == cgroup_id))
 			return entry;
 	}
 	return NULL;
@@ -168,7 +179,7 @@ static struct entry *add_entry(struct identity_cache *cache, const struct cgroup
 		return NULL;
 	*entry = (struct entry){ .cgroup_id = cgroup_id,
 				 .uid = place->uid,
-				 .free_name = place->free_name,
+				 .guessed = is_guessed(place),
 				 .identity = *identity };
 	if (cache->count == cache->capacity)
 		remove_entry(cache, TAILQ_LAST(&cache->by_age, by_age_head));

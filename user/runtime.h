@@ -6,6 +6,7 @@
 #ifndef LOGTAP_RUNTIME_H
 #define LOGTAP_RUNTIME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct cgroup_place;
@@ -34,6 +35,8 @@ extern const struct runtime runtime_podman;
 /* runc and crun, called directly or by a runtime that has no reader of its own: state files. */
 extern const struct runtime runtime_oci;
 
+/* Whether runc's or crun's own files tell of a container of this ID that it is in this very cgroup. */
+bool runtime_oci__is_in(const char *root, const struct cgroup_place *place);
 /* The host's number of the container's first process. -ENOENT when no runtime knows it. */
 int runtime_oci__init_pid(const char *root, const struct cgroup_place *place, long *out);
 /* See identity__init_pipes. */

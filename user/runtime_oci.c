@@ -33,20 +33,30 @@ struct oci_state {
 	bool crun;
 };
 
-/* Whether the state is about the container in this cgroup: an ID is unique, a free name is not. */
-static bool is_about(const struct oci_state *state, const struct cgroup_place *place)
+/*
+ * Whether the container of the state is in this very cgroup, or in its child: crun tells that where it makes one (of version 2's
+ * that are delegated).
+ */
+static bool is_in(const struct oci_state *state, const struct cgroup_place *place)
 {
 	const json_t *path, *paths;
+	struct cgroup_names own;
 
-	if (!place->free_name)
-		return true;
 	paths = json_object_get(state->json, "cgroup_paths");
 	path = json_object_get(paths, "");
 	if (state->crun)
 		path = json_object_get(state->json, "cgroup-path");
 	else if (json_object_get(paths, "pids"))
 		path = json_object_get(paths, "pids");
-	return json_is_string(path) && cgroup_path__matches(json_string_value(path), place->names);
+	cgroup_path__own(place, &own);
+	return json_is_string(path) && (cgroup_path__matches(json_string_value(path), &own) ||
+					cgroup_path__matches(json_string_value(path), place->names));
+}
+
+/* Whether it is about the container in this cgroup: an ID is unique, a free name is not. */
+static bool is_about(const struct oci_state *state, const struct cgroup_place *place)
+{
+	return !place->free_name || is_in(state, place);
 }
 
 /* `dir`: where one directory a container is. */
@@ -186,6 +196,18 @@ int runtime_oci__init_pipes(const char *root, const struct cgroup_place *place, 
 	get_pipes(&found, inode);
 	json_decref(found.json);
 	return 0;
+}
+
+bool runtime_oci__is_in(const char *root, const struct cgroup_place *place)
+{
+	struct oci_state found;
+	bool is;
+
+	if (find_state(root, place, &found))
+		return false;
+	is = is_in(&found, place);
+	json_decref(found.json);
+	return is;
 }
 
 int runtime_oci__init_pid(const char *root, const struct cgroup_place *place, long *out)

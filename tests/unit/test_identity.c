@@ -79,6 +79,8 @@ static void drivers_that_disagree_find_the_same(void **state)
 	struct fixture *fixture = *state;
 
 	write_text(fixture, CRI_CONFIG, CRI_TEXT);
+	write_text(fixture, "/run/containerd/runc/k8s.io/" C "/state.json",
+		   "{\"cgroup_paths\":{\"\":\"/sys/fs/cgroup/system.slice/containerd.service/" POD_SLICE ":cri-containerd:" C "\"}}");
 	assert_nginx(get(fixture, &names));
 }
 
@@ -768,6 +770,37 @@ static void users_cgroup_does_not_borrow_the_hosts_container(void **state)
 	}
 }
 
+/*
+ * A service with Delegate=yes, root in an LXC or nspawn container: the cgroup below is theirs to name, and a pod's container's
+ * ID is told to whoever may get pods.
+ */
+static void delegated_cgroup_does_not_borrow_a_pods_container(void **state)
+{
+	const struct cgroup_names forged[] = {
+		{ { "cri-containerd-" C ".scope", "ci.service", "system.slice" } },
+		{ { "init.scope", "cri-containerd-" C ".scope", "ci.service", "system.slice" } },
+		{ { "cri-containerd-" C ".scope", POD_SLICE, "ci.service", "system.slice" } },
+		{ { "cri-containerd-" C ".scope", POD_SLICE, "payload", "machine-web.scope", "machine.slice" } },
+		{ { C, "pod" UID, "kubepods", "lxc.payload.web" } },
+		{ { C2, "pod" UID, "kubepods", "lxc.payload.web" } },
+	};
+	struct fixture *fixture = *state;
+
+	write_text(fixture, CRI_CONFIG, CRI_TEXT);
+	write_text(fixture, "/run/containerd/runc/k8s.io/" C "/state.json",
+		   "{\"init_process_pid\":42,\"cgroup_paths\":{\"\":\"/sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/" POD_SLICE
+		   "/cri-containerd-" C ".scope\"}}");
+	for (size_t i = 0; i < sizeof(forged) / sizeof(forged[0]); i++) {
+		const struct identity *identity = identity_cache__get(fixture->cache, 9 + i, &forged[i], true);
+
+		if (!identity)
+			continue;
+		assert_string_equal(identity->pod_uid, "");
+		assert_string_equal(identity->pod_name, "");
+		assert_string_equal(identity->container_name, "");
+	}
+}
+
 static void nested_ids_stay_with_the_pods_container(void **state)
 {
 	const struct cgroup_names names = { { C2, "docker", "cri-containerd-" C ".scope", POD_SLICE,
@@ -873,6 +906,7 @@ int main(void)
 		TEST(pipes_of_a_free_name_are_those_of_its_cgroup),
 		TEST(nested_names_do_not_leave_a_free_named_container),
 		TEST(users_cgroup_does_not_borrow_the_hosts_container),
+		TEST(delegated_cgroup_does_not_borrow_a_pods_container),
 		TEST(nested_ids_stay_with_the_pods_container),
 		TEST(pods_of_a_node_in_a_privileged_container_are_known),
 		TEST(other_containers_are_not_believed_to_be_nodes),

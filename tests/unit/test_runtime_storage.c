@@ -141,12 +141,21 @@ static void podmans_names_are_in_its_storage(void **state)
 static void quadlets_payload_is_podmans(void **state)
 {
 	const struct cgroup_names names = { { "libpod-payload-" C, "web.service", "system.slice" } };
+	const struct cgroup_names child = { { "container", "libpod-payload-" C, "web.service", "system.slice" } };
+	const struct cgroup_names forged = { { "libpod-payload-" C, "ci.service", "system.slice" } };
 	struct fixture *fixture = *state;
 
+	write_text(fixture, "/run/crun/" C "/status", "{\"pid\":7,\"cgroup-path\":\"/system.slice/web.service/libpod-payload-" C "\"}");
 	write_text(fixture, LIB C USERDATA, PODMAN_TEXT);
 	write_text(fixture, LIB "containers.json", STORAGE_TEXT(C, "systemd-web"));
 	assert_podmans(get(fixture, &names), "systemd-web");
 	assert_string_equal(get(fixture, &names)->log_path, "");
+	assert_podmans(identity_cache__get(fixture->cache, 8, &child, false), "systemd-web");
+	assert_string_equal(identity_cache__get(fixture->cache, 9, &forged, true)->container_name, "");
+	/* crun may call the child the container's cgroup. */
+	write_text(fixture, "/run/crun/" C "/status",
+		   "{\"cgroup-path\":\"/system.slice/web.service/libpod-payload-" C "/container\"}");
+	assert_podmans(identity_cache__get(fixture->cache, 10, &child, false), "systemd-web");
 }
 
 static void container_in_podmans_pod_is_not_crios(void **state)
