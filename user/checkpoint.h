@@ -47,6 +47,12 @@ struct saved_text {
 	uint32_t checksum;
 };
 
+/* What a text was made without: another one can only be better. */
+enum text_lacks {
+	TEXT_LACKS_FILES = 1,    /* the runtime's */
+	TEXT_LACKS_POD = 2,      /* what Kubernetes says of it */
+};
+
 struct saved_stream {
 	uint64_t transaction;    /* set by checkpoint__stage, as is half */
 	uint32_t generation;
@@ -65,7 +71,7 @@ struct saved_stream {
 	uint64_t spill;          /* block of struct saved_spill, or HEAP_NONE */
 	struct waiting waiting;
 	uint32_t carries_count;
-	uint32_t text_guessed;   /* made without the runtime's files */
+	uint32_t text_lacks;     /* enum text_lacks, together */
 	struct saved_carry carries[SAVED_CARRIES]; /* unless there are more: then all are in the spill */
 };
 

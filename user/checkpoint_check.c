@@ -104,7 +104,7 @@ int checkpoint_check__entry(const struct checkpoint_entry *entry, int half, stru
 	int err;
 
 	if (state->half != (uint32_t)half || state->process_half > 1 || state->wanted > WANTED_BEFORE ||
-	    state->mid_line > 1 || state->finished > 1 || state->text_guessed > 1 ||
+	    state->mid_line > 1 || state->finished > 1 || state->text_lacks > (TEXT_LACKS_FILES | TEXT_LACKS_POD) ||
 	    (state->waiting.first != HEAP_NONE && !state->waiting.deadline) || state->kind < STREAM_STDOUT ||
 	    state->kind > STREAM_FILE)
 		return -EINVAL;

@@ -18,7 +18,7 @@ static void convert_state(const char *from, struct saved_stream *to)
 	memcpy((char *)to + TAIL_OFFSET, from + HEAD_SIZE, STATE_SIZE - HEAD_SIZE);
 	waiting__init(&to->waiting);
 	/* Was reserved. */
-	to->text_guessed = 0;
+	to->text_lacks = TEXT_LACKS_POD;
 }
 
 void checkpoint_v1__convert(struct checkpoint_entry *entry)

@@ -73,7 +73,7 @@ static bool chosen(void)
 	return !address || read_kernel(address, &mode) || mode < 0 || mode >= MODE_FULL;
 }
 
-bool preemption__possible(void)
+static bool find_out(void)
 {
 	struct utsname name;
 
@@ -87,4 +87,13 @@ bool preemption__possible(void)
 	default:
 		return true;
 	}
+}
+
+bool preemption__possible(void)
+{
+	static int possible = -1;
+
+	if (possible < 0)
+		possible = find_out();
+	return possible;
 }

@@ -1,4 +1,4 @@
-/* Whether this kernel may take the CPU from a task that is inside the kernel. No state; needs CAP_BPF. */
+/* Whether this kernel may take the CPU from a task that is inside the kernel. Needs CAP_BPF. */
 #ifndef LOGTAP_PREEMPTION_H
 #define LOGTAP_PREEMPTION_H
 
@@ -11,7 +11,7 @@ enum preemption { PREEMPTION_NO, PREEMPTION_YES, PREEMPTION_CHOSEN /* at boot, o
 enum preemption preemption__built(const char *version);
 /* Address of a symbol in a file such as /proc/kallsyms; 0: it is not there, or hidden. */
 unsigned long long preemption__symbol(FILE *symbols, const char *name);
-/* True also when it cannot be found out. */
+/* True also when it cannot be found out. As it is at the first call, which takes privileges; one thread. */
 bool preemption__possible(void);
 
 #endif

@@ -23,7 +23,7 @@ struct stream {
 	bool finished;
 	struct stream_text *text;    /* made with the first record: the runtime's files may come late */
 	bool text_restored;          /* made by the agent before, whose configuration may have been another */
-	bool text_guessed;           /* made without the runtime's files: another can only be better */
+	unsigned int text_lacks;     /* enum text_lacks, together */
 	struct saved_text saved_text;
 	char pod_uid[POD_UID_MAX + 1]; /* "": nothing is to be asked about a pod */
 	const struct pod *pod;       /* a reference; NULL: not known */

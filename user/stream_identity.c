@@ -79,6 +79,12 @@ bool stream__lacks_pod(const struct stream *stream)
 	return *stream->pod_uid && !stream->pod;
 }
 
+/* What is not known now: see enum text_lacks. */
+static unsigned int lacking(const struct stream *stream, const struct identity *identity)
+{
+	return (identity && !identity->complete ? TEXT_LACKS_FILES : 0) | (stream__lacks_pod(stream) ? TEXT_LACKS_POD : 0);
+}
+
 static int make_text(const struct stream *stream, const struct identity *identity, struct stream_text **out)
 {
 	struct stream_source source = {
@@ -124,7 +130,7 @@ const struct stream_text *stream__text(struct stream *stream)
 		log_error("out of memory: a record of stream slot %u is lost", stream->index);
 		return NULL;
 	}
-	stream->text_guessed = identity && !identity->complete;
+	stream->text_lacks = lacking(stream, identity);
 	stream__save_text(stream);
 	begin_wait(stream);
 	/* In a transaction of its own, as the runtime's files may be others when the next line is made again. */
@@ -151,7 +157,7 @@ static void make_text_anew(struct stream *stream)
 	struct stream_text *text;
 
 	stream->text_restored = false;
-	if (identity ? !identity->complete && !stream->text_guessed : stream->kind != STREAM_FILE)
+	if (lacking(stream, identity) & ~stream->text_lacks || (!identity && stream->kind != STREAM_FILE))
 		return;
 	if (make_text(stream, identity, &text))
 		return;
@@ -162,7 +168,7 @@ static void make_text_anew(struct stream *stream)
 	stream__commit(stream);
 	stream_text__free(stream->text);
 	stream->text = text;
-	stream->text_guessed = identity && !identity->complete;
+	stream->text_lacks = lacking(stream, identity);
 	stream__save_text(stream);
 	/* What it was called before is better than nothing. */
 	if (stream->saved_text.block == HEAP_NONE)
@@ -176,11 +182,12 @@ static void make_text_anew(struct stream *stream)
 /*
  * The configuration may have changed what the stream is called (node, kafka.key). A record that the agent before may have
  * published keeps the text it had then; with the first that certainly none has seen the text is made anew. What it says of
- * a pod that is not known again yet is better than nothing.
+ * a pod that is not known again yet is better than nothing; if it said nothing of one, nothing is lost.
  */
 void stream__renew_text(struct stream *stream, uint64_t position)
 {
-	if (stream->text_restored && position >= stream->context->replayed && !stream__lacks_pod(stream))
+	if (stream->text_restored && position >= stream->context->replayed &&
+	    (!stream__lacks_pod(stream) || stream->text_lacks & TEXT_LACKS_POD))
 		make_text_anew(stream);
 }
 

@@ -165,7 +165,7 @@ int stream__restore(struct stream_context *context, uint32_t slot, bool slot_liv
 	stream->generation = saved->generation;
 	stream->kind = saved->kind;
 	stream->wanted = saved->wanted;
-	stream->text_guessed = saved->text_guessed;
+	stream->text_lacks = saved->text_lacks;
 	stream->waiting = saved->waiting;
 	/* A configuration before may have let it wait for longer. */
 	if (stream->waiting.deadline > latest)
@@ -250,7 +250,7 @@ static void save(struct stream *stream)
 	out->told_writes_total = stream->told_writes_total;
 	out->dropped = stream->dropped;
 	out->text = stream->saved_text;
-	out->text_guessed = stream->text_guessed;
+	out->text_lacks = stream->text_lacks;
 	out->waiting = stream->waiting;
 	fill_carries(stream, out);
 	fill_processes(stream, out);

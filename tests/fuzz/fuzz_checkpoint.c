@@ -49,7 +49,7 @@ static void stage(struct checkpoint *checkpoint, uint32_t slot, uint32_t carries
 
 	state->kind = STREAM_FILE;
 	state->wanted = 1;
-	state->mid_line = state->finished = state->text_guessed = 0;
+	state->mid_line = state->finished = state->text_lacks = 0;
 	state->text = (struct saved_text){ .block = heap__take(heap, 12), .fields_length = 5, .key_length = 4, .file_length = 3 };
 	memcpy(heap__at(heap, state->text.block), "fieldkey0/ab", 12);
 	state->text.checksum = checkpoint_check__sum("fieldkey0/ab", 12);

@@ -94,7 +94,7 @@ static struct saved_stream *stage(struct fixture *fixture, uint32_t slot, uint32
 	state->generation = generation;
 	state->kind = STREAM_STDOUT;
 	state->wanted = 1;
-	state->mid_line = state->finished = state->text_guessed = 0;
+	state->mid_line = state->finished = state->text_lacks = 0;
 	state->text.block = state->spill = HEAP_NONE;
 	waiting__init(&state->waiting);
 	state->carries_count = 0;

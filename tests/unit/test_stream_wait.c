@@ -280,6 +280,20 @@ static void after_a_kill_nothing_is_said_that_is_known_less(void **state)
 	next_of_app(fixture, "three", "cart");
 }
 
+static void of_a_pod_that_stays_unknown_the_configuration_holds_all_the_same(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\n", 0, 0);
+	stream__follow_pod(fixture->stream, clock__ns(CLOCK_BOOTTIME) + WAIT);
+	next_of_app(fixture, "one", NULL);
+	fixture->config.record.names = NAMES_FLUENTBIT;
+	restart_with_pods(fixture);
+	fixture->context.replayed = 0;
+	data(fixture, "two\n", 0, 0);
+	assert_string_equal(json_string_value(json_object_get(next_record(fixture), "log")), "two");
+}
+
 static void more_than_there_is_room_for_ends_the_wait(void **state)
 {
 	struct fixture *fixture = *state;
@@ -672,6 +686,7 @@ int main(void)
 		POD_TEST(a_pod_that_is_deleted_is_known_to_the_last_line),
 		POD_TEST(lines_that_wait_outlive_a_kill),
 		POD_TEST(after_a_kill_nothing_is_said_that_is_known_less),
+		POD_TEST(of_a_pod_that_stays_unknown_the_configuration_holds_all_the_same),
 		POD_TEST(more_than_there_is_room_for_ends_the_wait),
 		POD_TEST(a_gap_keeps_its_place),
 		POD_TEST(the_stream_is_not_over_while_its_lines_wait),
