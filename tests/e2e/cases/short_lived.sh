@@ -91,11 +91,12 @@ guest()
 # expect_real_pod NUMBER
 expect_real_pod()
 {
-	local stream
+	local stream uid
 
+	uid=$(pod_uid "90$1")
 	for stream in stdout stderr; do
 		echo "id=$(cat "$REPORTS/id.r$1") runtime=containerd name=c-$1" \
-			"image=localhost/busybox:1 pod=real-$1 namespace=shop uid=$(pod_uid "90$1")" \
+			"image=localhost/busybox:1 pod=real-$1 namespace=shop uid=$uid log=/var/log/pods/shop_real-$1_$uid/c-$1/0.log" \
 			"stream=$stream writer=r$1 seed=$SEED sizes=plain $(cat "$REPORTS/r$1")" \
 			>>"$EXPECTED"
 	done

@@ -15,6 +15,7 @@ static const char *const field_keys[FIELD_COUNT] = {
 	[FIELD_UID] = "uid",
 	[FIELD_STREAM] = "stream",
 	[FIELD_FILE] = "file",
+	[FIELD_LOG] = "log",
 };
 
 struct parse {

@@ -2,7 +2,7 @@
  * What logcheck expects: streams, and the writers in each. Read from a file with one writer a line:
  *     writer=NAME seed=S lines=N bytes=WRITTEN [sizes=mix|short|plain] [binary=1]
  * and, on the same line, either of
- *     stream=stdout|stderr id=CONTAINER_ID [runtime= name= image= pod= namespace= uid=]
+ *     stream=stdout|stderr id=CONTAINER_ID [runtime= name= image= pod= namespace= uid= log=]
  *     file=PATH
  * A key that is not given must be missing in the records too. `lines=N bytes=WRITTEN` is what
  * loglines reports.
@@ -16,7 +16,7 @@
 
 enum field {
 	FIELD_ID, FIELD_NAME, FIELD_IMAGE, FIELD_RUNTIME, FIELD_POD, FIELD_NAMESPACE, FIELD_UID,
-	FIELD_STREAM, FIELD_FILE, FIELD_COUNT
+	FIELD_STREAM, FIELD_FILE, FIELD_LOG, FIELD_COUNT
 };
 
 struct expected_writer {

@@ -130,6 +130,8 @@ static void check_identity(struct check *check, const json_t *record,
 
 	check_field(check, "source_type", text_of(record, "source_type"),
 		    stream->fields[FIELD_FILE] ? "file" : "container");
+	/* Of a container's it is where its runtime writes them. */
+	check_field(check, "file", text_of(record, "file"), stream->fields[stream->fields[FIELD_FILE] ? FIELD_FILE : FIELD_LOG]);
 	check_container(check, record, stream->fields);
 	check_pod(check, record, stream->fields);
 	if (!timestamp || strlen(timestamp) != 30 || timestamp[10] != 'T' || timestamp[29] != 'Z')
@@ -355,7 +357,7 @@ static void check_record(struct check *check, const char *text, size_t length)
 	}
 	id = text_of(json_object_get(record, "container"), "id");
 	kind = text_of(record, "stream");
-	file = text_of(record, "file");
+	file = kind ? NULL : text_of(record, "file");
 	stream = expectation__stream(&check->streams, id, kind, file);
 	if (!stream) {
 		problem(check, "unexpected: container %s, stream %s, file %s: '%s'", or_none(id),
