@@ -40,6 +40,7 @@ struct segment {
 	uint32_t slot;
 	uint64_t disk;        /* bytes of its file on disk, 0: none */
 	uint64_t disk_ms;     /* wall clock: when that was written */
+	bool stale;           /* what that holds is not what memory does */
 	uint64_t limit;       /* of what is valid on disk: offset */
 	uint64_t records;     /* on disk, to be delivered */
 	uint32_t gaps;        /* as in the header */

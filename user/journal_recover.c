@@ -227,6 +227,7 @@ static void write_cut(struct journal *journal, struct segment *segment, uint64_t
 	int err = journal_disk__write(journal->disk, segment->number, segment_address(journal, segment), end, &size);
 
 	segment->disk = size;
+	segment->stale = err;
 	if (err)
 		log_warn("journal: %s: cannot write a segment: %s; if the node goes down now, some records come twice, with the same id",
 			 journal->disk->directory, strerror(-err));
@@ -274,6 +275,8 @@ static int adopt_memory(struct journal *journal, struct segment *segment,
 		seal_segment(journal, segment);
 	if (limit < segment->disk)
 		write_cut(journal, segment, reader.off);
+	/* The agent before could not remove it when it went on in the segment. */
+	segment->stale |= segment->disk && segment->disk < reader.off + sizeof(struct segment_entry);
 	journal__count(journal, COUNTER_journal_damaged_bytes, reader.damaged);
 	journal__tell_damage(journal->options.directory, segment->number, &reader);
 	return 0;
@@ -456,6 +459,7 @@ static void go_on_in(struct journal *journal, struct segment *segment)
 		journal->disk->used -= segment->disk;
 		segment->disk = 0;
 	}
+	segment->stale = segment->disk;
 	journal->appender.segment = segment;
 	journal->appender.address = segment_address(journal, segment);
 	journal->appender.off = segment->limit;

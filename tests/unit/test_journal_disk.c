@@ -233,6 +233,60 @@ static void crash(struct fixture *fixture, const struct journal_mark *end)
 }
 
 /*
+ * A clean stop, and a start whose disk is read-only: the file of the segment that goes on cannot be removed. More is appended
+ * than that holds.
+ */
+static void go_on_beside_a_file_that_stays(struct fixture *fixture)
+{
+	struct journal_mark mark;
+
+	open_journal(fixture);
+	append_many(fixture, 50);
+	journal__mark(fixture->journal, &mark);
+	journal__save(fixture->journal, 60000);
+	journal__close(fixture->journal);
+	make_read_only(fixture);
+	assert_int_equal(journal__open(&fixture->options, &mark, &fixture->journal), 0);
+	assert_int_equal(count_segments(fixture->disk), 1);
+	append_many(fixture, 400);
+	assert_true(count_segments(fixture->directory) > 1);
+}
+
+static void save_over_a_reboot(struct fixture *fixture)
+{
+	assert_int_equal(mount(NULL, fixture->disk, NULL, MS_REMOUNT, "size=64m"), 0);
+	journal__save(fixture->journal, 60000);
+	lose_memory(fixture);
+	assert_int_equal(journal__pending(fixture->journal), 450);
+	drain(fixture, NONE, 0);
+	await_no_files(fixture);
+}
+
+static void what_a_file_on_disk_lacks_is_saved(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (!mount_tmpfs(fixture->disk, "size=64m"))
+		skip();
+	go_on_beside_a_file_that_stays(fixture);
+	save_over_a_reboot(fixture);
+}
+
+static void what_a_file_on_disk_lacks_is_saved_by_a_later_process(void **state)
+{
+	struct fixture *fixture = *state;
+	struct journal_mark mark;
+
+	if (!mount_tmpfs(fixture->disk, "size=64m"))
+		skip();
+	go_on_beside_a_file_that_stays(fixture);
+	journal__publish(fixture->journal);
+	journal__mark(fixture->journal, &mark);
+	crash(fixture, &mark);
+	save_over_a_reboot(fixture);
+}
+
+/*
  * It was shown because the journal was full, moved, and then the crash came before the commit, of 2,050 records. What
  * is on disk alone comes all the same: it could be of an earlier boot. The committed one is cut. Returns the first number
  * in the next segment.
@@ -417,6 +471,8 @@ int main(void)
 		TEST(no_time_to_save_what_is_all_acknowledged_is_not_said),
 		TEST(what_was_not_committed_is_cut_on_disk_too),
 		TEST(what_was_cut_on_disk_does_not_outlive_memory),
+		TEST(what_a_file_on_disk_lacks_is_saved),
+		TEST(what_a_file_on_disk_lacks_is_saved_by_a_later_process),
 		TEST(what_an_earlier_boot_left_on_disk_is_kept),
 		TEST(no_memory_to_bring_it_back_to_is_waited_for),
 		TEST(what_is_on_disk_outlives_the_directory_in_memory),
