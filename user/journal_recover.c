@@ -220,6 +220,12 @@ static void seal_segment(struct journal *journal, struct segment *segment)
 	segment->sealed = true;
 }
 
+/* What lies behind `limit` is on disk. */
+static bool is_to_be_cut(const struct segment *segment, uint64_t limit)
+{
+	return segment->disk > sizeof(struct segment_entry) && limit < segment->disk - sizeof(struct segment_entry);
+}
+
 /* Else what was not committed would come after all, should memory be lost. */
 static void write_cut(struct journal *journal, struct segment *segment, uint64_t end)
 {
@@ -273,7 +279,7 @@ static int adopt_memory(struct journal *journal, struct segment *segment,
 		journal->memory_used += segment->memory;
 	else if (limit < segment->memory)
 		seal_segment(journal, segment);
-	if (limit < segment->disk)
+	if (is_to_be_cut(segment, limit))
 		write_cut(journal, segment, reader.off);
 	/* The agent before could not remove it when it went on in the segment. */
 	segment->stale |= segment->disk && segment->disk < reader.off + sizeof(struct segment_entry);
