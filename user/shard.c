@@ -415,10 +415,10 @@ static void *run(void *argument)
 		;
 	/* Also what was opened while the ring was full: all of it is lost, and that is told. */
 	shard__scan_slots(shard);
-	/* There is no later look. */
+	finish_streams(shard);
+	/* There is no later look: room is waited for, as for what is untold. */
 	shard->missed = UINT64_MAX;
 	shard__tell_missed(shard);
-	finish_streams(shard);
 	return NULL;
 }
 
