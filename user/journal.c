@@ -235,6 +235,14 @@ static bool has_records(const struct journal *journal, const struct segment *seg
 	return false;
 }
 
+/* What it held is told by gaps of its number, which are to be delivered: its file on disk may be theirs by now, if they were saved. */
+static bool is_replaced(const struct journal *journal, const struct segment *segment)
+{
+	const struct segment *gaps = TAILQ_PREV(segment, segment_list, link);
+
+	return gaps && gaps->number == segment->number && has_records(journal, gaps);
+}
+
 void journal__close(struct journal *journal)
 {
 	struct segment *segment;
@@ -247,7 +255,7 @@ void journal__close(struct journal *journal)
 	if (journal->spare)
 		segment__unlink(journal->dir_fd, SEGMENT_PREFIX, journal->spare->number);
 	TAILQ_FOREACH(segment, &journal->segments, link) {
-		if (has_records(journal, segment))
+		if (has_records(journal, segment) || is_replaced(journal, segment))
 			continue;
 		if (segment->disk && journal_disk__unlink(journal->disk, segment->number))
 			continue;

@@ -382,6 +382,50 @@ static void what_is_too_old_on_disk_is_told_as_expired(void **state)
 	assert_exact(fixture);
 }
 
+/* The file of what was dropped on disk has not gone yet. */
+static void stop_right_after_a_drop(struct fixture *fixture)
+{
+	struct segment *segment;
+	uint64_t number = 0;
+
+	fixture->options.disk.directory = fixture->disk;
+	fixture->options.disk.max_size = 1 << 30;
+	open_journal(fixture);
+	while (counters__get(&fixture->counters, COUNTER_journal_spilled_segments) < 3)
+		append_one(fixture, number++);
+	journal_worker__stop(fixture->journal);
+	pthread_mutex_lock(&fixture->journal->lock);
+	TAILQ_FOREACH(segment, &fixture->journal->segments, link)
+		if (segment->disk && !segment->memory)
+			break;
+	assert_true(segment && journal__drop_segment(fixture->journal, segment, JOURNAL_LOSS_FULL));
+	pthread_mutex_unlock(&fixture->journal->lock);
+	journal__save(fixture->journal, 60000);
+	journal__close(fixture->journal);
+	fixture->journal = NULL;
+}
+
+static void a_clean_stop_keeps_gaps_whose_segment_is_still_on_disk(void **state)
+{
+	struct fixture *fixture = *state;
+
+	stop_right_after_a_drop(fixture);
+	open_journal(fixture);
+	drain(fixture);
+	assert_exact(fixture);
+}
+
+static void so_does_a_reboot_after_it(void **state)
+{
+	struct fixture *fixture = *state;
+
+	stop_right_after_a_drop(fixture);
+	remove_files(fixture->directory);
+	open_journal(fixture);
+	drain(fixture);
+	assert_exact(fixture);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -397,6 +441,8 @@ int main(void)
 		TEST(a_mark_in_what_was_dropped_cuts_no_gap),
 		TEST(with_a_full_disk_too_the_oldest_goes),
 		TEST(what_is_too_old_on_disk_is_told_as_expired),
+		TEST(a_clean_stop_keeps_gaps_whose_segment_is_still_on_disk),
+		TEST(so_does_a_reboot_after_it),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);
