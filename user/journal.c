@@ -102,7 +102,7 @@ static struct segment *take_segment(struct journal *journal)
 	journal->spare = NULL;
 	if (segment)
 		return segment;
-	if (journal->memory_used + journal->segment_size > journal_memory__limit(journal))
+	if (!journal_memory__has_room(journal))
 		return NULL;
 	segment = calloc(1, sizeof(*segment));
 	if (!segment || !journal_memory__take_slot(journal, segment)) {
@@ -153,6 +153,7 @@ static int open_segment(struct journal *journal)
 	atomic_store(&journal->waiting, true);
 	recycled = journal->spare;
 	segment = take_segment(journal);
+	journal->make_failed = !segment && journal_memory__has_room(journal);
 	if (segment) {
 		char *address = segment_address(journal, segment);
 
@@ -162,6 +163,7 @@ static int open_segment(struct journal *journal)
 			       : segment__create(journal->dir_fd, number, address,
 						 journal->segment_size);
 		pthread_mutex_lock(&journal->lock);
+		journal->make_failed = err;
 		if (err) {
 			give_back(journal, segment, recycled);
 		} else {

@@ -374,6 +374,8 @@ bool journal__room_comes(const struct journal *journal)
 {
 	const struct segment *segment;
 
+	if (journal_memory__has_room(journal) && !journal->make_failed)
+		return true;
 	TAILQ_FOREACH(segment, &journal->segments, link) {
 		if (!segment->memory || segment->gaps)
 			continue;

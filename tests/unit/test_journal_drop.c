@@ -92,7 +92,7 @@ static void await(int fd)
 }
 
 /* Each 50th record is a gap of the kernel's: it stands for bytes, but for no line. */
-static void append_one(struct fixture *fixture, uint64_t number)
+static bool stage_one(struct fixture *fixture, uint64_t number)
 {
 	struct journal_meta meta = {
 		.key_len = 4,
@@ -103,18 +103,25 @@ static void append_one(struct fixture *fixture, uint64_t number)
 		.lines = number % 50 ? 1 : 0,
 		.stream = number * 31 % STREAMS,
 	};
-	char *out;
+	char *out = journal__reserve(fixture->journal, 4 + meta.value_len);
 
-	while (!(out = journal__reserve(fixture->journal, 4 + meta.value_len))) {
-		journal__publish(fixture->journal);
-		await(fixture->options.space_fd);
-	}
+	if (!out)
+		return false;
 	memset(out, 'x', 4 + meta.value_len);
 	snprintf(out + 4, HEAD_LEN + 1, "%0*lu", HEAD_LEN, (unsigned long)number);
 	journal__append(fixture->journal, &meta);
-	journal__publish(fixture->journal);
 	fixture->appended[meta.stream].bytes += meta.raw_len;
 	fixture->appended[meta.stream].lines += meta.lines;
+	return true;
+}
+
+static void append_one(struct fixture *fixture, uint64_t number)
+{
+	while (!stage_one(fixture, number)) {
+		journal__publish(fixture->journal);
+		await(fixture->options.space_fd);
+	}
+	journal__publish(fixture->journal);
 }
 
 static void take(struct fixture *fixture, const struct journal_record *record)
@@ -236,6 +243,36 @@ static void what_the_sink_has_taken_is_never_dropped(void **state)
 }
 
 /* It is not known whether the first follower delivered it. */
+/* The sink has been in both segments, and has all of the first. It acknowledges that after there was no room. */
+static void room_that_has_come_meanwhile_shows_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct journal_record record;
+	void *held[1000];
+	unsigned int count = 0;
+	uint64_t number = 0;
+	uint64_t first;
+
+	fixture->options.max_size = 2 * SEGMENT;
+	open_journal(fixture);
+	first = fixture->journal->appender.segment->number;
+	while (fixture->journal->appender.segment->number == first)
+		append_one(fixture, number++);
+	while (journal__next(fixture->journal, &record)) {
+		take(fixture, &record);
+		held[count++] = record.handle;
+	}
+	while (stage_one(fixture, number))
+		number++;
+	for (unsigned int i = 0; i < count; i++)
+		journal__ack(fixture->journal, held[i]);
+	journal__show(fixture->journal);
+	assert_int_equal(journal__next(fixture->journal, &record), 0);
+	await(fixture->options.space_fd);
+	append_one(fixture, number);
+	drain(fixture);
+}
+
 static void nor_after_a_crash_what_it_had_taken(void **state)
 {
 	struct fixture *fixture = *state;
@@ -434,6 +471,7 @@ int main(void)
 		TEST(the_oldest_goes_and_is_told_to_the_byte),
 		TEST(two_segments_are_enough_to_drop),
 		TEST(what_the_sink_has_taken_is_never_dropped),
+		TEST(room_that_has_come_meanwhile_shows_nothing),
 		TEST(nor_after_a_crash_what_it_had_taken),
 		TEST(gaps_outlive_crashes_and_grow_on),
 		TEST(a_place_that_gaps_have_taken_is_not_read_again),
