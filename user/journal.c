@@ -102,7 +102,7 @@ static struct segment *take_segment(struct journal *journal)
 	journal->spare = NULL;
 	if (segment)
 		return segment;
-	if (journal->memory_used + journal->segment_size > journal_memory__limit(journal))
+	if (!journal_memory__has_room(journal))
 		return NULL;
 	segment = calloc(1, sizeof(*segment));
 	if (!segment || !journal_memory__take_slot(journal, segment)) {
@@ -153,6 +153,7 @@ static int open_segment(struct journal *journal)
 	atomic_store(&journal->waiting, true);
 	recycled = journal->spare;
 	segment = take_segment(journal);
+	journal->make_failed = !segment && journal_memory__has_room(journal);
 	if (segment) {
 		char *address = segment_address(journal, segment);
 
@@ -162,6 +163,7 @@ static int open_segment(struct journal *journal)
 			       : segment__create(journal->dir_fd, number, address,
 						 journal->segment_size);
 		pthread_mutex_lock(&journal->lock);
+		journal->make_failed = err;
 		if (err) {
 			give_back(journal, segment, recycled);
 		} else {
@@ -235,6 +237,14 @@ static bool has_records(const struct journal *journal, const struct segment *seg
 	return false;
 }
 
+/* What it held is told by gaps of its number, which are to be delivered: its file on disk may be theirs by now, if they were saved. */
+static bool is_replaced(const struct journal *journal, const struct segment *segment)
+{
+	const struct segment *gaps = TAILQ_PREV(segment, segment_list, link);
+
+	return gaps && gaps->number == segment->number && has_records(journal, gaps);
+}
+
 void journal__close(struct journal *journal)
 {
 	struct segment *segment;
@@ -247,7 +257,7 @@ void journal__close(struct journal *journal)
 	if (journal->spare)
 		segment__unlink(journal->dir_fd, SEGMENT_PREFIX, journal->spare->number);
 	TAILQ_FOREACH(segment, &journal->segments, link) {
-		if (has_records(journal, segment))
+		if (has_records(journal, segment) || is_replaced(journal, segment))
 			continue;
 		if (segment->disk && journal_disk__unlink(journal->disk, segment->number))
 			continue;

@@ -39,6 +39,7 @@ struct losses {
 	uint64_t lines;
 	uint64_t bytes;
 	bool any_uncommitted;
+	struct segment_reader reader; /* of what was read last */
 };
 
 static struct loss *find_loss(struct losses *losses, const struct segment_entry *entry,
@@ -73,11 +74,11 @@ static struct loss *find_loss(struct losses *losses, const struct segment_entry 
 static int add_losses(struct losses *losses, const struct segment *segment, const char *bytes,
 		      uint64_t size, bool checksums, uint64_t uncommitted)
 {
+	struct segment_reader *reader = &losses->reader;
 	const struct segment_entry *entry;
-	struct segment_reader reader;
 
-	segment_reader__init(&reader, bytes, size, segment->number, checksums, segment->limit);
-	while ((entry = segment_reader__next(&reader))) {
+	segment_reader__init(reader, bytes, size, segment->number, checksums, segment->limit);
+	while ((entry = segment_reader__next(reader))) {
 		struct loss *loss;
 
 		if (atomic_load(&entry->state) != SEGMENT_COMMITTED)
@@ -152,7 +153,8 @@ struct drop {
 	struct segment *victim;
 	struct segment *before; /* gaps that become one with it, or NULL */
 	struct segment *gaps;   /* what takes their place */
-	char *copy;             /* of the victim, when it is on disk */
+	char *copy;             /* of the victim, when it is on disk; then also: */
+	uint64_t damaged;       /* records that no gap tells, as they cannot be read */
 	uint64_t committed;     /* position */
 	struct losses losses;
 };
@@ -180,6 +182,7 @@ static uint64_t uncommitted_in_gaps(const struct journal *journal, const struct 
 static int read_victim(struct journal *journal, struct drop *drop)
 {
 	uint64_t uncommitted = uncommitted_in(drop->victim, drop->committed);
+	uint64_t before = drop->losses.records;
 	struct segment *victim = drop->victim;
 	int err;
 
@@ -190,8 +193,11 @@ static int read_victim(struct journal *journal, struct drop *drop)
 	if (!drop->copy)
 		return -ENOMEM;
 	err = journal_disk__read(journal->disk, victim->number, drop->copy, victim->disk);
-	return err ? err : add_losses(&drop->losses, victim, drop->copy, victim->disk, true,
-				      uncommitted);
+	err = err ? err : add_losses(&drop->losses, victim, drop->copy, victim->disk, true, uncommitted);
+	if (!err && !drop->losses.reader.sealed && victim->limit >= victim->disk)
+		segment_reader__tear(&drop->losses.reader, victim->disk);
+	drop->damaged = victim->records - (drop->losses.records - before);
+	return err;
 }
 
 /* Without the lock: its segments are busy. */
@@ -261,6 +267,15 @@ static void replace(struct journal *journal, struct drop *drop)
 	free(victim);
 }
 
+/* Nobody comes by it later. */
+static void tell_damage(struct journal *journal, const struct drop *drop)
+{
+	if (!drop->copy)
+		return;
+	journal__tell_damage(journal->disk->directory, drop->victim->number, &drop->losses.reader);
+	journal__count(journal, COUNTER_journal_damaged_bytes, drop->losses.reader.damaged);
+}
+
 static void count_drop(struct journal *journal, const struct losses *losses, enum journal_loss why)
 {
 	journal__count(journal, COUNTER_journal_dropped_lines, losses->lines);
@@ -327,8 +342,9 @@ bool journal__drop_segment(struct journal *journal, struct segment *victim, enum
 		if (drop.before)
 			drop.before->busy = false;
 	} else {
-		atomic_fetch_add(&journal->gone, drop.losses.records - drop.gaps->records);
+		atomic_fetch_add(&journal->gone, drop.losses.records + drop.damaged - drop.gaps->records);
 		count_drop(journal, &drop.losses, why);
+		tell_damage(journal, &drop);
 		replace(journal, &drop);
 		journal_memory__wake_appender(journal);
 	}
@@ -358,6 +374,8 @@ bool journal__room_comes(const struct journal *journal)
 {
 	const struct segment *segment;
 
+	if (journal_memory__has_room(journal) && !journal->make_failed)
+		return true;
 	TAILQ_FOREACH(segment, &journal->segments, link) {
 		if (!segment->memory || segment->gaps)
 			continue;

@@ -40,6 +40,7 @@ struct segment {
 	uint32_t slot;
 	uint64_t disk;        /* bytes of its file on disk, 0: none */
 	uint64_t disk_ms;     /* wall clock: when that was written */
+	bool stale;           /* what that holds is not what memory does */
 	uint64_t limit;       /* of what is valid on disk: offset */
 	uint64_t records;     /* on disk, to be delivered */
 	uint32_t gaps;        /* as in the header */
@@ -110,6 +111,7 @@ struct journal {
 	_Atomic uint64_t gone;    /* records that went without acknowledgement, modulo 2^64 */
 	unsigned int drop_told;   /* bits by enum journal_loss */
 	bool drop_failed;         /* the latest drop: there is no memory for its gaps */
+	bool make_failed;         /* the latest try at a new segment, and not for want of room */
 
 	struct journal_disk *disk; /* NULL: none */
 	pthread_t worker;          /* with a disk */
@@ -166,6 +168,8 @@ void journal__count(struct journal *journal, enum counter counter, uint64_t n);
 
 /* journal_memory.c: all under the lock. */
 uint64_t journal_memory__limit(const struct journal *journal);
+/* The bound allows another segment. */
+bool journal_memory__has_room(const struct journal *journal);
 /* A free slot for `segment`; false: there is none. */
 bool journal_memory__take_slot(struct journal *journal, struct segment *segment);
 /* The slot alone, without a file. */
@@ -189,7 +193,7 @@ void journal__tell_damage(const char *directory, uint64_t number,
 bool journal__drop_oldest(struct journal *journal, bool from_disk);
 bool journal__drop_segment(struct journal *journal, struct segment *victim, enum journal_loss why);
 
-/* There will be room without anything being published: with drop_oldest, under the lock. */
+/* There is room by now, or there will be without anything being published: with drop_oldest, under the lock. */
 bool journal__room_comes(const struct journal *journal);
 
 /* journal_worker.c: the thread that moves segments between memory and disk. */

@@ -9,6 +9,11 @@ uint64_t journal_memory__limit(const struct journal *journal)
 	return journal->options.max_size - loads;
 }
 
+bool journal_memory__has_room(const struct journal *journal)
+{
+	return journal->spare || journal->memory_used + journal->segment_size <= journal_memory__limit(journal);
+}
+
 bool journal_memory__take_slot(struct journal *journal, struct segment *segment)
 {
 	for (uint32_t slot = 0; slot < journal->slots_count; slot++) {

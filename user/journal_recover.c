@@ -220,6 +220,12 @@ static void seal_segment(struct journal *journal, struct segment *segment)
 	segment->sealed = true;
 }
 
+/* What lies behind `limit` is on disk. */
+static bool is_to_be_cut(const struct segment *segment, uint64_t limit)
+{
+	return segment->disk > sizeof(struct segment_entry) && limit < segment->disk - sizeof(struct segment_entry);
+}
+
 /* Else what was not committed would come after all, should memory be lost. */
 static void write_cut(struct journal *journal, struct segment *segment, uint64_t end)
 {
@@ -227,6 +233,7 @@ static void write_cut(struct journal *journal, struct segment *segment, uint64_t
 	int err = journal_disk__write(journal->disk, segment->number, segment_address(journal, segment), end, &size);
 
 	segment->disk = size;
+	segment->stale = err;
 	if (err)
 		log_warn("journal: %s: cannot write a segment: %s; if the node goes down now, some records come twice, with the same id",
 			 journal->disk->directory, strerror(-err));
@@ -272,8 +279,10 @@ static int adopt_memory(struct journal *journal, struct segment *segment,
 		journal->memory_used += segment->memory;
 	else if (limit < segment->memory)
 		seal_segment(journal, segment);
-	if (limit < segment->disk)
+	if (is_to_be_cut(segment, limit))
 		write_cut(journal, segment, reader.off);
+	/* The agent before could not remove it when it went on in the segment. */
+	segment->stale |= segment->disk && segment->disk < reader.off + sizeof(struct segment_entry);
 	journal__count(journal, COUNTER_journal_damaged_bytes, reader.damaged);
 	journal__tell_damage(journal->options.directory, segment->number, &reader);
 	return 0;
@@ -456,6 +465,7 @@ static void go_on_in(struct journal *journal, struct segment *segment)
 		journal->disk->used -= segment->disk;
 		segment->disk = 0;
 	}
+	segment->stale = segment->disk;
 	journal->appender.segment = segment;
 	journal->appender.address = segment_address(journal, segment);
 	journal->appender.off = segment->limit;

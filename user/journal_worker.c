@@ -143,6 +143,7 @@ static int write_segment(struct journal *journal, struct segment *segment, uint6
 		return err;
 	}
 	disk_works(journal);
+	segment->stale = false;
 	segment->disk_ms = wall_ms();
 	journal__count(journal, COUNTER_journal_spilled_segments, 1);
 	journal__count(journal, COUNTER_journal_spilled_bytes, size);
@@ -418,11 +419,11 @@ void journal_worker__stop(struct journal *journal)
 
 /* --- the end */
 
-/* Not when all of it is on disk already, and nothing of it was acknowledged since. */
+/* Not when all of it is on disk already, as it is, and nothing of it was acknowledged since. */
 static bool needs_saving(const struct journal *journal, const struct segment *segment)
 {
 	return segment->memory && !segment->done &&
-	       (!segment->disk || segment->reached || segment == journal->appender.segment);
+	       (!segment->disk || segment->stale || segment->reached || segment == journal->appender.segment);
 }
 
 /* False: something in it should have been saved. */

@@ -153,7 +153,7 @@ static void close_slot(struct shard *shard, unsigned int live_index, uint64_t no
 		stream__end_wait(tenancy->stream);
 	stream__finish(tenancy->stream, PARTIAL_EOF, now);
 	/* It stays until its pod is known, and until its last gap record finds room: also for the next agent. */
-	if (stream__waits(tenancy->stream) || stream__untold(tenancy->stream)->bytes)
+	if (stream__waits(tenancy->stream) || stream__has_untold(tenancy->stream))
 		return;
 	stream__retire(tenancy->stream);
 	shard__commit(shard);
@@ -363,13 +363,13 @@ static void wait_for_records(struct shard *shard, bool flows)
 }
 
 /* The last chance in this agent: the sink may still make room. What is left the next one tells, out of the checkpoint. */
-static void tell_untold(struct shard *shard)
+static void tell_untold(struct shard *shard, uint64_t now)
 {
 	encoder__set_dropping(shard->context.encoder, false);
 	for (unsigned int i = 0; i < shard->live_count; i++) {
 		struct stream *stream = shard->tenancies[shard->live[i]].stream;
 
-		stream__settle(stream);
+		stream__finish(stream, PARTIAL_TIMEOUT, now);
 		shard->context.untold.bytes += stream__untold(stream)->bytes;
 		shard->context.untold.lines += stream__untold(stream)->lines;
 	}
@@ -383,7 +383,7 @@ static void finish_streams(struct shard *shard)
 		stream__end_wait(shard->tenancies[shard->live[i]].stream);
 		stream__finish(shard->tenancies[shard->live[i]].stream, PARTIAL_TIMEOUT, now);
 	}
-	tell_untold(shard);
+	tell_untold(shard, now);
 	shard__commit(shard);
 }
 
@@ -415,10 +415,10 @@ static void *run(void *argument)
 		;
 	/* Also what was opened while the ring was full: all of it is lost, and that is told. */
 	shard__scan_slots(shard);
-	/* There is no later look. */
+	finish_streams(shard);
+	/* There is no later look: room is waited for, as for what is untold. */
 	shard->missed = UINT64_MAX;
 	shard__tell_missed(shard);
-	finish_streams(shard);
 	return NULL;
 }
 

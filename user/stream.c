@@ -235,9 +235,10 @@ static bool tell_gap(struct stream *stream, struct gap *gap)
 	stream__end_wait(stream);
 	gap->total = stream->told_bytes_total + stream->told_writes_total + gap->bytes + gap->writes;
 	stream__settle(stream);
-	if (!text || stream->context->cancelled || stream->dropped.bytes)
+	if (!text || stream->context->cancelled)
 		return false;
-	err = encoder__gap(stream->context->encoder, text, gap);
+	err = stream->dropped.bytes ? -ENOSPC : encoder__gap(stream->context->encoder, text, gap);
+	stream->losses_untold = err == -ENOSPC;
 	if (err == -ENOSPC)
 		return false;
 	if (err)
@@ -407,6 +408,11 @@ void stream__finish(struct stream *stream, enum partial why, uint64_t now)
 const struct dropped *stream__untold(const struct stream *stream)
 {
 	return &stream->dropped;
+}
+
+bool stream__has_untold(const struct stream *stream)
+{
+	return stream->dropped.bytes || (stream->wanted && stream->losses_untold);
 }
 
 void stream__abandon(struct stream *stream)

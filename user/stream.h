@@ -101,7 +101,9 @@ void stream__end_wait(struct stream *stream);
 void stream__finish(struct stream *stream, enum partial why, uint64_t now);
 /* Lines that were dropped and that no gap record tells yet, for the journal has no room for it. */
 const struct dropped *stream__untold(const struct stream *stream);
-/* Tells them, if there is room. */
+/* These, or losses: stream__finish tells them once there is room. */
+bool stream__has_untold(const struct stream *stream);
+/* Tells the lines, if there is room. */
 void stream__settle(struct stream *stream);
 /* Of a stream without a slot: half lines that nobody can finish, and what is untold. */
 void stream__abandon(struct stream *stream);

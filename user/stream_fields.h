@@ -40,6 +40,7 @@ struct stream {
 	uint64_t told_writes[LOSS_COUNT];
 	uint64_t told_bytes_total;
 	uint64_t told_writes_total;
+	bool losses_untold;          /* the latest gap of them found no room */
 	/* The slot's totals at the last tick that passed: told at the next, so not worth saving. */
 	uint64_t seen_bytes;
 	uint64_t seen_writes;

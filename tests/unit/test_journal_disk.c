@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "../../user/log.h"
 #include "journal_disk_fixture.h"
 
 static _Atomic bool fsync_fails;
@@ -195,21 +196,40 @@ static void no_time_to_save_is_said_and_loses_nothing_before_a_reboot(void **sta
 	drain(fixture, NONE, 0);
 }
 
+/* What is written to stderr goes into a file, up to heard(). */
+struct listening {
+	int to;
+	int before;
+};
+
+static struct listening listen_to_stderr(void)
+{
+	struct listening listening = { memfd_create("stderr", MFD_CLOEXEC), dup(STDERR_FILENO) };
+
+	assert_true(listening.to >= 0 && listening.before >= 0);
+	dup2(listening.to, STDERR_FILENO);
+	return listening;
+}
+
+/* How many bytes it was. */
+static ssize_t heard(const struct listening *listening)
+{
+	struct stat said;
+
+	dup2(listening->before, STDERR_FILENO);
+	assert_int_equal(fstat(listening->to, &said), 0);
+	close(listening->before);
+	close(listening->to);
+	return said.st_size;
+}
+
 /* Saves without any time, and returns how many bytes were said meanwhile. */
 static ssize_t save_and_listen(struct fixture *fixture)
 {
-	int to = memfd_create("stderr", MFD_CLOEXEC);
-	int before = dup(STDERR_FILENO);
-	struct stat said;
+	struct listening listening = listen_to_stderr();
 
-	assert_true(to >= 0 && before >= 0);
-	dup2(to, STDERR_FILENO);
 	journal__save(fixture->journal, 0);
-	dup2(before, STDERR_FILENO);
-	assert_int_equal(fstat(to, &said), 0);
-	close(before);
-	close(to);
-	return said.st_size;
+	return heard(&listening);
 }
 
 static void no_time_to_save_what_is_all_acknowledged_is_not_said(void **state)
@@ -230,6 +250,84 @@ static void crash(struct fixture *fixture, const struct journal_mark *end)
 	journal__free(fixture->journal);
 	wait_for(fixture->options.data_fd, 0);
 	assert_int_equal(journal__open(&fixture->options, end, &fixture->journal), 0);
+}
+
+/*
+ * A clean stop, and a start whose disk is read-only: the file of the segment that goes on cannot be removed. More is appended
+ * than that holds.
+ */
+static void go_on_beside_a_file_that_stays(struct fixture *fixture)
+{
+	struct journal_mark mark;
+
+	open_journal(fixture);
+	append_many(fixture, 50);
+	journal__mark(fixture->journal, &mark);
+	journal__save(fixture->journal, 60000);
+	journal__close(fixture->journal);
+	make_read_only(fixture);
+	assert_int_equal(journal__open(&fixture->options, &mark, &fixture->journal), 0);
+	assert_int_equal(count_segments(fixture->disk), 1);
+	append_many(fixture, 400);
+	assert_true(count_segments(fixture->directory) > 1);
+}
+
+static void save_over_a_reboot(struct fixture *fixture)
+{
+	assert_int_equal(mount(NULL, fixture->disk, NULL, MS_REMOUNT, "size=64m"), 0);
+	journal__save(fixture->journal, 60000);
+	lose_memory(fixture);
+	assert_int_equal(journal__pending(fixture->journal), 450);
+	drain(fixture, NONE, 0);
+	await_no_files(fixture);
+}
+
+static void what_a_file_on_disk_lacks_is_saved(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (!mount_tmpfs(fixture->disk, "size=64m"))
+		skip();
+	go_on_beside_a_file_that_stays(fixture);
+	save_over_a_reboot(fixture);
+}
+
+static void what_a_file_on_disk_lacks_is_saved_by_a_later_process(void **state)
+{
+	struct fixture *fixture = *state;
+	struct journal_mark mark;
+
+	if (!mount_tmpfs(fixture->disk, "size=64m"))
+		skip();
+	go_on_beside_a_file_that_stays(fixture);
+	journal__publish(fixture->journal);
+	journal__mark(fixture->journal, &mark);
+	crash(fixture, &mark);
+	save_over_a_reboot(fixture);
+}
+
+static void a_start_writes_nothing_that_is_on_disk_as_it_was_committed(void **state)
+{
+	struct fixture *fixture = *state;
+	struct listening listening;
+	struct journal_mark mark;
+	ssize_t said;
+
+	if (!mount_tmpfs(fixture->disk, "size=64m"))
+		skip();
+	open_journal(fixture);
+	append_many(fixture, 50);
+	journal__mark(fixture->journal, &mark);
+	journal__save(fixture->journal, 60000);
+	journal__close(fixture->journal);
+	make_read_only(fixture);
+	log_set_level(LOG_LEVEL_WARN);
+	listening = listen_to_stderr();
+	assert_int_equal(journal__open(&fixture->options, &mark, &fixture->journal), 0);
+	said = heard(&listening);
+	log_set_level(LOG_LEVEL_INFO);
+	assert_int_equal(said, 0);
+	drain(fixture, NONE, 0);
 }
 
 /*
@@ -355,6 +453,11 @@ static void no_memory_to_bring_it_back_to_is_waited_for(void **state)
 		skip();
 	open_journal(fixture);
 	append_many(fixture, 4000);
+	/* Until a quarter is left: what is still moved to disk would make room, and all that is wanted could come back. */
+	while (count_segments(fixture->directory) > 3) {
+		assert_true(clock__ms() < end);
+		usleep(1000);
+	}
 	filler = fill(fixture->directory);
 	while (!counter(fixture, COUNTER_journal_disk_errors)) {
 		assert_true(clock__ms() < end);
@@ -412,6 +515,9 @@ int main(void)
 		TEST(no_time_to_save_what_is_all_acknowledged_is_not_said),
 		TEST(what_was_not_committed_is_cut_on_disk_too),
 		TEST(what_was_cut_on_disk_does_not_outlive_memory),
+		TEST(what_a_file_on_disk_lacks_is_saved),
+		TEST(what_a_file_on_disk_lacks_is_saved_by_a_later_process),
+		TEST(a_start_writes_nothing_that_is_on_disk_as_it_was_committed),
 		TEST(what_an_earlier_boot_left_on_disk_is_kept),
 		TEST(no_memory_to_bring_it_back_to_is_waited_for),
 		TEST(what_is_on_disk_outlives_the_directory_in_memory),

@@ -115,6 +115,45 @@ static void a_file_that_is_gone_is_given_up(void **state)
 	assert_true(counter(fixture, COUNTER_journal_disk_errors) > 0);
 }
 
+/* Of records that a gap tells only those can be told that are whole; the others are not waited for either. */
+static void damage_in_what_expires_is_counted(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t end = clock__ms() + WAIT_MS;
+	char path[128];
+	int fd;
+
+	open_journal(fixture);
+	append_many(fixture, 2000);
+	journal__save(fixture->journal, 60000);
+	journal__close(fixture->journal);
+	fixture->journal = NULL;
+	remove_files(fixture->directory);
+	/* The first two are brought back before they expire. */
+	segment_path(path, fixture->disk, first_segment(fixture->disk) + 3);
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "?", 1, SEGMENT / 2), 1);
+	close(fd);
+	fixture->options.disk.max_age_ms = 1;
+	open_journal(fixture);
+	while (!access(path, F_OK)) {
+		assert_true(clock__ms() < end);
+		usleep(1000);
+	}
+	while (journal__pending(fixture->journal)) {
+		struct journal_record record;
+
+		assert_true(clock__ms() < end);
+		if (journal__next(fixture->journal, &record))
+			journal__ack(fixture->journal, record.handle);
+		else
+			usleep(1000);
+	}
+	assert_true(counter(fixture, COUNTER_journal_dropped_lines) > 0);
+	assert_true(counter(fixture, COUNTER_journal_damaged_bytes) > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -123,6 +162,7 @@ int main(void)
 		TEST(a_hole_costs_what_was_in_it),
 		TEST(a_torn_file_costs_what_is_torn_off),
 		TEST(a_file_that_is_gone_is_given_up),
+		TEST(damage_in_what_expires_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

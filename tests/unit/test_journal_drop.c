@@ -92,7 +92,7 @@ static void await(int fd)
 }
 
 /* Each 50th record is a gap of the kernel's: it stands for bytes, but for no line. */
-static void append_one(struct fixture *fixture, uint64_t number)
+static bool stage_one(struct fixture *fixture, uint64_t number)
 {
 	struct journal_meta meta = {
 		.key_len = 4,
@@ -103,18 +103,25 @@ static void append_one(struct fixture *fixture, uint64_t number)
 		.lines = number % 50 ? 1 : 0,
 		.stream = number * 31 % STREAMS,
 	};
-	char *out;
+	char *out = journal__reserve(fixture->journal, 4 + meta.value_len);
 
-	while (!(out = journal__reserve(fixture->journal, 4 + meta.value_len))) {
-		journal__publish(fixture->journal);
-		await(fixture->options.space_fd);
-	}
+	if (!out)
+		return false;
 	memset(out, 'x', 4 + meta.value_len);
 	snprintf(out + 4, HEAD_LEN + 1, "%0*lu", HEAD_LEN, (unsigned long)number);
 	journal__append(fixture->journal, &meta);
-	journal__publish(fixture->journal);
 	fixture->appended[meta.stream].bytes += meta.raw_len;
 	fixture->appended[meta.stream].lines += meta.lines;
+	return true;
+}
+
+static void append_one(struct fixture *fixture, uint64_t number)
+{
+	while (!stage_one(fixture, number)) {
+		journal__publish(fixture->journal);
+		await(fixture->options.space_fd);
+	}
+	journal__publish(fixture->journal);
 }
 
 static void take(struct fixture *fixture, const struct journal_record *record)
@@ -236,6 +243,36 @@ static void what_the_sink_has_taken_is_never_dropped(void **state)
 }
 
 /* It is not known whether the first follower delivered it. */
+/* The sink has been in both segments, and has all of the first. It acknowledges that after there was no room. */
+static void room_that_has_come_meanwhile_shows_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct journal_record record;
+	void *held[1000];
+	unsigned int count = 0;
+	uint64_t number = 0;
+	uint64_t first;
+
+	fixture->options.max_size = 2 * SEGMENT;
+	open_journal(fixture);
+	first = fixture->journal->appender.segment->number;
+	while (fixture->journal->appender.segment->number == first)
+		append_one(fixture, number++);
+	while (journal__next(fixture->journal, &record)) {
+		take(fixture, &record);
+		held[count++] = record.handle;
+	}
+	while (stage_one(fixture, number))
+		number++;
+	for (unsigned int i = 0; i < count; i++)
+		journal__ack(fixture->journal, held[i]);
+	journal__show(fixture->journal);
+	assert_int_equal(journal__next(fixture->journal, &record), 0);
+	await(fixture->options.space_fd);
+	append_one(fixture, number);
+	drain(fixture);
+}
+
 static void nor_after_a_crash_what_it_had_taken(void **state)
 {
 	struct fixture *fixture = *state;
@@ -382,6 +419,50 @@ static void what_is_too_old_on_disk_is_told_as_expired(void **state)
 	assert_exact(fixture);
 }
 
+/* The file of what was dropped on disk has not gone yet. */
+static void stop_right_after_a_drop(struct fixture *fixture)
+{
+	struct segment *segment;
+	uint64_t number = 0;
+
+	fixture->options.disk.directory = fixture->disk;
+	fixture->options.disk.max_size = 1 << 30;
+	open_journal(fixture);
+	while (counters__get(&fixture->counters, COUNTER_journal_spilled_segments) < 3)
+		append_one(fixture, number++);
+	journal_worker__stop(fixture->journal);
+	pthread_mutex_lock(&fixture->journal->lock);
+	TAILQ_FOREACH(segment, &fixture->journal->segments, link)
+		if (segment->disk && !segment->memory)
+			break;
+	assert_true(segment && journal__drop_segment(fixture->journal, segment, JOURNAL_LOSS_FULL));
+	pthread_mutex_unlock(&fixture->journal->lock);
+	journal__save(fixture->journal, 60000);
+	journal__close(fixture->journal);
+	fixture->journal = NULL;
+}
+
+static void a_clean_stop_keeps_gaps_whose_segment_is_still_on_disk(void **state)
+{
+	struct fixture *fixture = *state;
+
+	stop_right_after_a_drop(fixture);
+	open_journal(fixture);
+	drain(fixture);
+	assert_exact(fixture);
+}
+
+static void so_does_a_reboot_after_it(void **state)
+{
+	struct fixture *fixture = *state;
+
+	stop_right_after_a_drop(fixture);
+	remove_files(fixture->directory);
+	open_journal(fixture);
+	drain(fixture);
+	assert_exact(fixture);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -390,6 +471,7 @@ int main(void)
 		TEST(the_oldest_goes_and_is_told_to_the_byte),
 		TEST(two_segments_are_enough_to_drop),
 		TEST(what_the_sink_has_taken_is_never_dropped),
+		TEST(room_that_has_come_meanwhile_shows_nothing),
 		TEST(nor_after_a_crash_what_it_had_taken),
 		TEST(gaps_outlive_crashes_and_grow_on),
 		TEST(a_place_that_gaps_have_taken_is_not_read_again),
@@ -397,6 +479,8 @@ int main(void)
 		TEST(a_mark_in_what_was_dropped_cuts_no_gap),
 		TEST(with_a_full_disk_too_the_oldest_goes),
 		TEST(what_is_too_old_on_disk_is_told_as_expired),
+		TEST(a_clean_stop_keeps_gaps_whose_segment_is_still_on_disk),
+		TEST(so_does_a_reboot_after_it),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);

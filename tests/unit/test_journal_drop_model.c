@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 
 #include "../../user/clock.h"
+#include "../../user/journal_disk.h"
 #include "../../user/journal_internal.h"
 #include "../../user/log.h"
 #include "journal_records.h"
@@ -41,6 +42,7 @@ struct model {
 	void *held[HELD];
 	unsigned int held_count;
 	unsigned int crashes;
+	unsigned int reboots;
 };
 
 static uint64_t roll(struct model *model, uint64_t below)
@@ -202,6 +204,28 @@ static void do_crash(struct model *model)
 	open_journal(model);
 }
 
+/* A clean stop; what is in memory may be saved, and then may all be lost. */
+static void do_stop(struct model *model)
+{
+	bool saved = model->options.disk.directory && roll(model, 3);
+
+	do_commit(model);
+	journal__publish(model->journal);
+	if (saved) {
+		journal_worker__stop(model->journal);
+		model->journal->disk->max_size = UINT64_MAX / 2;
+		journal__save(model->journal, 60000);
+	}
+	journal__close(model->journal);
+	if (saved && roll(model, 2)) {
+		remove_files(model->directory);
+		model->mark = (struct journal_mark){ 0 };
+		model->options.epoch++;
+		model->reboots++;
+	}
+	open_journal(model);
+}
+
 static void drain(struct model *model)
 {
 	struct pollfd data = { .fd = model->options.data_fd, .events = POLLIN };
@@ -260,13 +284,15 @@ static void run_model(struct model *model)
 		}
 		else if (dice < 80)
 			do_next(model, roll(model, 300));
-		else if (dice < 93)
+		else if (dice < 92)
 			ack_some(model, roll(model, 2) ? model->held_count / 2 : 0);
+		else if (dice < 94)
+			do_stop(model);
 		else
 			do_crash(model);
 	}
 	drain(model);
-	print_message("%lu records, %u crashes\n", (unsigned long)model->committed, model->crashes);
+	print_message("%lu records, %u crashes, %u reboots\n", (unsigned long)model->committed, model->crashes, model->reboots);
 	assert_true(model->crashes > 0);
 	assert_exact(model);
 }

@@ -211,6 +211,65 @@ static void what_was_dropped_the_next_agent_tells(void **state)
 	agent_ends(fixture, LEAVES);
 }
 
+/* Another stream's, which loses what it writes in the ring, and ends. */
+static void lose_in_the_ring(struct fixture *fixture)
+{
+	struct stream_slot *slot = &fixture->kernel->slots[2];
+
+	open_slot(fixture, 2);
+	send_text(fixture, 2, 8, "");
+	slot->lost_bytes_by[LOSS_RING_FULL] = slot->lost_bytes = 500;
+	slot->lost_writes_by[LOSS_RING_FULL] = slot->lost_writes = 2;
+}
+
+static unsigned int count_ring_gaps(struct fixture *fixture)
+{
+	unsigned int count = 0;
+	json_t *json;
+	size_t i;
+
+	read_output(fixture);
+	json_array_foreach(fixture->records, i, json) {
+		const json_t *lost = json_object_get(json, "lost");
+
+		count += lost && !strcmp(text_of(lost, "reason"), "ring_full") &&
+			 json_integer_value(json_object_get(lost, "bytes")) == 500;
+	}
+	return count;
+}
+
+static void a_ring_loss_that_finds_no_room_keeps_its_slot(void **state)
+{
+	struct fixture *fixture = *state;
+
+	need_ring(fixture);
+	overfill_journal(fixture);
+	lose_in_the_ring(fixture);
+	close_slot(fixture, 2);
+	usleep(1500000);
+	assert_int_equal(fixture->kernel->freed[2], 0);
+	fixture->kernel->sink_waits = false;
+	for (int i = 0; i < 1000 && !fixture->kernel->freed[2]; i++)
+		usleep(10000);
+	assert_int_equal(fixture->kernel->freed[2], 1);
+	agent_ends(fixture, LEAVES);
+	assert_int_equal(count_ring_gaps(fixture), 1);
+}
+
+static void at_the_end_a_ring_loss_is_told_when_there_is_room(void **state)
+{
+	struct fixture *fixture = *state;
+
+	need_ring(fixture);
+	overfill_journal(fixture);
+	lose_in_the_ring(fixture);
+	fixture->kernel->ending = FLUSHES;
+	usleep(100000);
+	fixture->kernel->sink_waits = false;
+	agent_ends(fixture, FLUSHES);
+	assert_int_equal(count_ring_gaps(fixture), 1);
+}
+
 static void at_the_end_what_was_dropped_is_told_when_there_is_room(void **state)
 {
 	struct fixture *fixture = *state;
@@ -258,6 +317,8 @@ int main(void)
 		TEST(only_what_found_no_space_is_said_to_be_abandoned),
 		TEST(what_found_no_space_is_said_to_be_abandoned),
 		TEST(what_was_dropped_the_next_agent_tells),
+		TEST(a_ring_loss_that_finds_no_room_keeps_its_slot),
+		TEST(at_the_end_a_ring_loss_is_told_when_there_is_room),
 		TEST(at_the_end_what_was_dropped_is_told_when_there_is_room),
 		TEST(else_it_is_said_and_told_by_the_next_agent),
 	};

@@ -58,11 +58,43 @@ static void an_agent_that_goes_on_tells_what_two_looks_find(void **state)
 	agent_ends(fixture, LEAVES);
 }
 
+/* Records, of which the latest find no room: the journal is full up to the end. */
+static void fill_journal(struct fixture *fixture)
+{
+	char text[1001];
+
+	fixture->config.journal.when_full = WHEN_FULL_DROP_NEWEST;
+	fixture->kernel->sink_waits = true;
+	open_slot(fixture, 1);
+	agent_starts(fixture);
+	memset(text, 'x', sizeof(text));
+	strcpy(text + sizeof(text) - 2, "\n");
+	for (unsigned int i = 0; i < 4000; i++)
+		send_text(fixture, 1, 7, text);
+}
+
+static void at_the_end_room_is_waited_for(void **state)
+{
+	struct fixture *fixture = *state;
+
+	need_ring(fixture);
+	fill_journal(fixture);
+	fixture->kernel->missed = 7;
+	fixture->kernel->ending = FLUSHES;
+	usleep(100000);
+	fixture->kernel->sink_waits = false;
+	agent_ends(fixture, FLUSHES);
+	read_output(fixture);
+	assert_int_equal(fixture->kernel->missed_told, 7);
+	expect_gap(fixture, json_array_size(fixture->records) - 1, 7, "a.b.0.1.gap.ffffffff.0.7");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(what_hooks_missed_is_told_once),
 		TEST(an_agent_that_goes_on_tells_what_two_looks_find),
+		TEST(at_the_end_room_is_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
