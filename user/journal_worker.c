@@ -210,8 +210,8 @@ int journal_worker__load(struct journal *journal, struct segment *segment,
 			 struct segment_reader *reader, bool *unreadable)
 {
 	uint64_t page = sysconf(_SC_PAGESIZE);
-	/* With room for an end where none was found. */
-	uint64_t size = (segment->disk + sizeof(struct segment_entry) + page - 1) / page * page;
+	/* The reader leaves room for an end, whether or not there is one. */
+	uint64_t size = (segment->disk + page - 1) / page * page;
 	char *address = segment_address(journal, segment);
 	struct segment_header *header = (struct segment_header *)address;
 	int err = segment__create_new(journal->dir_fd, segment->number, address, size);

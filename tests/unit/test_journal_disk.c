@@ -40,6 +40,34 @@ static void many_times_the_memory_comes_back_in_order(void **state)
 			 counter(fixture, COUNTER_journal_loaded_segments));
 }
 
+/* Record 999 fills one to its end. Else what is found after a crash may leave no room for another. */
+static void what_comes_back_takes_no_more_than_it_had(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t end = clock__ms() + WAIT_MS;
+	struct journal_record record;
+	const struct segment *segment;
+	uint64_t largest = 0;
+
+	open_journal(fixture);
+	append_many(fixture, 4000);
+	while (fixture->read < 3000) {
+		assert_true(clock__ms() < end);
+		if (!journal__next(fixture->journal, &record)) {
+			wait_for(fixture->options.data_fd, 10);
+			continue;
+		}
+		check_record(&record, fixture->read++);
+		pthread_mutex_lock(&fixture->journal->lock);
+		TAILQ_FOREACH(segment, &fixture->journal->segments, link)
+			largest = segment->memory > largest ? segment->memory : largest;
+		pthread_mutex_unlock(&fixture->journal->lock);
+		journal__ack(fixture->journal, record.handle);
+	}
+	assert_int_equal(largest, SEGMENT);
+	drain(fixture, NONE, 0);
+}
+
 static void a_full_disk_is_a_full_journal_and_no_more(void **state)
 {
 	struct fixture *fixture = *state;
@@ -504,6 +532,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(many_times_the_memory_comes_back_in_order),
+		TEST(what_comes_back_takes_no_more_than_it_had),
 		TEST(a_full_disk_is_a_full_journal_and_no_more),
 		TEST(the_disks_bound_is_kept),
 		TEST(a_read_only_disk_is_done_without_until_it_can_be_written),
