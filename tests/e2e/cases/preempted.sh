@@ -52,10 +52,7 @@ told = counters(f"{OUT}/logtap.err")
 floods = [f"flood{n}" for n in range(1, 5)]
 missed = told["hooks_missed_writes"]
 missing = 0
-# It may turn out that fewer were missed than was told before.
 _, said = lost(logs.pop(NODE, []), "hooks_missed")
-if said < missed:
-    fail(f"gap records tell {said} missed writes, but {missed} are counted")
 expect_only(logs, [f"{name}/stdout" for name in floods])
 expect_ids_unique(logs)
 for name in floods:
@@ -66,8 +63,8 @@ for name in floods:
     expect(f"{name}: lines that come twice", len(seen) - len(set(seen)), 0)
     expect(f"{name}: lines that nobody wrote", set(seen) - set(truth), set())
     missing += len(truth) - len(seen)
-if missing > missed:
-    fail(f"{missing} writes are missing, but only {missed} are counted")
+if missing > said:
+    fail(f"{missing} writes are missing, but only {said} are told")
 open(f"{OUT}/summary", "w").write(
     f"{missing} of 20000 writes missing, at most {missed} counted, {said} told, {told['hooks_rescued_writes']} rescued\n")
 END
