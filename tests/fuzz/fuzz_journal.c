@@ -148,8 +148,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 3 || size > FILE_SIZE)
 		return close(options.data_fd);
-	/* An orphan's goes with it. */
+	/* An orphan's go with it. */
 	mkdir(directory, 0700);
+	mkdir(disk, 0700);
 	how = data[0];
 	mark.off = (data[1] | data[2] << 8) & ~7u;
 	data += 3;
