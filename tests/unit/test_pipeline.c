@@ -10,6 +10,7 @@
 #include "silent_name_server.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 
 #define STREAMS 16
 #define HALF STREAMS             /* the slot whose half line never ends */
@@ -106,8 +107,9 @@ static int teardown_rig(void **state)
 		rd_kafka_consumer_close(rig->consumer);
 		rd_kafka_destroy(rig->consumer);
 	}
-	for (char *broker = rig->other; *rig->broker && broker; broker = broker == rig->other ? rig->broker : NULL)
-		shell(BROKER " kill %s; rm -rf %s", broker, broker);
+	for (char *broker = rig->other; broker; broker = broker == rig->other ? rig->broker : NULL)
+		if (*broker)
+			shell(BROKER " kill %s; rm -rf %s", broker, broker);
 	real_ring__close(&rig->capture.ring);
 	config__free(rig->config);
 	shell("rm -rf %s", rig->directory);
@@ -411,7 +413,7 @@ static long tmpfs_memory(const struct rig *rig)
 	char command[96], size[32] = "";
 	FILE *du;
 
-	snprintf(command, sizeof(command), "du -sk %s", rig->directory);
+	snprintf(command, sizeof(command), "du -sk %s/memory", rig->directory);
 	du = popen(command, "r");
 	assert_non_null(fgets(size, sizeof(size), du));
 	pclose(du);
@@ -493,6 +495,85 @@ static void one_stall_of_each_kind_holds_up_nothing_else(void **state)
 	assert_int_equal(refused(rig), 1);
 }
 
+/* --- a topic that may not be written */
+
+static void start_secured_broker(struct rig *rig)
+{
+	if (shell("command -v java mvn >/dev/null"))
+		skip();
+	strcpy(rig->broker, "/tmp/test_pipeline.XXXXXX");
+	assert_non_null(mkdtemp(rig->broker));
+	assert_int_equal(shell(BROKER " secure %s && " BROKER " start %s && " BROKER " topics %s " TOPIC ":%d",
+			       rig->broker, rig->broker, rig->broker, PARTITIONS), 0);
+}
+
+static void configure_user(struct rig *rig)
+{
+	char *broker = broker_address(rig->broker, "sasl"), *plain = broker_address(rig->broker, "");
+	char sink[1024];
+
+	snprintf(sink, sizeof(sink),
+		 "  disk: {directory: %s/disk, max_size: 256MiB}\n"
+		 "sink: kafka\n"
+		 "kafka:\n"
+		 "  brokers: [\"%s\"]\n"
+		 "  topic: " TOPIC "\n"
+		 "  aside_size: 4MiB\n"
+		 "  rdkafka: {security.protocol: sasl_ssl, ssl.ca.location: %s/tls/ca.pem, sasl.mechanisms: PLAIN, "
+		 "sasl.username: logtap, sasl.password: plain-secret}\n",
+		 rig->directory, broker, rig->broker);
+	configure(rig, sink);
+	rig->consumer = client__new(RD_KAFKA_CONSUMER, plain);
+	free(broker);
+	free(plain);
+}
+
+static void set_right(const struct rig *rig, const char *change)
+{
+	assert_int_equal(shell(BROKER " acls %s %s --deny-principal User:logtap --operation Write --topic " TOPIC " 1>&2",
+			       rig->broker, change), 0);
+}
+
+/* Beside 10,000 lines a second: all of them go on to the journal, and wait there. */
+static void topic_that_may_not_be_written_holds_up_the_sink_alone(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t written = 0;
+	long before, most;
+
+	alarm(LOAD_PATIENCE_S);
+	start_secured_broker(rig);
+	configure_user(rig);
+	consume_all(rig);
+	start_pipeline(rig, -1);
+	for (int i = 0; i < STREAMS; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "/app/%d.log", i);
+		ring_capture__open_file(&rig->capture, i, path);
+	}
+	load(rig, 1000);
+	take_all(rig, true);
+	before = own_memory();
+	set_right(rig, "--add");
+	/* It takes a moment to reach the broker's own knowledge. */
+	for (uint64_t end = now_ms() + PATIENCE_MS; !said("may not be written to"); load(rig, 100))
+		assert_true(now_ms() < end);
+	most = load(rig, LOAD_MS / 2);
+	for (int i = 0; i < STREAMS; i++)
+		written += rig->written[i];
+	wait_for(counters__get(&rig->counters, COUNTER_lines) == written);
+	assert_int_equal(counters__get(&rig->counters, COUNTER_journal_records), written);
+	assert_false(all_came(rig, true));
+	assert_true(tmpfs_memory(rig) <= (8 + 4) << 10);
+	assert_true(most - before <= 64 << 10);
+	set_right(rig, "--remove --force");
+	take_all(rig, true);
+	assert_int_equal(said("may not be written to"), 1);
+	print_message("%" PRIu64 " lines; %ld KiB of memory, %ld before\n", written, most, before);
+	stop_pipeline(rig, PIPELINE_FLUSH);
+}
+
 #define rig_fact(test) cmocka_unit_test_setup_teardown(test, setup_rig, teardown_rig)
 
 int main(int argc, char **argv)
@@ -502,6 +583,7 @@ int main(int argc, char **argv)
 		rig_fact(what_was_set_aside_comes_out_of_another_sink),
 		rig_fact(stop_with_a_silent_name_server_saves_the_journals),
 		rig_fact(one_stall_of_each_kind_holds_up_nothing_else),
+		rig_fact(topic_that_may_not_be_written_holds_up_the_sink_alone),
 	};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
