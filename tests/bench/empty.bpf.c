@@ -9,7 +9,7 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-SEC("fexit/pipe_write")
+SEC("fexit/" PIPE_WRITE)
 int BPF_PROG(pipe_write_exit, struct kiocb *iocb, struct iov_iter *iter, long ret)
 {
 	return 0;
