@@ -274,8 +274,9 @@ int cgroup_path__parse(const struct cgroup_names *names, struct cgroup_place *ou
 		at = 0;
 	}
 	*out = (struct cgroup_place){ .runtime = free_name ? "" : runtime, .free_name = free_name,
-				      .delegated = is_delegated(names, at + 1, count),
 				      .uid = owner(names, count), .at = at, .names = names };
+	/* What is a user's is told of by the user's runtimes alone. */
+	out->delegated = !out->uid && is_delegated(names, at + 1, count);
 	memcpy(out->container_id, id, free_name ? strlen(id) : ID_DIGITS);
 	while (at < count && !find_pod_uid(names->name[at], out->pod_uid))
 		at++;

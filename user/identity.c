@@ -100,7 +100,7 @@ static int fill_unknown(struct identity *identity)
 /* What a place is called proves nothing: it is another one's in another cgroup. */
 static bool is_guessed(const struct cgroup_place *place)
 {
-	return place->free_name || (place->delegated && !place->uid);
+	return place->free_name || place->delegated;
 }
 
 /* A runtime's broken file costs the names in it, never the container's ID: only -ENOMEM fails. */
@@ -109,7 +109,7 @@ static int read_identity(const struct identity_cache *cache, const struct cgroup
 {
 	struct cgroup_place believed = *place;
 	struct identity found = { 0 };
-	bool known = !place->delegated || place->uid || runtime_oci__is_in(cache->root, place);
+	bool known = !place->delegated || runtime_oci__is_in(cache->root, place);
 	int err = -ENOENT;
 
 	/* An ID is no secret. Where anyone may call a cgroup by it, it says nothing of the container. */
