@@ -6,7 +6,7 @@
 
 /* Memory that the strings of a pod, of a container and of a label take beside what labels' bytes count. */
 #define OF_STRINGS 512
-#define OF_CONTAINER 512
+#define OF_CONTAINER 768
 #define OF_LABEL 64
 
 struct pod *pod__new(void)
@@ -30,6 +30,8 @@ static void free_containers(struct pod *pod)
 		free(pod->containers[i].name);
 		free(pod->containers[i].id);
 		free(pod->containers[i].image_id);
+		free(pod->containers[i].asked_image);
+		free(pod->containers[i].image);
 	}
 	free(pod->containers);
 }
@@ -44,8 +46,11 @@ void pod__put(const struct pod *shared)
 	free(pod->name);
 	free(pod->namespace);
 	free(pod->ip);
+	for (int i = 0; i < POD_IPS_MAX; i++)
+		free(pod->ips[i]);
 	free(pod->qos_class);
 	free(pod->service_account);
+	free(pod->first_owner);
 	free(pod->owner_kind);
 	free(pod->owner_name);
 	free(pod->workload_kind);
@@ -78,7 +83,8 @@ static void copy_containers(struct pod *out, const struct pod *pod, int *err)
 		const struct pod_container *from = &pod->containers[i];
 
 		out->containers[i] = (struct pod_container){
-			copy(from->name, err), copy(from->id, err), copy(from->image_id, err), from->restart_count,
+			copy(from->name, err), copy(from->id, err), copy(from->image_id, err),
+			copy(from->asked_image, err), copy(from->image, err), from->restart_count,
 		};
 	}
 	out->containers_count = pod->containers_count;
@@ -96,8 +102,11 @@ struct pod *pod__copy(const struct pod *pod)
 	out->name = copy(pod->name, &err);
 	out->namespace = copy(pod->namespace, &err);
 	out->ip = copy(pod->ip, &err);
+	for (int i = 0; i < POD_IPS_MAX; i++)
+		out->ips[i] = copy(pod->ips[i], &err);
 	out->qos_class = copy(pod->qos_class, &err);
 	out->service_account = copy(pod->service_account, &err);
+	out->first_owner = copy(pod->first_owner, &err);
 	out->owner_kind = copy(pod->owner_kind, &err);
 	out->owner_name = copy(pod->owner_name, &err);
 	out->workload_kind = copy(pod->workload_kind, &err);
@@ -125,10 +134,20 @@ static bool same_containers(const struct pod *one, const struct pod *other)
 		const struct pod_container *a = &one->containers[i], *b = &other->containers[i];
 
 		if (!same(a->name, b->name) || !same(a->id, b->id) || !same(a->image_id, b->image_id) ||
+		    !same(a->asked_image, b->asked_image) || !same(a->image, b->image) ||
 		    a->restart_count != b->restart_count)
 			return false;
 	}
 	return true;
+}
+
+static bool same_ips(const struct pod *one, const struct pod *other)
+{
+	bool equal = same(one->ip, other->ip);
+
+	for (int i = 0; equal && i < POD_IPS_MAX; i++)
+		equal = same(one->ips[i], other->ips[i]);
+	return equal;
 }
 
 bool pod__same_labels(const struct pod *one, const struct pod *other)
@@ -146,9 +165,9 @@ bool pod__same_name(const struct pod *one, const struct pod *other)
 bool pod__equal(const struct pod *one, const struct pod *other)
 {
 	return same(one->uid, other->uid) && one->mirror == other->mirror && pod__same_name(one, other) &&
-	       same(one->ip, other->ip) &&
-	       same(one->qos_class, other->qos_class) &&
+	       same_ips(one, other) && same(one->qos_class, other->qos_class) &&
 	       same(one->service_account, other->service_account) &&
+	       same(one->first_owner, other->first_owner) &&
 	       same(one->owner_kind, other->owner_kind) && same(one->owner_name, other->owner_name) &&
 	       same(one->workload_kind, other->workload_kind) &&
 	       same(one->workload_name, other->workload_name) &&

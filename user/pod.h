@@ -13,8 +13,13 @@ struct pod_container {
 	char *name;
 	char *id;                /* without the "containerd://" before it; NULL while it does not run */
 	char *image_id;
+	char *asked_image;       /* as the pod's author names it */
+	char *image;             /* as the runtime does */
 	unsigned int restart_count;
 };
+
+/* Of IPv4 and IPv6 each one, as Kubernetes has it, and as many again. */
+#define POD_IPS_MAX 4
 
 struct pod {
 	char *uid;               /* by which the node knows it: a static pod's is its config.hash */
@@ -22,8 +27,10 @@ struct pod {
 	char *name;
 	char *namespace;
 	char *ip;
+	char *ips[POD_IPS_MAX];  /* NULL behind the last */
 	char *qos_class;
 	char *service_account;
+	char *first_owner;                   /* KIND/NAME of the first owner reference, the controller's or not */
 	char *owner_kind, *owner_name;       /* the controller that made it: ReplicaSet, Job, ... */
 	char *workload_kind, *workload_name; /* whose that is: Deployment, CronJob; else the owner */
 	struct labels labels, annotations;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,16 +26,29 @@ static const struct json_wanted metadata_wanted[] = {
 	{ "continue", NULL }, { "resourceVersion", NULL }, { NULL, NULL },
 };
 
+static const struct json_wanted asked_wanted[] = {
+	{ "name", NULL }, { "image", NULL }, { NULL, NULL },
+};
+
 static const struct json_wanted spec_wanted[] = {
-	{ "serviceAccountName", NULL }, { NULL, NULL },
+	{ "serviceAccountName", NULL },
+	{ "initContainers", asked_wanted },
+	{ "containers", asked_wanted },
+	{ "ephemeralContainers", asked_wanted },
+	{ NULL, NULL },
 };
 
 static const struct json_wanted container_wanted[] = {
-	{ "name", NULL }, { "containerID", NULL }, { "imageID", NULL }, { "restartCount", NULL }, { NULL, NULL },
+	{ "name", NULL },  { "containerID", NULL },  { "imageID", NULL },
+	{ "image", NULL }, { "restartCount", NULL }, { NULL, NULL },
+};
+
+static const struct json_wanted ip_wanted[] = {
+	{ "ip", NULL }, { NULL, NULL },
 };
 
 static const struct json_wanted status_wanted[] = {
-	{ "podIP", NULL }, { "qosClass", NULL },
+	{ "podIP", NULL }, { "podIPs", ip_wanted }, { "qosClass", NULL },
 	{ "initContainerStatuses", container_wanted },
 	{ "containerStatuses", container_wanted },
 	{ "ephemeralContainerStatuses", container_wanted },
@@ -110,27 +124,89 @@ static int add_container(struct pod *pod, const json_t *status)
 		container->restart_count = restarts;
 	err = copy(&container->name, pod_json__text(status, "name"));
 	err = err ? err : copy(&container->id, without_runtime(pod_json__text(status, "containerID")));
+	err = err ? err : copy(&container->image, pod_json__text(status, "image"));
 	return err ? err : copy(&container->image_id, pod_json__text(status, "imageID"));
 }
 
-static int add_containers(struct pod *pod, const json_t *status)
+/* What the specification asks for; a status may still be missing. */
+static int add_asked(struct pod *pod, const json_t *asked)
 {
-	static const char *const lists[] = { "initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses" };
-	size_t count = 0;
+	const char *name = pod_json__text(asked, "name");
+	struct pod_container *container = name ? (struct pod_container *)pod__container(pod, name) : NULL;
 	int err = 0;
 
-	for (int i = 0; i < 3; i++)
-		count += json_array_size(json_object_get(status, lists[i]));
-	if (count > POD_JSON_CONTAINERS_MAX)
+	if (!name)
+		return 0;
+	if (!container) {
+		container = &pod->containers[pod->containers_count++];
+		*container = (struct pod_container){ 0 };
+		err = copy(&container->name, name);
+	}
+	return err ? err : copy(&container->asked_image, pod_json__text(asked, "image"));
+}
+
+static const struct container_list {
+	const char *name;
+	int (*add)(struct pod *pod, const json_t *one);
+} status_lists[] = {
+	{ "initContainerStatuses", add_container },
+	{ "containerStatuses", add_container },
+	{ "ephemeralContainerStatuses", add_container },
+	{ NULL, NULL },
+}, asked_lists[] = {
+	{ "initContainers", add_asked },
+	{ "containers", add_asked },
+	{ "ephemeralContainers", add_asked },
+	{ NULL, NULL },
+};
+
+static size_t count_containers(const struct container_list *list, const json_t *object)
+{
+	size_t count = 0;
+
+	for (; list->name; list++)
+		count += json_array_size(json_object_get(object, list->name));
+	return count;
+}
+
+static int add_lists(struct pod *pod, const struct container_list *list, const json_t *object)
+{
+	int err = 0;
+
+	for (; list->name; list++) {
+		const json_t *containers = json_object_get(object, list->name);
+
+		for (size_t i = 0; !err && i < json_array_size(containers); i++)
+			err = list->add(pod, json_array_get(containers, i));
+	}
+	return err;
+}
+
+static int add_containers(struct pod *pod, const json_t *spec, const json_t *status)
+{
+	size_t statuses = count_containers(status_lists, status);
+	size_t asked = count_containers(asked_lists, spec);
+	int err;
+
+	if (statuses > POD_JSON_CONTAINERS_MAX || asked > POD_JSON_CONTAINERS_MAX)
 		return -EINVAL;
-	pod->containers = calloc(count + 1, sizeof(*pod->containers));
+	pod->containers = calloc(statuses + asked + 1, sizeof(*pod->containers));
 	if (!pod->containers)
 		return -ENOMEM;
-	for (int list = 0; !err && list < 3; list++) {
-		const json_t *statuses = json_object_get(status, lists[list]);
+	err = add_lists(pod, status_lists, status);
+	return err ? err : add_lists(pod, asked_lists, spec);
+}
 
-		for (size_t i = 0; !err && i < json_array_size(statuses); i++)
-			err = add_container(pod, json_array_get(statuses, i));
+static int add_ips(struct pod *pod, const json_t *ips)
+{
+	unsigned int count = 0;
+	int err = 0;
+
+	for (size_t i = 0; !err && count < POD_IPS_MAX && i < json_array_size(ips); i++) {
+		const char *ip = pod_json__text(json_array_get(ips, i), "ip");
+
+		if (ip)
+			err = copy(&pod->ips[count++], ip);
 	}
 	return err;
 }
@@ -147,6 +223,17 @@ static int set_deployment(struct pod *pod)
 		return 0;
 	pod->workload_name[len - hash_len - 1] = '\0';
 	return copy(&pod->workload_kind, "Deployment");
+}
+
+static int set_first_owner(struct pod *pod, const json_t *object)
+{
+	const json_t *owners = json_object_get(json_object_get(object, "metadata"), "ownerReferences");
+	const char *kind = pod_json__text(json_array_get(owners, 0), "kind");
+	const char *name = pod_json__text(json_array_get(owners, 0), "name");
+
+	if (!kind || !name)
+		return 0;
+	return asprintf(&pod->first_owner, "%s/%s", kind, name) < 0 ? -ENOMEM : 0;
 }
 
 static int set_owner(struct pod *pod, const json_t *object)
@@ -178,6 +265,7 @@ static const char *node_uid(struct pod *pod, const json_t *metadata)
 static int fill(struct pod *pod, const json_t *object)
 {
 	const json_t *metadata = json_object_get(object, "metadata");
+	const json_t *spec = json_object_get(object, "spec");
 	const json_t *status = json_object_get(object, "status");
 	int err;
 
@@ -187,10 +275,12 @@ static int fill(struct pod *pod, const json_t *object)
 	err = err ? err : copy(&pod->name, pod_json__text(metadata, "name"));
 	err = err ? err : copy(&pod->namespace, pod_json__text(metadata, "namespace"));
 	err = err ? err : copy(&pod->ip, pod_json__text(status, "podIP"));
+	err = err ? err : add_ips(pod, json_object_get(status, "podIPs"));
 	err = err ? err : copy(&pod->qos_class, pod_json__text(status, "qosClass"));
-	err = err ? err : copy(&pod->service_account, pod_json__text(json_object_get(object, "spec"), "serviceAccountName"));
+	err = err ? err : copy(&pod->service_account, pod_json__text(spec, "serviceAccountName"));
+	err = err ? err : set_first_owner(pod, object);
 	err = err ? err : set_owner(pod, object);
-	err = err ? err : add_containers(pod, status);
+	err = err ? err : add_containers(pod, spec, status);
 	return !err && (!pod->uid || !pod->name || !pod->namespace) ? -EINVAL : err;
 }
 

@@ -82,6 +82,9 @@ static struct pod *make_pod(void)
 	pod->ip = strdup("10.1.2.3");
 	pod->qos_class = strdup("Burstable");
 	pod->service_account = strdup("default");
+	pod->ips[0] = strdup("10.1.2.3");
+	pod->ips[1] = strdup("fd00::3");
+	pod->first_owner = strdup("Shop/berlin");
 	pod->owner_kind = strdup("ReplicaSet");
 	pod->owner_name = strdup("web-7d4b9c6f5");
 	pod->workload_kind = strdup("Deployment");
@@ -93,7 +96,8 @@ static struct pod *make_pod(void)
 	assert_int_equal(labels__set(&pod->node_labels, "zone", "a"), 0);
 	pod->containers = calloc(1, sizeof(*pod->containers));
 	pod->containers_count = 1;
-	pod->containers[0] = (struct pod_container){ strdup("web"), strdup(C), strdup("registry.example.org:5000/shop/web@sha256:ab12"), 3 };
+	pod->containers[0] = (struct pod_container){ strdup("web"), strdup(C), strdup("registry.example.org:5000/shop/web@sha256:ab12"),
+						  strdup("shop/web:1.2"), strdup("registry.example.org:5000/shop/web:1.2"), 3 };
 	return pod;
 }
 

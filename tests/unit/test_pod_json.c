@@ -99,8 +99,12 @@ static void whole_pod_is_read(void **state)
 	assert_string_equal(pod->name, "web-7d4b9c6f5-x2x9p");
 	assert_string_equal(pod->namespace, "shop");
 	assert_string_equal(pod->ip, "10.244.1.17");
+	assert_string_equal(pod->ips[0], "10.244.1.17");
+	assert_string_equal(pod->ips[1], "fd00:10:244:1::11");
+	assert_null(pod->ips[2]);
 	assert_string_equal(pod->qos_class, "Burstable");
 	assert_string_equal(pod->service_account, "web");
+	assert_string_equal(pod->first_owner, "Watcher/w");
 	assert_string_equal(pod->owner_kind, "ReplicaSet");
 	assert_string_equal(pod->owner_name, "web-7d4b9c6f5");
 	assert_string_equal(pod->workload_kind, "Deployment");
@@ -114,6 +118,10 @@ static void whole_pod_is_read(void **state)
 	assert_container(pod, "migrate", C1, "registry.example.org/shop/migrate@sha256:aaaa", 0);
 	assert_container(pod, "nginx", C2, "docker.io/library/nginx@sha256:bbbb", 3);
 	assert_container(pod, "debugger-4kz7q", NULL, NULL, 0);
+	assert_string_equal(pod__container(pod, "migrate")->asked_image, "registry.example.org/shop/migrate:1.4.2");
+	assert_string_equal(pod__container(pod, "nginx")->asked_image, "nginx:1.27");
+	assert_string_equal(pod__container(pod, "nginx")->image, "docker.io/library/nginx:1.27");
+	assert_string_equal(pod__container(pod, "debugger-4kz7q")->asked_image, "busybox");
 	pod__put(pod);
 }
 
@@ -137,6 +145,18 @@ static void copy_says_the_same(void **state)
 	(void)state;
 	assert_true(pod__equal(pod, copy));
 	assert_int_equal(labels__set(&copy->labels, "app", "other"), 0);
+	assert_false(pod__equal(pod, copy));
+	pod__put(copy);
+	copy = pod__copy(pod);
+	strcpy(copy->ips[1], "fd00::1");
+	assert_false(pod__equal(pod, copy));
+	pod__put(copy);
+	copy = pod__copy(pod);
+	strcpy(copy->containers[1].asked_image, "nginx:2");
+	assert_false(pod__equal(pod, copy));
+	pod__put(copy);
+	copy = pod__copy(pod);
+	strcpy(copy->first_owner, "Watcher");
 	assert_false(pod__equal(pod, copy));
 	pod__put(pod);
 	pod__put(copy);
@@ -179,6 +199,28 @@ static void pod_of_its_own_has_no_workload(void **state)
 	pod__put(pod);
 }
 
+static void container_without_a_status_is_known(void **state)
+{
+	struct pod *pod = pod_of_text("{\"metadata\":{" META "},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}");
+
+	(void)state;
+	assert_int_equal(pod->containers_count, 1);
+	assert_container(pod, "c", NULL, NULL, 0);
+	assert_string_equal(pod->containers[0].asked_image, "i");
+	assert_null(pod->containers[0].image);
+	pod__put(pod);
+}
+
+static void only_as_many_addresses_are_kept_as_there_is_room_for(void **state)
+{
+	struct pod *pod = pod_of_text("{\"metadata\":{" META "},\"status\":{\"podIPs\":[{\"ip\":\"1\"},{\"ip\":\"2\"},{\"ip\":\"3\"},"
+				      "{\"ip\":\"4\"},{\"ip\":\"5\"}]}}");
+
+	(void)state;
+	assert_string_equal(pod->ips[POD_IPS_MAX - 1], "4");
+	pod__put(pod);
+}
+
 static void assert_refused(const char *text, int err)
 {
 	struct pod *untouched = (struct pod *)text, *pod = untouched;
@@ -207,7 +249,8 @@ static void wrong_types_are_left_out(void **state)
 {
 	struct pod *pod = pod_of_text(
 		"{\"metadata\":{" META ",\"labels\":{\"a\":1,\"b\":\"x\",\"c\":\"n\\u0000l\",\"d\":{}},\"annotations\":[1],"
-		"\"ownerReferences\":{\"kind\":\"x\"}},\"spec\":[],\"status\":{\"podIP\":7,\"qosClass\":{},"
+		"\"ownerReferences\":{\"kind\":\"x\"}},\"spec\":{\"containers\":[{\"image\":\"x\"},{\"name\":\"d\",\"image\":[]}]},"
+		"\"status\":{\"podIP\":7,\"podIPs\":[7,{},{\"ip\":8},{\"ip\":\"::1\"}],\"qosClass\":{},"
 		"\"containerStatuses\":[7,{\"name\":7},{\"name\":\"c\",\"restartCount\":-3,\"containerID\":8},"
 		"{\"name\":\"d\",\"restartCount\":99999999999}],\"initContainerStatuses\":{}}}");
 
@@ -216,6 +259,8 @@ static void wrong_types_are_left_out(void **state)
 	assert_int_equal(pod->annotations.count, 0);
 	assert_null(pod->owner_kind);
 	assert_null(pod->ip);
+	assert_string_equal(pod->ips[0], "::1");
+	assert_null(pod->ips[1]);
 	assert_int_equal(pod->containers_count, 2);
 	assert_container(pod, "c", NULL, NULL, 0);
 	assert_container(pod, "d", NULL, NULL, 0);
@@ -282,6 +327,8 @@ int main(void)
 		cmocka_unit_test(copy_says_the_same),
 		cmocka_unit_test(workload_of_a_replica_set_is_its_deployment),
 		cmocka_unit_test(pod_of_its_own_has_no_workload),
+		cmocka_unit_test(container_without_a_status_is_known),
+		cmocka_unit_test(only_as_many_addresses_are_kept_as_there_is_room_for),
 		cmocka_unit_test(what_is_no_pod_is_refused),
 		cmocka_unit_test(wrong_types_are_left_out),
 		cmocka_unit_test(large_pod_takes_little_memory),
