@@ -75,6 +75,24 @@ void json_writer__raw(struct json_writer *writer, const char *name, const char *
 	fputs(value, writer->out);
 }
 
+void json_writer__strings(struct json_writer *writer, const char *name, char *const *values, unsigned int most)
+{
+	char *array = NULL;
+	size_t size;
+	FILE *out = most && values[0] ? open_memstream(&array, &size) : NULL;
+
+	if (!out)
+		return;
+	for (unsigned int i = 0; i < most && values[i]; i++) {
+		fputc(i ? ',' : '[', out);
+		json_writer__quote(out, values[i]);
+	}
+	fputc(']', out);
+	if (!fclose(out))
+		json_writer__raw(writer, name, array);
+	free(array);
+}
+
 void json_writer__digits(struct json_writer *writer, const char *name, const char *digits)
 {
 	if (!digits || !*digits || digits[strspn(digits, "0123456789")])

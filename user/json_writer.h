@@ -28,6 +28,8 @@ void json_writer__string(struct json_writer *writer, const char *name, const cha
 void json_writer__text(struct json_writer *writer, const char *name, const char *value);
 /* The value is JSON itself: a number, true, an array. */
 void json_writer__raw(struct json_writer *writer, const char *name, const char *value);
+/* An array of those before the first NULL, of `most` at most; nothing when there are none. */
+void json_writer__strings(struct json_writer *writer, const char *name, char *const *values, unsigned int most);
 /* The name alone: the value is the caller's to write. */
 void json_writer__begin(struct json_writer *writer, const char *name);
 /* The digits of a number; nothing for any other text. */

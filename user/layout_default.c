@@ -1,8 +1,11 @@
 /*
- * logtap's own names, Vector's where it has one: sources kubernetes_logs and file of Vector 0.58
- * (src/sources/kubernetes_logs/{pod,namespace,node}_metadata_annotator.rs).
+ * logtap's own names, and Vector's where it has one, with what it says under them: sources
+ * kubernetes_logs and file of Vector 0.57, see tests/unit/recorded.
  */
 #include "layout.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #include "identity.h"
 #include "json_writer.h"
@@ -28,14 +31,22 @@ static void container_fields(struct json_writer *writer, const struct layout_sou
 	json_writer__close(writer);
 }
 
-static void owner_field(struct json_writer *writer, const struct pod *pod)
+/* As the kubelet has it: with the name by which the runtime answers it (CRI, VersionResponse.runtime_name). */
+static void container_id_field(struct json_writer *writer, const struct identity *identity)
 {
-	char owner[512];
+	static const char *const of_the_kubelet[] = { "containerd", "cri-o", "docker" };
+	const char *runtime = "", *separator = "";
+	char *id;
 
-	if (!pod->owner_kind || !pod->owner_name)
+	for (size_t i = 0; i < sizeof(of_the_kubelet) / sizeof(of_the_kubelet[0]); i++)
+		if (strcmp(identity->runtime, of_the_kubelet[i]) == 0) {
+			runtime = of_the_kubelet[i];
+			separator = "://";
+		}
+	if (!*identity->container_id || asprintf(&id, "%s%s%s", runtime, separator, identity->container_id) < 0)
 		return;
-	snprintf(owner, sizeof(owner), "%s/%s", pod->owner_kind, pod->owner_name);
-	json_writer__string(writer, "pod_owner", owner);
+	json_writer__string(writer, "container_id", id);
+	free(id);
 }
 
 static void pod_fields(struct json_writer *writer, const struct layout_source *source)
@@ -46,13 +57,15 @@ static void pod_fields(struct json_writer *writer, const struct layout_source *s
 	if (container)
 		json_writer__string(writer, "container_image_id", container->image_id);
 	json_writer__string(writer, "pod_ip", pod->ip);
-	owner_field(writer, pod);
+	json_writer__strings(writer, "pod_ips", pod->ips, POD_IPS_MAX);
+	json_writer__string(writer, "pod_owner", pod->first_owner);
 	layout_own__pod(writer, pod);
 }
 
 static void kubernetes_fields(struct json_writer *writer, const struct layout_source *source)
 {
 	const struct identity *identity = source->stream->identity;
+	const struct pod_container *container = layout_source__container(source);
 
 	if (!layout_source__has_pod(source))
 		return;
@@ -62,8 +75,9 @@ static void kubernetes_fields(struct json_writer *writer, const struct layout_so
 	json_writer__string(writer, "pod_uid", identity->pod_uid);
 	json_writer__string(writer, "pod_node_name", source->node);
 	json_writer__string(writer, "container_name", identity->container_name);
-	json_writer__string(writer, "container_id", identity->container_id);
-	json_writer__string(writer, "container_image", identity->image);
+	container_id_field(writer, identity);
+	json_writer__string(writer, "container_image",
+			    container && container->asked_image ? container->asked_image : identity->image);
 	if (source->stream->pod)
 		pod_fields(writer, source);
 	layout_source__labels(writer, "pod_labels", &source->pod_labels);
@@ -77,9 +91,11 @@ static void kubernetes_fields(struct json_writer *writer, const struct layout_so
 static void fields(FILE *out, const struct layout_source *source)
 {
 	struct json_writer writer = { .out = out, .comma = true };
+	bool has_pod = layout_source__has_pod(source);
 
 	json_writer__string(&writer, "stream", layout_source__stream(source));
-	json_writer__string(&writer, "source_type", layout_source__type(source, "file", "container"));
+	json_writer__string(&writer, "source_type",
+			    layout_source__type(source, "file", has_pod ? "kubernetes_logs" : "container"));
 	json_writer__string(&writer, "host", source->node);
 	layout_own__host_ids(&writer, source);
 	layout_own__cloud(&writer, source->facts->cloud);

@@ -34,6 +34,7 @@ static const char *container_hash(const struct pod_container *container)
 static void kubernetes_fields(struct json_writer *writer, const struct layout_source *source)
 {
 	const struct identity *identity = source->stream->identity;
+	const struct pod_container *container = layout_source__container(source);
 
 	json_writer__open(writer, "kubernetes");
 	json_writer__string(writer, "pod_name", identity->pod_name);
@@ -46,8 +47,8 @@ static void kubernetes_fields(struct json_writer *writer, const struct layout_so
 		json_writer__string(writer, "pod_ip", source->stream->pod->ip);
 	json_writer__string(writer, "container_name", identity->container_name);
 	json_writer__string(writer, "docker_id", identity->container_id);
-	json_writer__string(writer, "container_hash", container_hash(layout_source__container(source)));
-	json_writer__string(writer, "container_image", identity->image);
+	json_writer__string(writer, "container_hash", container_hash(container));
+	json_writer__string(writer, "container_image", container && container->image ? container->image : identity->image);
 	json_writer__close(writer);
 	if (source->namespace_labels.count) {
 		json_writer__open(writer, "kubernetes_namespace");

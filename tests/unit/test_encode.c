@@ -196,7 +196,7 @@ static void a_containers_line_has_the_promised_names(void **state)
 
 	assert_names(json, "timestamp stream source_type host container kubernetes id process message ");
 	assert_text(json, "stream", "stdout");
-	assert_text(json, "source_type", "container");
+	assert_text(json, "source_type", "kubernetes_logs");
 	assert_text(json, "host", "node-1");
 	assert_text(json, "id", "node-1.boot.0.abc.10");
 	assert_text(json, "message", "hello");
@@ -214,7 +214,7 @@ static void a_containers_line_has_the_promised_names(void **state)
 	assert_text(part, "pod_uid", POD);
 	assert_text(part, "pod_node_name", "node-1");
 	assert_text(part, "container_name", "web");
-	assert_text(part, "container_id", C);
+	assert_text(part, "container_id", "containerd://" C);
 	assert_text(part, "container_image", "shop/web:1");
 }
 

@@ -13,17 +13,17 @@ static void a_line_of_a_pod(void **state)
 
 	assert_value(encode_line(fixture, &source, "GET \"/\"", 7, PARTIAL_NONE, &process),
 		     "{\"timestamp\":\"2023-11-14T22:13:20.123456789Z\",\"stream\":\"stdout\","
-		     "\"source_type\":\"container\",\"host\":\"node-1\","
+		     "\"source_type\":\"kubernetes_logs\",\"host\":\"node-1\","
 		     "\"file\":\"/var/log/pods/shop_web-7d4b9c6f5-x2x9p_8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b/web/2.log\","
 		     "\"container\":{\"id\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\","
 		     "\"name\":\"web\",\"image\":\"registry.example.org:5000/shop/web:1.2\","
 		     "\"runtime\":\"containerd\"},\"kubernetes\":{\"pod_name\":\"web-7d4b9c6f5-x2x9p\","
 		     "\"pod_namespace\":\"shop\",\"pod_uid\":\"8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b\","
 		     "\"pod_node_name\":\"node-1\",\"container_name\":\"web\","
-		     "\"container_id\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\","
-		     "\"container_image\":\"registry.example.org:5000/shop/web:1.2\","
+		     "\"container_id\":\"containerd://0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\","
+		     "\"container_image\":\"shop/web:1.2\","
 		     "\"container_image_id\":\"registry.example.org:5000/shop/web@sha256:ab12\","
-		     "\"pod_ip\":\"10.1.2.3\",\"pod_owner\":\"ReplicaSet/web-7d4b9c6f5\",\"workload\":{"
+		     "\"pod_ip\":\"10.1.2.3\",\"pod_ips\":[\"10.1.2.3\",\"fd00::3\"],\"pod_owner\":\"Shop/berlin\",\"workload\":{"
 		     "\"kind\":\"Deployment\",\"name\":\"web\"},\"service_account\":\"default\","
 		     "\"qos_class\":\"Burstable\",\"pod_labels\":{\"app.kubernetes.io/name\":\"web\",\"canary\":\"\"},"
 		     "\"pod_annotations\":{\"prometheus.io/port\":\"9100\"},\"namespace_labels\":{\"team\":\"cart\"},"
@@ -39,14 +39,14 @@ static void a_pod_that_is_not_known(void **state)
 
 	assert_value(encode_line(fixture, &source, "x", 1, PARTIAL_START, NULL),
 		     "{\"timestamp\":\"2023-11-14T22:13:20.123456789Z\",\"stream\":\"stderr\","
-		     "\"source_type\":\"container\",\"host\":\"node-1\","
+		     "\"source_type\":\"kubernetes_logs\",\"host\":\"node-1\","
 		     "\"file\":\"/var/log/pods/shop_web-7d4b9c6f5-x2x9p_8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b/web/2.log\","
 		     "\"container\":{\"id\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\","
 		     "\"name\":\"web\",\"image\":\"registry.example.org:5000/shop/web:1.2\","
 		     "\"runtime\":\"containerd\"},\"kubernetes\":{\"pod_name\":\"web-7d4b9c6f5-x2x9p\","
 		     "\"pod_namespace\":\"shop\",\"pod_uid\":\"8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b\","
 		     "\"pod_node_name\":\"node-1\",\"container_name\":\"web\","
-		     "\"container_id\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\","
+		     "\"container_id\":\"containerd://0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\","
 		     "\"container_image\":\"registry.example.org:5000/shop/web:1.2\",\"restart_count\":2,"
 		     "\"enriched\":false},\"id\":\"be5cdbf3.a924f201.0.1bd3.780.10\",\"process\":{\"pid\":41,"
 		     "\"tid\":42},\"message\":\"x\",\"partial\":\"start\"}");

@@ -82,8 +82,9 @@ pod_put()
 		"\"labels\": {\"app\": \"$1\", \"turn\": \"$2\", \"pod-template-hash\": \"7d4b\"}," \
 		"\"annotations\": {\"note\": \"of $1\", \"other\": \"secret\"${3:+, $3}}," \
 		"\"ownerReferences\": [{\"kind\": \"ReplicaSet\", \"name\": \"$1-7d4b\", \"uid\": \"x\", \"controller\": true}]}," \
-		"\"spec\": {\"nodeName\": \"node-1\", \"serviceAccountName\": \"seller\"}," \
-		"\"status\": {\"podIP\": \"10.244.1.17\", \"qosClass\": \"Burstable\", \"containerStatuses\": [{\"name\": \"$1\"," \
+		"\"spec\": {\"nodeName\": \"node-1\", \"serviceAccountName\": \"seller\"," \
+		"\"containers\": [{\"name\": \"$1\", \"image\": \"busybox:1\"}]}," \
+		"\"status\": {\"podIP\": \"10.244.1.17\", \"podIPs\": [{\"ip\": \"10.244.1.17\"}, {\"ip\": \"fd00::17\"}], \"qosClass\": \"Burstable\", \"containerStatuses\": [{\"name\": \"$1\"," \
 		"\"containerID\": \"containerd://${ids[$1]}\", \"imageID\": \"sha256:abcd\", \"restartCount\": 3}]}}"
 }
 
@@ -373,22 +374,24 @@ def expect_names(name, record):
     uid, identifier = f"{number:08}-0000-4000-8000-{7:012}", f"{7:063}{number}"
     kubernetes = record["kubernetes"]
     for key, wanted in {"pod_name": f"pod-{name}", "pod_namespace": "shop", "pod_uid": uid, "pod_node_name": "node-1",
-                        "container_name": name, "container_id": identifier, "container_image": "localhost/busybox:1"}.items():
+                        "container_name": name, "container_id": f"containerd://{identifier}"}.items():
         expect(f"{name}: {key}", kubernetes.get(key), wanted)
-    expect(f"{name}: runtime", record["container"]["runtime"], "containerd")
+    for key, wanted in {"runtime": "containerd", "id": identifier, "image": "localhost/busybox:1"}.items():
+        expect(f"{name}: container.{key}", record["container"].get(key), wanted)
 
 
 def turn_of(record):
     return record["kubernetes"].get("pod_labels", {}).get("turn")
 
 
-ADDED = {"pod_labels", "pod_annotations", "pod_ip", "pod_owner", "container_image_id"}
+ADDED = {"pod_labels", "pod_annotations", "pod_ip", "pod_ips", "pod_owner", "container_image_id"}
 
 
 def expect_labels(name, record, turn):
     kubernetes = record["kubernetes"]
     for key, wanted in {"pod_labels": {"app": name, "turn": turn, "pod-template-hash": "7d4b"}, "pod_annotations": {"note": f"of {name}"},
-                        "pod_ip": "10.244.1.17", "pod_owner": f"ReplicaSet/{name}-7d4b", "container_image_id": "sha256:abcd"}.items():
+                        "pod_ip": "10.244.1.17", "pod_ips": ["10.244.1.17", "fd00::17"], "pod_owner": f"ReplicaSet/{name}-7d4b",
+                        "container_image": "busybox:1", "container_image_id": "sha256:abcd"}.items():
         expect(f"{name}: {key}", kubernetes.get(key), wanted)
     for key, wanted in {"workload": {"kind": "Deployment", "name": name}, "service_account": "seller", "qos_class": "Burstable",
                         "restart_count": 3, "enriched": None}.items():
@@ -398,6 +401,7 @@ def expect_labels(name, record, turn):
 def expect_unknown(name, record):
     expect(f"{name}: enriched", record["kubernetes"].get("enriched"), False)
     expect(f"{name}: what nobody told", ADDED & set(record["kubernetes"]), set())
+    expect(f"{name}: container_image", record["kubernetes"].get("container_image"), "localhost/busybox:1")
 
 
 def lines(name):

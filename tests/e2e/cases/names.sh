@@ -135,12 +135,12 @@ for number, preset in enumerate(PRESETS):
     name = f"web-{preset}"
     wanted = {
         "default": {
-            "stream": "stderr", "source_type": "container", "host": "node-1", "host_id": MACHINE, "boot_id": BOOT,
+            "stream": "stderr", "source_type": "kubernetes_logs", "host": "node-1", "host_id": MACHINE, "boot_id": BOOT,
             "cloud.provider": "aws", "cloud.instance_id": "i-07", "cloud.zone": "eu-west-1b",
             "container.id": container, "container.name": "web", "container.image": IMAGE, "container.runtime": "containerd",
             "kubernetes.pod_name": name, "kubernetes.pod_namespace": "shop", "kubernetes.pod_uid": POD,
             "kubernetes.pod_node_name": "node-1", "kubernetes.container_name": "web",
-            "kubernetes.container_id": container, "kubernetes.container_image": IMAGE, "process.uid": 0},
+            "kubernetes.container_id": f"containerd://{container}", "kubernetes.container_image": IMAGE, "process.uid": 0},
         "fluentbit": {
             "stream": "stderr", "_p": "F", "kubernetes.pod_name": name, "kubernetes.namespace_name": "shop",
             "kubernetes.pod_id": POD, "kubernetes.host": "node-1", "kubernetes.container_name": "web",
@@ -178,7 +178,7 @@ for number, preset in enumerate(PRESETS):
 
     lone = find(preset, lambda text: text == f"lone {preset}")
     expect_fields(f"{preset}'s lone container", lone, fields={
-        "default": {"container.id": f"lone-{preset}", "kubernetes.pod_name": None},
+        "default": {"source_type": "container", "container.id": f"lone-{preset}", "kubernetes.pod_name": None},
         "fluentbit": {"logtap.container.id": f"lone-{preset}", "kubernetes.pod_name": None},
         "ecs": {"container.id": f"lone-{preset}", "kubernetes.pod.name": None},
         "otel": {"resource container.id": f"lone-{preset}", "resource k8s.pod.name": None}}[preset])

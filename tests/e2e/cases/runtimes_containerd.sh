@@ -75,7 +75,7 @@ check()
 		            expect(f"{name}/{stream}: pod", record.get("kubernetes"), kubernetes)
 		            expect(f"{name}/{stream}: file", record.get("file"), file)
 		            expect(f"{name}/{stream}: partial", record.get("partial"), None)
-		            expect(f"{name}/{stream}: source", record["source_type"], "container")
+		            expect(f"{name}/{stream}: source", record["source_type"], "kubernetes_logs" if kubernetes else "container")
 		    seen += len(its)
 
 		for line in open(f"{sys.argv[1]}/containers"):
@@ -85,7 +85,7 @@ check()
 		          {"id": id, "name": name, "image": "localhost/busybox:1", "runtime": "containerd"},
 		          f"/var/log/pods/{namespace}_{pod}_{uid}/{name}/{attempt}.log",
 		          {"pod_name": pod, "pod_namespace": namespace, "pod_uid": uid, "pod_node_name": "guest",
-		           "container_name": name, "container_id": id, "container_image": "localhost/busybox:1",
+		           "container_name": name, "container_id": f"containerd://{id}", "container_image": "localhost/busybox:1",
 		           "restart_count": int(attempt)},
 		          {"stdout": ["only line"]} if name.startswith("moment") else spoken)
 		judge("plain", "plain", {"id": "plain", "name": "plain", "runtime": "containerd"}, None, None, spoken)

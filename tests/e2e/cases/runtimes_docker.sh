@@ -110,7 +110,7 @@ check()
 		                   f"/var/log/pods/shop_web-0_{UID}/nginx/3.log" if pod else about["LogPath"])
 		            expect(f"{name}/{stream}: pod", record.get("kubernetes"), {
 		                "pod_name": "web-0", "pod_namespace": "shop", "pod_uid": UID, "pod_node_name": "guest",
-		                "container_name": "nginx", "container_id": about["Id"],
+		                "container_name": "nginx", "container_id": f"docker://{about['Id']}",
 		                "container_image": "localhost/busybox:1", "restart_count": 3} if pod else None)
 		expect("records of others", len(records), 4 * 3 + 1 + 3)
 	END

@@ -137,7 +137,7 @@ check()
 		judge("crio", id, spoken, {"id": id, "name": "nginx", "image": "docker.io/library/web:1", "runtime": "cri-o"},
 		      f"/var/log/pods/shop_web-0_{UID}/nginx/1.log",
 		      {"pod_name": "web-0", "pod_namespace": "shop", "pod_uid": UID, "pod_node_name": "guest",
-		       "container_name": "nginx", "container_id": id, "container_image": "docker.io/library/web:1",
+		       "container_name": "nginx", "container_id": f"cri-o://{id}", "container_image": "docker.io/library/web:1",
 		       "restart_count": 1, "pod_labels": {"app": "web"}, "pod_annotations": {"logtap.io/include": "true"}})
 		expect("records", len(records), 4 * 5 + 1)
 	END

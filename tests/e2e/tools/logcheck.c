@@ -108,6 +108,7 @@ static void check_container(struct check *check, const json_t *record, char *con
 static void check_pod(struct check *check, const json_t *record, char *const *fields)
 {
 	const json_t *pod = json_object_get(record, "kubernetes");
+	char id[256];
 
 	check_field(check, "kubernetes.pod_name", text_of(pod, "pod_name"), fields[FIELD_POD]);
 	check_field(check, "kubernetes.pod_namespace", text_of(pod, "pod_namespace"),
@@ -117,8 +118,8 @@ static void check_pod(struct check *check, const json_t *record, char *const *fi
 		return;
 	check_field(check, "kubernetes.container_name", text_of(pod, "container_name"),
 		    fields[FIELD_NAME]);
-	check_field(check, "kubernetes.container_id", text_of(pod, "container_id"),
-		    fields[FIELD_ID]);
+	snprintf(id, sizeof(id), "%s://%s", fields[FIELD_RUNTIME], fields[FIELD_ID]);
+	check_field(check, "kubernetes.container_id", text_of(pod, "container_id"), id);
 	check_field(check, "kubernetes.container_image", text_of(pod, "container_image"),
 		    fields[FIELD_IMAGE]);
 }
@@ -127,9 +128,9 @@ static void check_identity(struct check *check, const json_t *record,
 			   const struct expected_stream *stream)
 {
 	const char *timestamp = text_of(record, "timestamp");
+	const char *source = stream->fields[FIELD_POD] ? "kubernetes_logs" : "container";
 
-	check_field(check, "source_type", text_of(record, "source_type"),
-		    stream->fields[FIELD_FILE] ? "file" : "container");
+	check_field(check, "source_type", text_of(record, "source_type"), stream->fields[FIELD_FILE] ? "file" : source);
 	/* Of a container's it is where its runtime writes them. */
 	check_field(check, "file", text_of(record, "file"), stream->fields[stream->fields[FIELD_FILE] ? FIELD_FILE : FIELD_LOG]);
 	check_container(check, record, stream->fields);
