@@ -3,8 +3,8 @@
  * put into a record, as the kafka output writes it with format json, of Fluent Bit 5.1.1:
  * src/multiline/flb_ml_parser_cri.c (time, stream, _p, log), plugins/filter_kubernetes/kube_meta.c
  * (kubernetes, kubernetes_namespace), plugins/out_kafka/kafka.c (@timestamp: seconds, a fraction),
- * plugins/in_systemd/systemd.c (the journal's own names). All that Fluent Bit does not know is in
- * `logtap`.
+ * plugins/in_systemd/systemd.c (the journal's own names). Records of its own: tests/unit/recorded.
+ * All that Fluent Bit does not know is in `logtap`.
  */
 #include "layout.h"
 
@@ -124,12 +124,16 @@ static void fields(FILE *out, const struct layout_source *source)
 	fputc('"', out);
 }
 
+/* The kafka output's @timestamp is a double in 16 digits: it is rounded to microseconds. */
 static char *head(char *out, struct timestamps *timestamps, uint64_t wall, const struct layout_fields *fields)
 {
+	const uint64_t second = NS_PER_SECOND / 1000;
+	uint64_t microseconds = (wall + 500) / 1000;
+
 	out = PUT_LITERAL(out, "{\"@timestamp\":");
-	out = put_number(out, wall / NS_PER_SECOND);
+	out = put_number(out, microseconds / second);
 	*out++ = '.';
-	out = put_digits(out, wall % NS_PER_SECOND / 1000, 6);
+	out = put_digits(out, microseconds % second, 6);
 	out = PUT_LITERAL(out, ",\"time\":\"");
 	out = timestamp__put(timestamps, out, wall, 9);
 	*out++ = '"';

@@ -12,7 +12,7 @@ static void a_line_of_a_pod(void **state)
 	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod, .enrichment = true };
 
 	assert_value(encode_line(fixture, &source, "GET \"/\"", 7, PARTIAL_NONE, &process),
-		     "{\"@timestamp\":1700000000.123456,\"time\":\"2023-11-14T22:13:20.123456789Z\","
+		     "{\"@timestamp\":1700000000.123457,\"time\":\"2023-11-14T22:13:20.123456789Z\","
 		     "\"stream\":\"stdout\",\"kubernetes\":{\"pod_name\":\"web-7d4b9c6f5-x2x9p\","
 		     "\"namespace_name\":\"shop\",\"pod_id\":\"8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b\",\"labels\":{"
 		     "\"app.kubernetes.io/name\":\"web\",\"canary\":\"\"},\"annotations\":{"
@@ -36,7 +36,7 @@ static void a_pod_that_is_not_known(void **state)
 	struct stream_source source = { .kind = STREAM_STDERR, .identity = &identity, .enrichment = true };
 
 	assert_value(encode_line(fixture, &source, "x", 1, PARTIAL_START, NULL),
-		     "{\"@timestamp\":1700000000.123456,\"time\":\"2023-11-14T22:13:20.123456789Z\","
+		     "{\"@timestamp\":1700000000.123457,\"time\":\"2023-11-14T22:13:20.123456789Z\","
 		     "\"stream\":\"stderr\",\"kubernetes\":{\"pod_name\":\"web-7d4b9c6f5-x2x9p\","
 		     "\"namespace_name\":\"shop\",\"pod_id\":\"8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b\","
 		     "\"host\":\"node-1\",\"container_name\":\"web\","
@@ -55,7 +55,7 @@ static void a_file_of_a_service(void **state)
 
 	tell_the_host(fixture);
 	assert_value(encode_line(fixture, &source, "x", 1, PARTIAL_MAX_SIZE, &process),
-		     "{\"@timestamp\":1700000000.123456,\"time\":\"2023-11-14T22:13:20.123456789Z\","
+		     "{\"@timestamp\":1700000000.123457,\"time\":\"2023-11-14T22:13:20.123456789Z\","
 		     "\"_SYSTEMD_UNIT\":\"nginx.service\",\"_SYSTEMD_SLICE\":\"system.slice\",\"logtap\":{"
 		     "\"host\":\"node-1\",\"host_id\":\"00112233445566778899aabbccddeeff\","
 		     "\"boot_id\":\"11111111-2222-3333-4444-555555555555\",\"cloud\":{\"provider\":\"aws\","
@@ -73,7 +73,7 @@ static void a_container_of_no_pod(void **state)
 	fixture->options.invalid_utf8 = INVALID_UTF8_BASE64;
 	start_encoder(fixture);
 	assert_value(encode_line(fixture, &source, "\xff", 1, PARTIAL_EOF, &process),
-		     "{\"@timestamp\":1700000000.123456,\"time\":\"2023-11-14T22:13:20.123456789Z\","
+		     "{\"@timestamp\":1700000000.123457,\"time\":\"2023-11-14T22:13:20.123456789Z\","
 		     "\"stream\":\"stdout\",\"logtap\":{\"host\":\"node-1\",\"container\":{"
 		     "\"id\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"name\":\"db\","
 		     "\"image\":\"postgres\",\"runtime\":\"docker\",\"labels\":{\"com.example/tier\":\"db\"}},"
@@ -88,7 +88,7 @@ static void a_gap(void **state)
 	struct stream_source source = { .kind = STREAM_FILE, .file = "/a.log" };
 
 	assert_value(encode_gap(fixture, &source),
-		     "{\"@timestamp\":1700000000.123456,\"time\":\"2023-11-14T22:13:20.123456789Z\",\"logtap\":{"
+		     "{\"@timestamp\":1700000000.123457,\"time\":\"2023-11-14T22:13:20.123456789Z\",\"logtap\":{"
 		     "\"host\":\"node-1\",\"file\":\"/a.log\",\"id\":\"be5cdbf3.a924f201.0.1bd3.gap.3.4.5\",\"lost\":{"
 		     "\"bytes\":100,\"writes\":2,\"reason\":\"ring_full\"}}}");
 }
