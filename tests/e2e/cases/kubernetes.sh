@@ -84,7 +84,8 @@ pod_put()
 		"\"ownerReferences\": [{\"kind\": \"ReplicaSet\", \"name\": \"$1-7d4b\", \"uid\": \"x\", \"controller\": true}]}," \
 		"\"spec\": {\"nodeName\": \"node-1\", \"serviceAccountName\": \"seller\"," \
 		"\"containers\": [{\"name\": \"$1\", \"image\": \"busybox:1\"}]}," \
-		"\"status\": {\"podIP\": \"10.244.1.17\", \"podIPs\": [{\"ip\": \"10.244.1.17\"}, {\"ip\": \"fd00::17\"}], \"qosClass\": \"Burstable\", \"containerStatuses\": [{\"name\": \"$1\"," \
+		"\"status\": {\"podIP\": \"10.244.1.17\", \"podIPs\": [{\"ip\": \"10.244.1.17\"}, {\"ip\": \"fd00::17\"}]," \
+		"\"qosClass\": \"Burstable\", \"containerStatuses\": [{\"name\": \"$1\"," \
 		"\"containerID\": \"containerd://${ids[$1]}\", \"imageID\": \"sha256:abcd\", \"restartCount\": 3}]}}"
 }
 
