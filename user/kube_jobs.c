@@ -34,6 +34,7 @@ struct job {
 	char *namespace;
 	char *name;
 	char *cron_job;              /* NULL: none made it */
+	char *cron_job_uid;
 	struct kube_request *request; /* NULL: it is known */
 	struct json_prune *prune;
 	struct held *held, **held_end;
@@ -82,6 +83,7 @@ static void free_job(struct job *job)
 	free(job->namespace);
 	free(job->name);
 	free(job->cron_job);
+	free(job->cron_job_uid);
 	free(job);
 }
 
@@ -118,8 +120,10 @@ static void give(struct kube_jobs *jobs, const struct job *job, struct pod *pod,
 	if (kind) {
 		free(pod->workload_name);
 		free(pod->workload_kind);
+		free(pod->workload_uid);
 		pod->workload_name = name;
 		pod->workload_kind = kind;
+		pod->workload_uid = job->cron_job_uid ? strdup(job->cron_job_uid) : NULL;
 	} else {
 		free(name);
 	}
@@ -146,9 +150,12 @@ static int take_job(void *owner, const char *text, size_t len)
 	const json_t *controller = pod_json__controller(object);
 	const char *kind = pod_json__text(controller, "kind");
 	const char *name = pod_json__text(controller, "name");
+	const char *uid = pod_json__text(controller, "uid");
 
-	if (kind && name && strcmp(kind, "CronJob") == 0 && !job->cron_job)
+	if (kind && name && strcmp(kind, "CronJob") == 0 && !job->cron_job) {
 		job->cron_job = strdup(name);
+		job->cron_job_uid = uid ? strdup(uid) : NULL;
+	}
 	json_decref(object);
 	return object ? 0 : -EBADMSG;
 }

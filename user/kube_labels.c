@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "labels.h"
 #include "pod_json.h"
@@ -9,7 +10,7 @@
 struct kube_labels {
 	void (*changed)(void *owner, const char *name);
 	void *owner;
-	json_t *known;           /* name: object of labels */
+	json_t *known;           /* name: what `kept_of` keeps */
 	json_t *listed;          /* the names of a list that has begun, else NULL */
 };
 
@@ -45,12 +46,38 @@ void kube_labels__begin(struct kube_labels *labels)
 	labels->listed = json_object();
 }
 
+/* Of a node (core/v1 NodeStatus). */
+static const char *hostname_of(const json_t *object)
+{
+	json_t *addresses = json_object_get(json_object_get(object, "status"), "addresses");
+	const json_t *address;
+	size_t i;
+
+	json_array_foreach(addresses, i, address) {
+		const char *type = pod_json__text(address, "type");
+
+		if (type && strcmp(type, "Hostname") == 0)
+			return pod_json__text(address, "address");
+	}
+	return NULL;
+}
+
+/* NULL without memory. */
+static json_t *kept_of(const json_t *object)
+{
+	const json_t *metadata = json_object_get(object, "metadata");
+	json_t *labels = json_object_get(metadata, "labels");
+
+	return json_pack("{s:o, s:s*, s:s*}", "labels", json_is_object(labels) ? json_copy(labels) : json_object(),
+			 "uid", pod_json__text(metadata, "uid"), "hostname", hostname_of(object));
+}
+
 int kube_labels__object(struct kube_labels *labels, const json_t *object, bool deleted)
 {
 	const json_t *metadata = json_object_get(object, "metadata");
 	const char *name = pod_json__text(metadata, "name");
-	json_t *now = json_object_get(metadata, "labels");
 	json_t *before = name ? json_object_get(labels->known, name) : NULL;
+	json_t *now;
 	int err = 0;
 
 	if (!name)
@@ -62,10 +89,10 @@ int kube_labels__object(struct kube_labels *labels, const json_t *object, bool d
 		err = json_object_set_new(labels->listed, name, json_true());
 	if (!before && json_object_size(labels->known) >= KUBE_LABELS_MAX)
 		return -ENOSPC;
+	now = kept_of(object);
 	if (before && now && json_equal(before, now))
-		return 0;
-	/* The labels alone are kept of the object. */
-	err |= json_object_set_new(labels->known, name, json_is_object(now) ? json_copy(now) : json_object());
+		return json_decref(now), 0;
+	err |= json_object_set_new(labels->known, name, now);
 	if (err)
 		return -ENOMEM;
 	labels->changed(labels->owner, name);
@@ -87,8 +114,18 @@ void kube_labels__end(struct kube_labels *labels)
 
 int kube_labels__put(const struct kube_labels *labels, const char *name, struct labels *out)
 {
-	const json_t *object = json_object_get(labels->known, name);
+	const json_t *object = json_object_get(json_object_get(labels->known, name), "labels");
 
 	labels__free(out);
 	return object ? labels__set_all(out, object) : 0;
+}
+
+const char *kube_labels__uid(const struct kube_labels *labels, const char *name)
+{
+	return pod_json__text(json_object_get(labels->known, name), "uid");
+}
+
+const char *kube_labels__hostname(const struct kube_labels *labels, const char *name)
+{
+	return pod_json__text(json_object_get(labels->known, name), "hostname");
 }

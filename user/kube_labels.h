@@ -1,6 +1,6 @@
 /*
- * The labels of objects that pods belong to, by the objects' names: of namespaces, or of the node.
- * Fed by a watch (kube_watch.h). Owner: the thread that turns it.
+ * The labels and uids of objects that pods belong to, by the objects' names: of namespaces, or of the
+ * node. Fed by a watch (kube_watch.h). Owner: the thread that turns it.
  */
 #ifndef LOGTAP_KUBE_LABELS_H
 #define LOGTAP_KUBE_LABELS_H
@@ -14,7 +14,7 @@ struct labels;
 
 #define KUBE_LABELS_MAX 16384
 
-/* `changed`: what kube_labels__put would put has become another for this name. 0 or -ENOMEM. */
+/* `changed`: what is told of this name has become another. 0 or -ENOMEM. */
 int kube_labels__new(void (*changed)(void *owner, const char *name), void *owner, struct kube_labels **out);
 void kube_labels__free(struct kube_labels *labels);
 
@@ -25,5 +25,9 @@ void kube_labels__end(struct kube_labels *labels);
 
 /* Replaces what is in `out`; nothing when the name is not known. 0, -ENOMEM or -E2BIG. */
 int kube_labels__put(const struct kube_labels *labels, const char *name, struct labels *out);
+/* NULL when it is not known; valid until the next object. */
+const char *kube_labels__uid(const struct kube_labels *labels, const char *name);
+/* Of a node: its address of type Hostname. As above. */
+const char *kube_labels__hostname(const struct kube_labels *labels, const char *name);
 
 #endif

@@ -61,14 +61,42 @@ struct kubernetes {
 
 /* --- what comes of a pod */
 
+/* NULL takes away what was there. */
+static int replace_text(char **out, const char *text)
+{
+	char *made = text ? strdup(text) : NULL;
+
+	if (text && !made)
+		return -ENOMEM;
+	free(*out);
+	*out = made;
+	return 0;
+}
+
+static int put_namespace(const struct kube_labels *namespaces, struct pod *pod)
+{
+	int err = kube_labels__put(namespaces, pod->namespace, &pod->namespace_labels);
+
+	err = err ? err : replace_text(&pod->namespace_uid, kube_labels__uid(namespaces, pod->namespace));
+	return err ? err : replace_text(&pod->cluster_uid, kube_labels__uid(namespaces, "kube-system"));
+}
+
+static int put_node(const struct kube_labels *nodes, const char *node, struct pod *pod)
+{
+	int err = kube_labels__put(nodes, node, &pod->node_labels);
+
+	err = err ? err : replace_text(&pod->node_uid, kube_labels__uid(nodes, node));
+	return err ? err : replace_text(&pod->node_hostname, kube_labels__hostname(nodes, node));
+}
+
 static int put_around(const struct kubernetes *kubernetes, struct pod *pod)
 {
 	int err = 0;
 
 	if (kubernetes->namespaces.labels)
-		err = kube_labels__put(kubernetes->namespaces.labels, pod->namespace, &pod->namespace_labels);
+		err = put_namespace(kubernetes->namespaces.labels, pod);
 	if (!err && kubernetes->nodes.labels)
-		err = kube_labels__put(kubernetes->nodes.labels, kubernetes->node, &pod->node_labels);
+		err = put_node(kubernetes->nodes.labels, kubernetes->node, pod);
 	return err;
 }
 

@@ -1,13 +1,43 @@
 #include "pod.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Memory that the strings of a pod, of a container and of a label take beside what labels' bytes count. */
-#define OF_STRINGS 512
+#define OF_STRINGS 1024
 #define OF_CONTAINER 768
 #define OF_LABEL 64
+
+static const size_t texts[] = {
+	offsetof(struct pod, uid),
+	offsetof(struct pod, name),
+	offsetof(struct pod, namespace),
+	offsetof(struct pod, ip),
+	offsetof(struct pod, qos_class),
+	offsetof(struct pod, service_account),
+	offsetof(struct pod, first_owner),
+	offsetof(struct pod, owner_kind),
+	offsetof(struct pod, owner_name),
+	offsetof(struct pod, owner_uid),
+	offsetof(struct pod, workload_kind),
+	offsetof(struct pod, workload_name),
+	offsetof(struct pod, workload_uid),
+	offsetof(struct pod, created),
+	offsetof(struct pod, hostname),
+	offsetof(struct pod, namespace_uid),
+	offsetof(struct pod, node_uid),
+	offsetof(struct pod, node_hostname),
+	offsetof(struct pod, cluster_uid),
+};
+
+#define TEXTS (sizeof(texts) / sizeof(texts[0]))
+
+static char **text_at(const struct pod *pod, size_t i)
+{
+	return (char **)((char *)pod + texts[i]);
+}
 
 struct pod *pod__new(void)
 {
@@ -42,19 +72,10 @@ void pod__put(const struct pod *shared)
 
 	if (!pod || __atomic_sub_fetch(&pod->references, 1, __ATOMIC_ACQ_REL))
 		return;
-	free(pod->uid);
-	free(pod->name);
-	free(pod->namespace);
-	free(pod->ip);
+	for (size_t i = 0; i < TEXTS; i++)
+		free(*text_at(pod, i));
 	for (int i = 0; i < POD_IPS_MAX; i++)
 		free(pod->ips[i]);
-	free(pod->qos_class);
-	free(pod->service_account);
-	free(pod->first_owner);
-	free(pod->owner_kind);
-	free(pod->owner_name);
-	free(pod->workload_kind);
-	free(pod->workload_name);
 	labels__free(&pod->labels);
 	labels__free(&pod->annotations);
 	labels__free(&pod->namespace_labels);
@@ -97,20 +118,11 @@ struct pod *pod__copy(const struct pod *pod)
 
 	if (!out)
 		return NULL;
-	out->uid = copy(pod->uid, &err);
-	out->mirror = pod->mirror;
-	out->name = copy(pod->name, &err);
-	out->namespace = copy(pod->namespace, &err);
-	out->ip = copy(pod->ip, &err);
+	for (size_t i = 0; i < TEXTS; i++)
+		*text_at(out, i) = copy(*text_at(pod, i), &err);
 	for (int i = 0; i < POD_IPS_MAX; i++)
 		out->ips[i] = copy(pod->ips[i], &err);
-	out->qos_class = copy(pod->qos_class, &err);
-	out->service_account = copy(pod->service_account, &err);
-	out->first_owner = copy(pod->first_owner, &err);
-	out->owner_kind = copy(pod->owner_kind, &err);
-	out->owner_name = copy(pod->owner_name, &err);
-	out->workload_kind = copy(pod->workload_kind, &err);
-	out->workload_name = copy(pod->workload_name, &err);
+	out->mirror = pod->mirror;
 	copy_containers(out, pod, &err);
 	if (err || labels__copy(&out->labels, &pod->labels) || labels__copy(&out->annotations, &pod->annotations) ||
 	    labels__copy(&out->namespace_labels, &pod->namespace_labels) ||
@@ -141,10 +153,12 @@ static bool same_containers(const struct pod *one, const struct pod *other)
 	return true;
 }
 
-static bool same_ips(const struct pod *one, const struct pod *other)
+static bool same_texts(const struct pod *one, const struct pod *other)
 {
-	bool equal = same(one->ip, other->ip);
+	bool equal = true;
 
+	for (size_t i = 0; equal && i < TEXTS; i++)
+		equal = same(*text_at(one, i), *text_at(other, i));
 	for (int i = 0; equal && i < POD_IPS_MAX; i++)
 		equal = same(one->ips[i], other->ips[i]);
 	return equal;
@@ -164,13 +178,7 @@ bool pod__same_name(const struct pod *one, const struct pod *other)
 
 bool pod__equal(const struct pod *one, const struct pod *other)
 {
-	return same(one->uid, other->uid) && one->mirror == other->mirror && pod__same_name(one, other) &&
-	       same_ips(one, other) && same(one->qos_class, other->qos_class) &&
-	       same(one->service_account, other->service_account) &&
-	       same(one->first_owner, other->first_owner) &&
-	       same(one->owner_kind, other->owner_kind) && same(one->owner_name, other->owner_name) &&
-	       same(one->workload_kind, other->workload_kind) &&
-	       same(one->workload_name, other->workload_name) &&
+	return same_texts(one, other) && one->mirror == other->mirror &&
 	       pod__same_labels(one, other) && labels__equal(&one->node_labels, &other->node_labels) &&
 	       same_containers(one, other);
 }

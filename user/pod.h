@@ -32,9 +32,16 @@ struct pod {
 	char *service_account;
 	char *first_owner;                   /* KIND/NAME of the first owner reference, the controller's or not */
 	char *owner_kind, *owner_name;       /* the controller that made it: ReplicaSet, Job, ... */
+	char *owner_uid;
 	char *workload_kind, *workload_name; /* whose that is: Deployment, CronJob; else the owner */
+	char *workload_uid;                  /* a Deployment's is not known */
+	char *created;           /* when, in RFC 3339 */
+	char *hostname;          /* that it asks for */
 	struct labels labels, annotations;
 	struct labels namespace_labels, node_labels;
+	/* As the labels above, of watches that not everybody has. */
+	char *namespace_uid, *node_uid, *node_hostname;
+	char *cluster_uid;       /* the namespace kube-system's, which lives as long as the cluster */
 	struct pod_container *containers;    /* init, ordinary and ephemeral ones */
 	unsigned int containers_count;
 	unsigned int references;             /* atomic; see pod__get */

@@ -17,13 +17,13 @@
 #define TEMPLATE_HASH_LABEL "pod-template-hash"
 
 static const struct json_wanted owner_wanted[] = {
-	{ "kind", NULL }, { "name", NULL }, { "controller", NULL }, { NULL, NULL },
+	{ "kind", NULL }, { "name", NULL }, { "uid", NULL }, { "controller", NULL }, { NULL, NULL },
 };
 
 static const struct json_wanted metadata_wanted[] = {
 	{ "uid", NULL },    { "name", NULL },        { "namespace", NULL },
 	{ "labels", NULL }, { "annotations", NULL }, { "ownerReferences", owner_wanted },
-	{ "continue", NULL }, { "resourceVersion", NULL }, { NULL, NULL },
+	{ "creationTimestamp", NULL }, { "continue", NULL }, { "resourceVersion", NULL }, { NULL, NULL },
 };
 
 static const struct json_wanted asked_wanted[] = {
@@ -31,7 +31,7 @@ static const struct json_wanted asked_wanted[] = {
 };
 
 static const struct json_wanted spec_wanted[] = {
-	{ "serviceAccountName", NULL },
+	{ "serviceAccountName", NULL }, { "hostname", NULL },
 	{ "initContainers", asked_wanted },
 	{ "containers", asked_wanted },
 	{ "ephemeralContainers", asked_wanted },
@@ -47,7 +47,13 @@ static const struct json_wanted ip_wanted[] = {
 	{ "ip", NULL }, { NULL, NULL },
 };
 
+/* Of a node. */
+static const struct json_wanted address_wanted[] = {
+	{ "type", NULL }, { "address", NULL }, { NULL, NULL },
+};
+
 static const struct json_wanted status_wanted[] = {
+	{ "addresses", address_wanted },
 	{ "podIP", NULL }, { "podIPs", ip_wanted }, { "qosClass", NULL },
 	{ "initContainerStatuses", container_wanted },
 	{ "containerStatuses", container_wanted },
@@ -222,6 +228,8 @@ static int set_deployment(struct pod *pod)
 	    strcmp(pod->owner_name + len - hash_len, hash))
 		return 0;
 	pod->workload_name[len - hash_len - 1] = '\0';
+	free(pod->workload_uid);
+	pod->workload_uid = NULL;
 	return copy(&pod->workload_kind, "Deployment");
 }
 
@@ -247,8 +255,10 @@ static int set_owner(struct pod *pod, const json_t *object)
 		return 0;
 	err = copy(&pod->owner_kind, kind);
 	err = err ? err : copy(&pod->owner_name, name);
+	err = err ? err : copy(&pod->owner_uid, pod_json__text(owner, "uid"));
 	err = err ? err : copy(&pod->workload_kind, kind);
 	err = err ? err : copy(&pod->workload_name, name);
+	err = err ? err : copy(&pod->workload_uid, pod->owner_uid);
 	if (!err && strcmp(kind, "ReplicaSet") == 0)
 		err = set_deployment(pod);
 	return err;
@@ -278,6 +288,8 @@ static int fill(struct pod *pod, const json_t *object)
 	err = err ? err : add_ips(pod, json_object_get(status, "podIPs"));
 	err = err ? err : copy(&pod->qos_class, pod_json__text(status, "qosClass"));
 	err = err ? err : copy(&pod->service_account, pod_json__text(spec, "serviceAccountName"));
+	err = err ? err : copy(&pod->created, pod_json__text(metadata, "creationTimestamp"));
+	err = err ? err : copy(&pod->hostname, pod_json__text(spec, "hostname"));
 	err = err ? err : set_first_owner(pod, object);
 	err = err ? err : set_owner(pod, object);
 	err = err ? err : add_containers(pod, spec, status);

@@ -634,8 +634,9 @@ static void put_job_pod(struct fixture *f, const char *uid, const char *job)
 static void pod_of_a_cron_job_is_its(void **state)
 {
 	struct fixture *f = *state;
+	const struct pod *pod;
 
-	tell(f, "put jobs {\"metadata\":{\"name\":\"backup-1\",\"ownerReferences\":[{\"kind\":\"CronJob\",\"name\":\"backup\",\"controller\":true}]}}");
+	tell(f, "put jobs {\"metadata\":{\"name\":\"backup-1\",\"ownerReferences\":[{\"kind\":\"CronJob\",\"name\":\"backup\",\"uid\":\"u9\",\"controller\":true}]}}");
 	tell(f, "put jobs {\"metadata\":{\"name\":\"alone\"}}");
 	put_job_pod(f, "a", "backup-1");
 	put_job_pod(f, "b", "backup-1");
@@ -656,6 +657,9 @@ static void pod_of_a_cron_job_is_its(void **state)
 	stop(f);
 	assert_true(is_gone(f, "e"));
 	assert_string_equal(workload_of(f, "a"), "CronJob/backup");
+	pod = pods__get(f->pods, "a");
+	assert_string_equal(pod->workload_uid, "u9");
+	pod__put(pod);
 }
 
 /* More than wait for one Job. */
@@ -702,19 +706,28 @@ static const char *around_of(struct fixture *f, const char *uid, bool namespace)
 	return value;
 }
 
-static void labels_of_namespace_and_node_are_the_pods(void **state)
+static void labels_and_uids_of_namespace_and_node_are_the_pods(void **state)
 {
 	struct fixture *f = *state;
+	const struct pod *pod;
 
 	f->namespace_labels = f->node_labels = true;
-	tell(f, "put namespaces {\"metadata\":{\"name\":\"shop\",\"labels\":{\"v\":\"n1\"}}}");
-	tell(f, "put nodes {\"metadata\":{\"name\":\"node-1\",\"labels\":{\"v\":\"d1\"}}}");
+	tell(f, "put namespaces {\"metadata\":{\"name\":\"kube-system\",\"uid\":\"u0\"}}");
+	tell(f, "put namespaces {\"metadata\":{\"name\":\"shop\",\"uid\":\"u1\",\"labels\":{\"v\":\"n1\"}}}");
+	tell(f, "put nodes {\"metadata\":{\"name\":\"node-1\",\"uid\":\"u2\",\"labels\":{\"v\":\"d1\"}},\"status\":{\"addresses\":"
+		"[{\"type\":\"InternalIP\",\"address\":\"10.0.0.1\"},{\"type\":\"Hostname\",\"address\":\"one.example\"}]}}");
 	tell(f, "put nodes {\"metadata\":{\"name\":\"node-2\",\"labels\":{\"v\":\"other\"}}}");
 	put_pod(f, "a", "one");
 	start(f);
 	wait_for(app_is(f, "a", "one"));
 	assert_string_equal(around_of(f, "a", true), "n1");
 	assert_string_equal(around_of(f, "a", false), "d1");
+	pod = pods__get(f->pods, "a");
+	assert_string_equal(pod->namespace_uid, "u1");
+	assert_string_equal(pod->cluster_uid, "u0");
+	assert_string_equal(pod->node_uid, "u2");
+	assert_string_equal(pod->node_hostname, "one.example");
+	pod__put(pod);
 	wait_for(count_of(f, "watching") == 3);
 	tell(f, "put namespaces {\"metadata\":{\"name\":\"shop\",\"labels\":{\"v\":\"n2\"}}}");
 	wait_for(strcmp(around_of(f, "a", true), "n2") == 0);
@@ -896,7 +909,7 @@ int main(int argc, char **argv)
 		fact(pod_of_a_cron_job_is_its),
 		fact(many_events_of_a_jobs_pod_keep_their_order),
 		fact(jobs_that_may_not_be_asked_for_stay_jobs),
-		fact(labels_of_namespace_and_node_are_the_pods),
+		fact(labels_and_uids_of_namespace_and_node_are_the_pods),
 		fact(missing_right_to_namespaces_costs_their_labels_alone),
 		cmocka_unit_test_setup_teardown(one_http2_connection_serves_all, setup_http2, teardown),
 		cmocka_unit_test_setup_teardown(hanging_http2_connection_is_left, setup_http2, teardown),

@@ -107,8 +107,12 @@ static void whole_pod_is_read(void **state)
 	assert_string_equal(pod->first_owner, "Watcher/w");
 	assert_string_equal(pod->owner_kind, "ReplicaSet");
 	assert_string_equal(pod->owner_name, "web-7d4b9c6f5");
+	assert_string_equal(pod->owner_uid, "0f7b6a5e-6d1c-4f0b-9a3e-2c5d8e7f1a2b");
 	assert_string_equal(pod->workload_kind, "Deployment");
 	assert_string_equal(pod->workload_name, "web");
+	assert_null(pod->workload_uid);
+	assert_string_equal(pod->created, "2026-11-20T09:12:44Z");
+	assert_null(pod->hostname);
 	assert_int_equal(pod->labels.count, 5);
 	assert_string_equal(labels__get(&pod->labels, "app.kubernetes.io/version"), "1.4.2");
 	assert_string_equal(labels__get(&pod->labels, "tier"), "");
