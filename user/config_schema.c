@@ -84,6 +84,7 @@ static const cyaml_strval_t host_facts[] = {
 	{ "machine_id", HOST_FACT_MACHINE_ID },
 	{ "boot_id", HOST_FACT_BOOT_ID },
 	{ "cloud", HOST_FACT_CLOUD },
+	{ "os", HOST_FACT_OS },
 };
 
 static const cyaml_schema_value_t host_fact_schema = {

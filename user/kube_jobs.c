@@ -150,7 +150,7 @@ static int take_job(void *owner, const char *text, size_t len)
 	const json_t *controller = pod_json__controller(object);
 	const char *kind = pod_json__text(controller, "kind");
 	const char *name = pod_json__text(controller, "name");
-	const char *uid = pod_json__text(controller, "uid");
+	const char *uid = pod_json__short_text(controller, "uid");
 
 	if (kind && name && strcmp(kind, "CronJob") == 0 && !job->cron_job) {
 		job->cron_job = strdup(name);

@@ -69,7 +69,7 @@ static json_t *kept_of(const json_t *object)
 	json_t *labels = json_object_get(metadata, "labels");
 
 	return json_pack("{s:o, s:s*, s:s*}", "labels", json_is_object(labels) ? json_copy(labels) : json_object(),
-			 "uid", pod_json__text(metadata, "uid"), "hostname", hostname_of(object));
+			 "uid", pod_json__short_text(metadata, "uid"), "hostname", hostname_of(object));
 }
 
 int kube_labels__object(struct kube_labels *labels, const json_t *object, bool deleted)

@@ -1,7 +1,8 @@
 /*
  * Filebeat's names, which are the Elastic Common Schema's: what the inputs container and filestream
  * with add_kubernetes_metadata, add_docker_metadata, add_host_metadata and add_cloud_metadata put
- * into an event, as the kafka output writes it. Of Filebeat 8 (ECS 8.0.0):
+ * into an event, as the kafka output writes it. Of Filebeat 8 and 9 (ECS 8.0.0), see
+ * tests/unit/recorded:
  * libbeat/processors/add_kubernetes_metadata/kubernetes.go and elastic-agent-autodiscover's
  * kubernetes/metadata/{pod,resource}.go (kubernetes.*, container.*; names of labels without dots),
  * libbeat's codec/json (@timestamp in milliseconds; @metadata, by which pipelines choose an index,
@@ -9,7 +10,7 @@
  */
 #include "layout.h"
 
-#include <ctype.h>
+#include <limits.h>
 #include <string.h>
 
 #include "identity.h"
@@ -17,12 +18,16 @@
 #include "layout_own.h"
 #include "layout_source.h"
 #include "pod.h"
+#include "pod_logs.h"
 #include "record_facts.h"
 #include "text_put.h"
 #include "timestamp.h"
 
 #define METADATA "{\"beat\":\"filebeat\",\"type\":\"_doc\",\"version\":\"8.7.1\"}"
 #define ECS_VERSION "8.0.0"
+#define LINKS_DIR "/var/log/containers"
+/* Of a link's path without its ".log": a file's name has 255 bytes at most. */
+#define LINK_LENGTH_MAX (sizeof(LINKS_DIR "/") - 1 + 255 - 4)
 
 static void object_with(struct json_writer *writer, const char *object, const char *name, const char *value)
 {
@@ -31,12 +36,53 @@ static void object_with(struct json_writer *writer, const char *object, const ch
 	json_writer__close(writer);
 }
 
+/*
+ * Filebeat reads a pod's container's log by the link that the kubelet makes to it
+ * (pkg/kubelet/kuberuntime/legacy.go, logSymlink), and that is the path that it tells.
+ */
+static const char *log_path(const struct layout_source *source, char link[PATH_MAX])
+{
+	const struct identity *identity = source->stream->identity;
+	const char *path = layout_source__path(source);
+	int length;
+
+	if (source->stream->kind == STREAM_FILE || !path || strncmp(path, POD_LOGS_DIR "/", sizeof(POD_LOGS_DIR)) ||
+	    !*identity->pod_name || !*identity->container_name)
+		return path;
+	length = snprintf(link, PATH_MAX, LINKS_DIR "/%s_%s_%s-%s", identity->pod_name, identity->pod_namespace,
+			  identity->container_name, identity->container_id);
+	if (length > (int)LINK_LENGTH_MAX)
+		length = LINK_LENGTH_MAX;
+	strcpy(link + length, ".log");
+	return link;
+}
+
 static void log_fields(struct json_writer *writer, const struct layout_source *source)
 {
+	char link[PATH_MAX];
+
 	json_writer__string(writer, "stream", layout_source__stream(source));
 	object_with(writer, "input", "type", layout_source__type(source, "filestream", "container"));
 	json_writer__open(writer, "log");
-	object_with(writer, "file", "path", layout_source__path(source));
+	object_with(writer, "file", "path", log_path(source, link));
+	json_writer__close(writer);
+}
+
+/* As add_host_metadata has them. */
+static void os_fields(struct json_writer *writer, const struct layout_source *source)
+{
+	const struct host_os *os = &source->facts->os;
+
+	json_writer__string(writer, "hostname", source->node);
+	json_writer__string(writer, "architecture", os->architecture);
+	json_writer__open(writer, "os");
+	json_writer__string(writer, "type", "linux");
+	json_writer__string(writer, "platform", os->id);
+	json_writer__string(writer, "family", host_os__family(os));
+	json_writer__string(writer, "name", os->name);
+	json_writer__string(writer, "version", *os->version ? os->version : os->version_id);
+	json_writer__string(writer, "codename", os->codename);
+	json_writer__string(writer, "kernel", os->kernel);
 	json_writer__close(writer);
 }
 
@@ -52,6 +98,8 @@ static void agent_fields(struct json_writer *writer, const struct layout_source 
 	json_writer__string(writer, "name", source->node);
 	json_writer__string(writer, "id", source->facts->machine_id);
 	object_with(writer, "boot", "id", source->facts->boot_id);
+	if (source->facts->has_os)
+		os_fields(writer, source);
 	json_writer__close(writer);
 }
 
@@ -70,12 +118,13 @@ static void cloud_fields(struct json_writer *writer, const struct cloud_config *
 static void container_fields(struct json_writer *writer, const struct layout_source *source)
 {
 	const struct identity *identity = source->stream->identity;
+	const struct pod_container *container = layout_source__container(source);
 
 	json_writer__open(writer, "container");
 	json_writer__string(writer, "id", identity->container_id);
 	if (!layout_source__has_pod(source))
 		json_writer__string(writer, "name", identity->container_name);
-	object_with(writer, "image", "name", identity->image);
+	object_with(writer, "image", "name", container && container->image ? container->image : identity->image);
 	json_writer__string(writer, "runtime", identity->runtime);
 	layout_source__labels(writer, "labels", &source->container_labels);
 	json_writer__close(writer);
@@ -107,14 +156,17 @@ static void kubernetes_fields(struct json_writer *writer, const struct layout_so
 	object_with(writer, "container", "name", identity->container_name);
 	json_writer__open(writer, "node");
 	json_writer__string(writer, "name", source->node);
+	json_writer__string(writer, "uid", pod ? pod->node_uid : NULL);
+	json_writer__string(writer, "hostname", pod ? pod->node_hostname : NULL);
 	layout_source__labels(writer, "labels", &source->node_labels);
 	json_writer__close(writer);
 	json_writer__open(writer, "pod");
 	json_writer__string(writer, "name", identity->pod_name);
-	json_writer__string(writer, "uid", identity->pod_uid);
+	json_writer__string(writer, "uid", pod && pod->api_uid ? pod->api_uid : identity->pod_uid);
 	json_writer__string(writer, "ip", pod ? pod->ip : NULL);
 	json_writer__close(writer);
 	json_writer__string(writer, "namespace", identity->pod_namespace);
+	json_writer__string(writer, "namespace_uid", pod ? pod->namespace_uid : NULL);
 	layout_source__labels(writer, "namespace_labels", &source->namespace_labels);
 	if (pod)
 		owner_field(writer, pod->owner_kind, pod->owner_name);

@@ -4,8 +4,8 @@
  * the semantic conventions (1.34), as opentelemetry-collector-contrib sets them: the container
  * parser (pkg/stanza/operator/parser/container/parser.go: log.iostream, logtag, the restart count as
  * text), the filelog receiver (log.file.*) and processor/k8sattributesprocessor (k8s.*,
- * container.image.*; labels as k8s.pod.labels.NAME). service.* is calculated as the conventions'
- * page on k8s attributes says. What they do not know is in `logtap.`.
+ * container.image.*, service.*; labels as k8s.pod.labels.NAME, as long as its feature gate
+ * EmitV1K8sConventions is off). See tests/unit/recorded. What they do not know is in `logtap.`.
  */
 #include "layout.h"
 
@@ -26,7 +26,8 @@
 #define ATTRIBUTE(key) ",{\"key\":\"" key "\",\"value\":{\"stringValue\":\""
 #define NUMBER(key) ",{\"key\":\"" key "\",\"value\":{\"intValue\":\""
 #define CLOSE "\"}}"
-#define SERVICE_NAME_MAX 253
+#define SERVICE "resource.opentelemetry.io/service."
+#define SERVICE_VALUE_MAX 253
 #define TIME_MARKER "{\"timeUnixNano\":\""
 
 struct attributes {
@@ -71,7 +72,7 @@ static void labels(struct attributes *attributes, const char *prefix, const stru
 	}
 }
 
-/* REPOSITORY[:TAG][@DIGEST]; without either the tag is what the runtime takes, latest. */
+/* REPOSITORY[:TAG][@DIGEST]; without a tag it is what the collector says then, latest. */
 static void image(struct attributes *attributes, const char *image)
 {
 	size_t length = strcspn(image, "@");
@@ -83,12 +84,51 @@ static void image(struct attributes *attributes, const char *image)
 	char *tag = colon ? strndup(colon + 1, image + length - colon - 1) : NULL;
 
 	string(attributes, "container.image.name", name);
-	if (tag)
-		string(attributes, "container.image.tag", tag);
-	else if (*image && !image[length])
-		string(attributes, "container.image.tag", "latest");
+	if (*image)
+		string(attributes, "container.image.tag", tag ? tag : "latest");
 	free(name);
 	free(tag);
+}
+
+/* By the pod's own word, which is what the collector goes by; without it the runtime's. */
+static const char *asked_image(const struct layout_source *source)
+{
+	const struct pod_container *container = layout_source__container(source);
+
+	return container && container->asked_image ? container->asked_image : source->stream->identity->image;
+}
+
+static bool is_digest(const char *text)
+{
+	size_t length = sizeof("sha256:") - 1;
+
+	return !strncmp(text, "sha256:", length) && strspn(text + length, "0123456789abcdef") == 64 && !text[length + 64];
+}
+
+/* REPOSITORY@DIGEST, or of an image that comes from no registry its own. */
+static void image_id(struct attributes *attributes, const char *id)
+{
+	const char *at = id ? strchr(id, '@') : NULL;
+
+	if (!at || !is_digest(at + 1) || strstr(id, "://")) {
+		string(attributes, "container.image.id", id);
+		return;
+	}
+	begin(attributes, "container.image.repo_digests");
+	fputs("\"arrayValue\":{\"values\":[{\"stringValue\":", attributes->out);
+	json_writer__quote(attributes->out, id);
+	fputs("}]}}}", attributes->out);
+}
+
+/* As processor/resourcedetectionprocessor's detector `system` has them. */
+static void os_attributes(struct attributes *attributes, const struct host_os *os)
+{
+	bool amd64 = !strcmp(os->architecture, "x86_64");
+
+	string(attributes, "host.arch", amd64 ? "amd64" : os->architecture);
+	string(attributes, "os.type", "linux");
+	string(attributes, "os.name", os->name);
+	string(attributes, "os.version", os->version_id);
 }
 
 static void host_attributes(struct attributes *attributes, const struct layout_source *source)
@@ -102,6 +142,8 @@ static void host_attributes(struct attributes *attributes, const struct layout_s
 	if (instance)
 		string(attributes, "logtap.host_id", source->facts->machine_id);
 	string(attributes, "logtap.boot_id", source->facts->boot_id);
+	if (source->facts->has_os)
+		os_attributes(attributes, &source->facts->os);
 	if (!cloud)
 		return;
 	string(attributes, "cloud.provider", cloud->provider);
@@ -121,53 +163,97 @@ static void container_attributes(struct attributes *attributes, const struct lay
 		string(attributes, "container.name", identity->container_name);
 		string(attributes, "logtap.restart_count", layout_source__restart_count(source, restarts));
 	}
-	image(attributes, identity->image);
+	image(attributes, asked_image(source));
 	if (container)
-		string(attributes, "container.image.id", container->image_id);
+		image_id(attributes, container->image_id);
 	string(attributes, "container.runtime", identity->runtime);
 	labels(attributes, "container.label.", &source->container_labels);
 }
 
-static void owner(struct attributes *attributes, const char *kind, const char *name)
+static void owner(struct attributes *attributes, const char *kind, const char *name, const char *uid)
 {
-	static const char *const kinds[][2] = {
-		{ "Deployment", "k8s.deployment.name" },   { "ReplicaSet", "k8s.replicaset.name" },
-		{ "StatefulSet", "k8s.statefulset.name" }, { "DaemonSet", "k8s.daemonset.name" },
-		{ "Job", "k8s.job.name" },		   { "CronJob", "k8s.cronjob.name" },
+	static const char *const kinds[][3] = {
+		{ "Deployment", "k8s.deployment.name", "k8s.deployment.uid" },
+		{ "ReplicaSet", "k8s.replicaset.name", "k8s.replicaset.uid" },
+		{ "StatefulSet", "k8s.statefulset.name", "k8s.statefulset.uid" },
+		{ "DaemonSet", "k8s.daemonset.name", "k8s.daemonset.uid" },
+		{ "Job", "k8s.job.name", "k8s.job.uid" },
+		{ "CronJob", "k8s.cronjob.name", "k8s.cronjob.uid" },
 	};
 
 	for (size_t i = 0; kind && i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (!strcmp(kind, kinds[i][0]))
+		if (!strcmp(kind, kinds[i][0])) {
 			string(attributes, kinds[i][1], name);
+			string(attributes, kinds[i][2], uid);
+		}
 }
 
 /* A pod's annotation may be as long as all of them; what a record says beside labels has its bound. */
-static const char *short_annotation(const struct pod *pod, const char *name)
+static const char *short_value(const struct labels *labels, const char *name)
 {
-	const char *value = pod ? labels__get(&pod->annotations, name) : NULL;
+	const char *value = labels__get(labels, name);
 
-	return value && strlen(value) <= SERVICE_NAME_MAX ? value : NULL;
+	return value && *value && strlen(value) <= SERVICE_VALUE_MAX ? value : NULL;
 }
 
-static void service_name(struct attributes *attributes, const struct layout_source *source)
+/* The first of these that the pod has: an annotation, labels. */
+static const char *service_word(const struct pod *pod, const char *annotation, const char *label, const char *other_label)
+{
+	const char *value = pod ? short_value(&pod->annotations, annotation) : NULL;
+
+	if (!value && pod && label)
+		value = short_value(&pod->labels, label);
+	if (!value && pod && other_label)
+		value = short_value(&pod->labels, other_label);
+	return value;
+}
+
+/* Of REPOSITORY:TAG@DIGEST what is behind the repository. */
+static const char *version_of(const char *image)
+{
+	const char *digest = strchrnul(image, '@');
+	const char *slash = memrchr(image, '/', digest - image);
+	const char *colon = memchr(slash ? slash : image, ':', digest - (slash ? slash : image));
+
+	if (colon)
+		return colon + 1;
+	return *digest ? digest + 1 : NULL;
+}
+
+/* As the collector's k8sattributes calculates them. */
+static void service_attributes_of_pod(struct attributes *attributes, const struct layout_source *source)
 {
 	const struct identity *identity = source->stream->identity;
 	const struct pod *pod = source->stream->pod;
-	const char *name = short_annotation(pod, "resource.opentelemetry.io/service.name");
-	const char *namespace = short_annotation(pod, "resource.opentelemetry.io/service.namespace");
+	const char *name = service_word(pod, SERVICE "name", "app.kubernetes.io/instance", "app.kubernetes.io/name");
+	const char *namespace = service_word(pod, SERVICE "namespace", NULL, NULL);
+	const char *version = service_word(pod, SERVICE "version", "app.kubernetes.io/version", NULL);
+	const char *instance = service_word(pod, SERVICE "instance.id", NULL, NULL);
+	char *made = NULL;
 
 	if (!name && pod)
 		name = pod->workload_name ? pod->workload_name : pod->name;
 	string(attributes, "service.name", name ? name : identity->pod_name);
 	string(attributes, "service.namespace", namespace ? namespace : identity->pod_namespace);
+	string(attributes, "service.version", version ? version : version_of(asked_image(source)));
+	if (!instance && *identity->pod_name && *identity->container_name &&
+	    asprintf(&made, "%s.%s.%s", identity->pod_namespace, identity->pod_name, identity->container_name) < 0)
+		made = NULL;
+	string(attributes, "service.instance.id", instance ? instance : made);
+	free(made);
 }
 
 static void pod_attributes(struct attributes *attributes, const struct pod *pod)
 {
 	string(attributes, "k8s.pod.ip", pod->ip);
-	owner(attributes, pod->owner_kind, pod->owner_name);
+	string(attributes, "k8s.pod.hostname", pod->hostname);
+	/* The collector calls it so, and means the creation. */
+	string(attributes, "k8s.pod.start_time", pod->created);
+	string(attributes, "k8s.node.uid", pod->node_uid);
+	string(attributes, "k8s.cluster.uid", pod->cluster_uid);
+	owner(attributes, pod->owner_kind, pod->owner_name, pod->owner_uid);
 	if (pod->workload_kind && (!pod->owner_kind || strcmp(pod->owner_kind, pod->workload_kind)))
-		owner(attributes, pod->workload_kind, pod->workload_name);
+		owner(attributes, pod->workload_kind, pod->workload_name, pod->workload_uid);
 	string(attributes, "k8s.pod.qos_class", pod->qos_class);
 	string(attributes, "logtap.service_account", pod->service_account);
 }
@@ -185,7 +271,7 @@ static void kubernetes_attributes(struct attributes *attributes, const struct la
 	string(attributes, "k8s.container.restart_count", layout_source__restart_count(source, restarts));
 	if (source->stream->pod)
 		pod_attributes(attributes, source->stream->pod);
-	service_name(attributes, source);
+	service_attributes_of_pod(attributes, source);
 	labels(attributes, "k8s.pod.labels.", &source->pod_labels);
 	labels(attributes, "k8s.pod.annotations.", &source->pod_annotations);
 	labels(attributes, "k8s.namespace.labels.", &source->namespace_labels);
@@ -204,13 +290,15 @@ static void service_attributes(struct attributes *attributes, const struct servi
 	string(attributes, "systemd.user_unit", service->user_unit);
 }
 
-/* A whole line's tag in the CRI's files: every record is one to who read them. */
+/* The tag is a whole line's in the CRI's files, of which Docker's have none: every record is one to who read them. */
 static void log_attributes(struct attributes *attributes, const struct layout_source *source)
 {
+	const struct identity *identity = source->stream->identity;
 	const char *path = layout_source__path(source);
 
 	string(attributes, "log.iostream", layout_source__stream(source));
-	string(attributes, "logtag", layout_source__type(source, NULL, "F"));
+	if (!identity || strcmp(identity->runtime, "docker"))
+		string(attributes, "logtag", layout_source__type(source, NULL, "F"));
 	if (!path || !*path)
 		return;
 	string(attributes, "log.file.path", path);

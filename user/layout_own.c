@@ -25,6 +25,15 @@ void layout_own__host_ids(struct json_writer *writer, const struct layout_source
 {
 	json_writer__string(writer, "host_id", source->facts->machine_id);
 	json_writer__string(writer, "boot_id", source->facts->boot_id);
+	if (!source->facts->has_os)
+		return;
+	json_writer__open(writer, "os");
+	json_writer__string(writer, "id", source->facts->os.id);
+	json_writer__string(writer, "name", source->facts->os.name);
+	json_writer__string(writer, "version", source->facts->os.version_id);
+	json_writer__string(writer, "kernel", source->facts->os.kernel);
+	json_writer__string(writer, "architecture", source->facts->os.architecture);
+	json_writer__close(writer);
 }
 
 void layout_own__service(struct json_writer *writer, const struct service *service)

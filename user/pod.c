@@ -12,6 +12,7 @@
 
 static const size_t texts[] = {
 	offsetof(struct pod, uid),
+	offsetof(struct pod, api_uid),
 	offsetof(struct pod, name),
 	offsetof(struct pod, namespace),
 	offsetof(struct pod, ip),

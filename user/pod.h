@@ -24,6 +24,7 @@ struct pod_container {
 struct pod {
 	char *uid;               /* by which the node knows it: a static pod's is its config.hash */
 	bool mirror;             /* the uid is one that an annotation names, which anybody may write */
+	char *api_uid;           /* by which the API knows it */
 	char *name;
 	char *namespace;
 	char *ip;

@@ -86,6 +86,13 @@ const char *pod_json__text(const json_t *object, const char *name)
 	return text && len && len <= POD_JSON_TEXT_MAX && strlen(text) == len ? text : NULL;
 }
 
+const char *pod_json__short_text(const json_t *object, const char *name)
+{
+	const char *text = pod_json__text(object, name);
+
+	return text && strlen(text) <= POD_JSON_SHORT_MAX ? text : NULL;
+}
+
 /* NULL stays NULL. */
 static int copy(char **out, const char *text)
 {
@@ -255,7 +262,7 @@ static int set_owner(struct pod *pod, const json_t *object)
 		return 0;
 	err = copy(&pod->owner_kind, kind);
 	err = err ? err : copy(&pod->owner_name, name);
-	err = err ? err : copy(&pod->owner_uid, pod_json__text(owner, "uid"));
+	err = err ? err : copy(&pod->owner_uid, pod_json__short_text(owner, "uid"));
 	err = err ? err : copy(&pod->workload_kind, kind);
 	err = err ? err : copy(&pod->workload_name, name);
 	err = err ? err : copy(&pod->workload_uid, pod->owner_uid);
@@ -282,14 +289,15 @@ static int fill(struct pod *pod, const json_t *object)
 	err = labels__set_all(&pod->labels, json_object_get(metadata, "labels"));
 	err = err ? err : labels__set_all(&pod->annotations, json_object_get(metadata, "annotations"));
 	err = err ? err : copy(&pod->uid, node_uid(pod, metadata));
+	err = err ? err : copy(&pod->api_uid, pod_json__text(metadata, "uid"));
 	err = err ? err : copy(&pod->name, pod_json__text(metadata, "name"));
 	err = err ? err : copy(&pod->namespace, pod_json__text(metadata, "namespace"));
 	err = err ? err : copy(&pod->ip, pod_json__text(status, "podIP"));
 	err = err ? err : add_ips(pod, json_object_get(status, "podIPs"));
 	err = err ? err : copy(&pod->qos_class, pod_json__text(status, "qosClass"));
 	err = err ? err : copy(&pod->service_account, pod_json__text(spec, "serviceAccountName"));
-	err = err ? err : copy(&pod->created, pod_json__text(metadata, "creationTimestamp"));
-	err = err ? err : copy(&pod->hostname, pod_json__text(spec, "hostname"));
+	err = err ? err : copy(&pod->created, pod_json__short_text(metadata, "creationTimestamp"));
+	err = err ? err : copy(&pod->hostname, pod_json__short_text(spec, "hostname"));
 	err = err ? err : set_first_owner(pod, object);
 	err = err ? err : set_owner(pod, object);
 	err = err ? err : add_containers(pod, spec, status);

@@ -12,6 +12,8 @@
 /* Of one container's name, image, ... and of a uid; longer ones are as if they were missing. */
 #define POD_JSON_TEXT_MAX 1024
 #define POD_JSON_CONTAINERS_MAX 256
+/* Of what is as short as a uid or a time. */
+#define POD_JSON_SHORT_MAX 64
 
 struct pod;
 
@@ -22,6 +24,9 @@ extern const struct json_wanted pod_json_object[];
 
 /* The string at a name of an object; NULL when there is none, or it is empty, holds a NUL or is longer than POD_JSON_TEXT_MAX. */
 const char *pod_json__text(const json_t *object, const char *name);
+
+/* The same of up to POD_JSON_SHORT_MAX bytes. */
+const char *pod_json__short_text(const json_t *object, const char *name);
 
 /*
  * The controller in an object's metadata.ownerReferences; NULL when there is none. What it returns

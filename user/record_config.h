@@ -10,7 +10,7 @@
 /* Under which names records say what they say: see layout.h. Kept in journals and checkpoints. */
 enum record_names { NAMES_DEFAULT, NAMES_FLUENTBIT, NAMES_ECS, NAMES_OTEL, NAMES_COUNT };
 /* What records tell of the machine beside its name. */
-enum host_fact { HOST_FACT_MACHINE_ID, HOST_FACT_BOOT_ID, HOST_FACT_CLOUD };
+enum host_fact { HOST_FACT_MACHINE_ID, HOST_FACT_BOOT_ID, HOST_FACT_CLOUD, HOST_FACT_OS };
 
 /* Globs of names: those that one of `allow` matches and none of `deny`. */
 struct globs_config {

@@ -34,6 +34,7 @@ static bool asks_for(const struct record_config *config, enum host_fact fact)
 void record_facts__read(const struct config *config, const char *root, struct record_facts *out)
 {
 	char path[PATH_MAX];
+	int err;
 
 	*out = (struct record_facts){ 0 };
 	snprintf(path, sizeof(path), "%s/etc/machine-id", root);
@@ -43,4 +44,11 @@ void record_facts__read(const struct config *config, const char *root, struct re
 		read_id("/proc/sys/kernel/random/boot_id", "boot_id", out->boot_id, sizeof(out->boot_id));
 	if (asks_for(&config->record, HOST_FACT_CLOUD))
 		out->cloud = &config->cloud;
+	out->has_os = asks_for(&config->record, HOST_FACT_OS);
+	if (!out->has_os)
+		return;
+	err = host_os__read(root, &out->os);
+	if (err)
+		log_warn("%s/etc/os-release cannot be read (%s), so records tell of what record.host: [os] asks for the kernel alone",
+			 root, strerror(-err));
 }

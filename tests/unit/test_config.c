@@ -334,7 +334,7 @@ static void mistakes_in_a_record_are_told(void **state)
 	refuse("record:\n  pod_labels: [app]\n",
 	       "c.yaml:2: record.pod_labels: must be a mapping: lines of \"KEY: VALUE\"\n");
 	refuse("record:\n  host: [serial]\n",
-	       "c.yaml:2: record.host: \"serial\" is not allowed; use machine_id, boot_id or cloud\n");
+	       "c.yaml:2: record.host: \"serial\" is not allowed; use machine_id, boot_id, cloud or os\n");
 	refuse("record:\n  labels_max: 1MiB\n",
 	       "c.yaml:2: record.labels_max: 1MiB is out of range; use 0B to 256KiB\n");
 }

@@ -12,25 +12,25 @@ static void a_line_of_a_pod(void **state)
 	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod, .enrichment = true };
 
 	assert_value(encode_line(fixture, &source, "GET \"/\"", 7, PARTIAL_NONE, &process),
-		     "{\"@timestamp\":\"2023-11-14T22:13:20.123Z\",\"@metadata\":{\"beat\":\"filebeat\","
-		     "\"type\":\"_doc\",\"version\":\"8.7.1\"},\"stream\":\"stdout\",\"input\":{"
-		     "\"type\":\"container\"},\"log\":{\"file\":{"
-		     "\"path\":\"/var/log/pods/shop_web-7d4b9c6f5-x2x9p_8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b/web/2.log\"}},"
-		     "\"ecs\":{\"version\":\"8.0.0\"},\"agent\":{\"type\":\"logtap\",\"version\":\"0.1.0\","
-		     "\"name\":\"node-1\"},\"host\":{\"name\":\"node-1\"},\"container\":{"
-		     "\"id\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"image\":{"
-		     "\"name\":\"registry.example.org:5000/shop/web:1.2\"},\"runtime\":\"containerd\"},"
-		     "\"kubernetes\":{\"container\":{\"name\":\"web\"},\"node\":{\"name\":\"node-1\",\"labels\":{"
-		     "\"zone\":\"a\"}},\"pod\":{\"name\":\"web-7d4b9c6f5-x2x9p\","
-		     "\"uid\":\"8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b\",\"ip\":\"10.1.2.3\"},\"namespace\":\"shop\","
-		     "\"namespace_labels\":{\"team\":\"cart\"},\"replicaset\":{\"name\":\"web-7d4b9c6f5\"},"
-		     "\"deployment\":{\"name\":\"web\"},\"labels\":{\"app_kubernetes_io/name\":\"web\","
-		     "\"canary\":\"\"},\"annotations\":{\"prometheus_io/port\":\"9100\"}},\"logtap\":{"
-		     "\"container_image_id\":\"registry.example.org:5000/shop/web@sha256:ab12\",\"workload\":{"
-		     "\"kind\":\"Deployment\",\"name\":\"web\"},\"service_account\":\"default\","
-		     "\"qos_class\":\"Burstable\",\"restart_count\":2,\"id\":\"be5cdbf3.a924f201.0.1bd3.780.10\"},"
-		     "\"process\":{\"pid\":41,\"thread\":{\"id\":42},\"name\":\"nginx\"},\"user\":{\"id\":\"1000\"},"
-		     "\"message\":\"GET \\\"/\\\"\"}");
+		     "{\"@timestamp\":\"2023-11-14T22:13:20.123Z\",\"@metadata\":{\"beat\":\"filebeat\",\"type\":"
+		     "\"_doc\",\"version\":\"8.7.1\"},\"stream\":\"stdout\",\"input\":{\"type\":\"container\"},"
+		     "\"log\":{\"file\":{\"path\":"
+		     "\"/var/log/containers/web-7d4b9c6f5-x2x9p_shop_web-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.log\""
+		     "}},\"ecs\":{\"version\":\"8.0.0\"},\"agent\":{\"type\":\"logtap\",\"version\":\"0.1.0\","
+		     "\"name\":\"node-1\"},\"host\":{\"name\":\"node-1\"},\"container\":{\"id\":"
+		     "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"image\":{\"name\":"
+		     "\"registry.example.org:5000/shop/web:1.2\"},\"runtime\":\"containerd\"},\"kubernetes\":{"
+		     "\"container\":{\"name\":\"web\"},\"node\":{\"name\":\"node-1\",\"labels\":{\"zone\":\"a\"}},"
+		     "\"pod\":{\"name\":\"web-7d4b9c6f5-x2x9p\",\"uid\":\"8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b\","
+		     "\"ip\":\"10.1.2.3\"},\"namespace\":\"shop\",\"namespace_labels\":{\"team\":\"cart\"},"
+		     "\"replicaset\":{\"name\":\"web-7d4b9c6f5\"},\"deployment\":{\"name\":\"web\"},\"labels\":{"
+		     "\"app_kubernetes_io/name\":\"web\",\"canary\":\"\"},\"annotations\":{\"prometheus_io/port\":"
+		     "\"9100\"}},\"logtap\":{\"container_image_id\":"
+		     "\"registry.example.org:5000/shop/web@sha256:ab12\",\"workload\":{\"kind\":\"Deployment\","
+		     "\"name\":\"web\"},\"service_account\":\"default\",\"qos_class\":\"Burstable\","
+		     "\"restart_count\":2,\"id\":\"be5cdbf3.a924f201.0.1bd3.780.10\"},\"process\":{\"pid\":41,"
+		     "\"thread\":{\"id\":42},\"name\":\"nginx\"},\"user\":{\"id\":\"1000\"},\"message\":\"GET \\\""
+		     "/\\\"\"}");
 }
 
 static void a_pod_that_is_not_known(void **state)
@@ -39,18 +39,18 @@ static void a_pod_that_is_not_known(void **state)
 	struct stream_source source = { .kind = STREAM_STDERR, .identity = &identity, .enrichment = true };
 
 	assert_value(encode_line(fixture, &source, "x", 1, PARTIAL_START, NULL),
-		     "{\"@timestamp\":\"2023-11-14T22:13:20.123Z\",\"@metadata\":{\"beat\":\"filebeat\","
-		     "\"type\":\"_doc\",\"version\":\"8.7.1\"},\"stream\":\"stderr\",\"input\":{"
-		     "\"type\":\"container\"},\"log\":{\"file\":{"
-		     "\"path\":\"/var/log/pods/shop_web-7d4b9c6f5-x2x9p_8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b/web/2.log\"}},"
-		     "\"ecs\":{\"version\":\"8.0.0\"},\"agent\":{\"type\":\"logtap\",\"version\":\"0.1.0\","
-		     "\"name\":\"node-1\"},\"host\":{\"name\":\"node-1\"},\"container\":{"
-		     "\"id\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"image\":{"
-		     "\"name\":\"registry.example.org:5000/shop/web:1.2\"},\"runtime\":\"containerd\"},"
-		     "\"kubernetes\":{\"container\":{\"name\":\"web\"},\"node\":{\"name\":\"node-1\"},\"pod\":{"
-		     "\"name\":\"web-7d4b9c6f5-x2x9p\",\"uid\":\"8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b\"},"
-		     "\"namespace\":\"shop\"},\"logtap\":{\"restart_count\":2,\"enriched\":false,"
-		     "\"id\":\"be5cdbf3.a924f201.0.1bd3.780.10\",\"partial\":\"start\"},\"process\":{\"pid\":41,"
+		     "{\"@timestamp\":\"2023-11-14T22:13:20.123Z\",\"@metadata\":{\"beat\":\"filebeat\",\"type\":"
+		     "\"_doc\",\"version\":\"8.7.1\"},\"stream\":\"stderr\",\"input\":{\"type\":\"container\"},"
+		     "\"log\":{\"file\":{\"path\":"
+		     "\"/var/log/containers/web-7d4b9c6f5-x2x9p_shop_web-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.log\""
+		     "}},\"ecs\":{\"version\":\"8.0.0\"},\"agent\":{\"type\":\"logtap\",\"version\":\"0.1.0\","
+		     "\"name\":\"node-1\"},\"host\":{\"name\":\"node-1\"},\"container\":{\"id\":"
+		     "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"image\":{\"name\":"
+		     "\"registry.example.org:5000/shop/web:1.2\"},\"runtime\":\"containerd\"},\"kubernetes\":{"
+		     "\"container\":{\"name\":\"web\"},\"node\":{\"name\":\"node-1\"},\"pod\":{\"name\":"
+		     "\"web-7d4b9c6f5-x2x9p\",\"uid\":\"8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b\"},\"namespace\":"
+		     "\"shop\"},\"logtap\":{\"restart_count\":2,\"enriched\":false,\"id\":"
+		     "\"be5cdbf3.a924f201.0.1bd3.780.10\",\"partial\":\"start\"},\"process\":{\"pid\":41,"
 		     "\"thread\":{\"id\":42}},\"message\":\"x\"}");
 }
 

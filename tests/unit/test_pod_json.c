@@ -135,6 +135,7 @@ static void mirror_has_the_uid_that_the_node_uses(void **state)
 
 	(void)state;
 	assert_string_equal(pod->uid, "6a1d0b8b7f4e4b0fa9e5e4ad5e8d9c11");
+	assert_string_equal(pod->api_uid, "f1b0b1d2-53c4-4d1f-8f9d-3f2e4b5a6c7d");
 	assert_string_equal(pod->workload_kind, "Node");
 	assert_string_equal(pod->workload_name, "node-1");
 	assert_container(pod, "etcd", C3, "registry.k8s.io/etcd@sha256:cccc", 1);

@@ -12,7 +12,7 @@ configure()
 	kafka_config records /run/names.yaml <<-END
 		node: node-1
 		capture: {files: [/var/log/names/*.log]}
-		record: {names: $1, host: [machine_id, boot_id, cloud]}
+		record: {names: $1, host: [machine_id, boot_id, cloud, os]}
 		cloud: {provider: aws, instance_id: i-07, region: eu-west-1, zone: eu-west-1b, account: "4711"}
 	END
 }
@@ -153,7 +153,7 @@ for number, preset in enumerate(PRESETS):
             "cloud.availability_zone": "eu-west-1b", "container.id": container, "container.image.name": IMAGE,
             "container.runtime": "containerd", "container.name": None, "kubernetes.container.name": "web",
             "kubernetes.pod.name": name, "kubernetes.pod.uid": POD, "kubernetes.namespace": "shop",
-            "kubernetes.node.name": "node-1", "user.id": "0"},
+            "kubernetes.node.name": "node-1", "user.id": "0", "host.architecture": "x86_64", "host.os.type": "linux"},
         "otel": {
             "log.iostream": "stderr", "logtag": "F", "resource host.name": "node-1", "resource host.id": "i-07",
             "resource logtap.host_id": MACHINE, "resource logtap.boot_id": BOOT, "resource cloud.provider": "aws",
@@ -163,6 +163,7 @@ for number, preset in enumerate(PRESETS):
             "resource container.runtime": "containerd", "resource k8s.pod.name": name,
             "resource k8s.namespace.name": "shop", "resource k8s.pod.uid": POD, "resource k8s.node.name": "node-1",
             "resource k8s.container.name": "web", "resource service.name": name, "resource service.namespace": "shop",
+            "resource service.version": "1.2", "resource service.instance.id": f"shop.{name}.web", "resource host.arch": "amd64",
             "process.real_user.id": 0},
     }[preset]
     line = find(preset, lambda text: text == f'GET "/" {preset}')
