@@ -42,6 +42,7 @@ struct agent {
 	const char *(*message)(const json_t *record);
 	const char *(*container)(const json_t *record);
 	const struct exception *exceptions;
+	bool short_times;        /* without zeros at their ends */
 };
 
 static json_t *load(const char *path)
@@ -159,12 +160,12 @@ static uint64_t time_of(const char *text)
 	return timegm(&tm) * 1000000000ull + fraction;
 }
 
-/* Two texts of one time are the same: ours have nine digits behind the point, theirs as many as they need. */
-static bool same(const json_t *theirs, const json_t *ours)
+/* Two texts of one time may be the same: ours have nine digits behind the point, theirs as many as they need. */
+static bool same(const struct agent *agent, const json_t *theirs, const json_t *ours)
 {
 	if (json_equal(theirs, ours))
 		return true;
-	return json_is_string(theirs) && json_is_string(ours) && time_of(json_string_value(theirs)) &&
+	return agent->short_times && json_is_string(theirs) && json_is_string(ours) && time_of(json_string_value(theirs)) &&
 	       time_of(json_string_value(theirs)) == time_of(json_string_value(ours));
 }
 
@@ -175,7 +176,7 @@ static void compare(struct comparison *comparison, const char *path, const json_
 	char below[512];
 
 	if (!json_is_object(theirs) || !json_is_object(ours)) {
-		if (!same(theirs, ours))
+		if (!same(comparison->agent, theirs, ours))
 			differ(comparison, OTHER_VALUE, path, theirs, ours);
 		return;
 	}

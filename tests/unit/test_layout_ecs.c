@@ -108,6 +108,44 @@ static void a_gap(void **state)
 		     "\"reason\":\"ring_full\"}}}");
 }
 
+/* A file's name has 255 bytes at most: the kubelet cuts it before the end. */
+static void a_long_link_is_cut(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity long_identity = identity;
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &long_identity };
+	static const char start[] = "\"path\":\"/var/log/containers/";
+	const struct journal_record *record;
+	char name[254] = "";
+	const char *path;
+
+	memset(name, 'n', sizeof(name) - 1);
+	long_identity.pod_name = name;
+	record = encode_line(fixture, &source, "x", 1, PARTIAL_NONE, &process);
+	path = memmem(record->value, record->meta.value_len, start, sizeof(start) - 1);
+	assert_non_null(path);
+	path += sizeof(start) - 1;
+	assert_memory_equal(path + 251, ".log\"", 5);
+}
+
+/* Filebeat leaves it to chance which of the two it tells. */
+static void names_that_dots_made_different_come_once(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod };
+	const struct journal_record *record;
+	json_t *json, *labels;
+
+	assert_int_equal(labels__set(&fixture->pod->labels, "app", "shop"), 0);
+	assert_int_equal(labels__set(&fixture->pod->labels, "app_kubernetes_io/name", "other"), 0);
+	record = encode_line(fixture, &source, "x", 1, PARTIAL_NONE, &process);
+	json = parse(record->value, record->meta.value_len);
+	labels = json_object_get(json_object_get(json, "kubernetes"), "labels");
+	assert_int_equal(json_object_size(labels), 3);
+	assert_string_equal(json_string_value(json_object_get(labels, "app")), "shop");
+	json_decref(json);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +154,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_file_of_a_service, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(a_container_of_no_pod, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(a_gap, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(a_long_link_is_cut, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(names_that_dots_made_different_come_once, setup, close_fixture),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

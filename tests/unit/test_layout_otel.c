@@ -174,6 +174,51 @@ static void an_endless_service_name_is_not_told(void **state)
 	assert_non_null(memmem(record->value, record->meta.value_len, told, sizeof(told) - 1));
 }
 
+static void assert_says(const struct journal_record *record, const char *text)
+{
+	if (!memmem(record->value, record->meta.value_len, text, strlen(text)))
+		fail_msg("no %s in %.*s", text, (int)record->meta.value_len, record->value);
+}
+
+#define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void an_image_with_a_digest(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod };
+	struct pod_container *container = fixture->pod->containers;
+	const struct journal_record *record;
+
+	free(container->asked_image);
+	free(container->image_id);
+	container->asked_image = strdup("host:5000/a/b@" DIGEST);
+	container->image_id = strdup("host:5000/a/b@" DIGEST);
+	record = encode_line(fixture, &source, "x", 1, PARTIAL_NONE, &process);
+	assert_says(record, "\"container.image.name\",\"value\":{\"stringValue\":\"host:5000/a/b\"}");
+	assert_says(record, "\"container.image.tag\",\"value\":{\"stringValue\":\"latest\"}");
+	assert_says(record, "\"service.version\",\"value\":{\"stringValue\":\"" DIGEST "\"}");
+	assert_says(record, "\"container.image.repo_digests\",\"value\":{\"arrayValue\":{\"values\":[{\"stringValue\":\"host:5000/a/b@" DIGEST "\"}]}}");
+}
+
+/* An annotation goes before labels, the label of the instance before that of the name. */
+static void a_pods_own_word_of_its_service(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod };
+	struct labels *annotations = &fixture->pod->annotations;
+
+	assert_int_equal(labels__set(&fixture->pod->labels, "app.kubernetes.io/instance", "web-7"), 0);
+	assert_int_equal(labels__set(&fixture->pod->labels, "app.kubernetes.io/version", "v3"), 0);
+	assert_says(encode_line(fixture, &source, "x", 1, PARTIAL_NONE, &process), "\"service.name\",\"value\":{\"stringValue\":\"web-7\"}");
+	assert_says(&fixture->read, "\"service.version\",\"value\":{\"stringValue\":\"v3\"}");
+	assert_int_equal(labels__set(annotations, "resource.opentelemetry.io/service.name", "own"), 0);
+	assert_int_equal(labels__set(annotations, "resource.opentelemetry.io/service.version", "v4"), 0);
+	assert_int_equal(labels__set(annotations, "resource.opentelemetry.io/service.instance.id", "i9"), 0);
+	assert_says(encode_line(fixture, &source, "x", 1, PARTIAL_NONE, &process), "\"service.name\",\"value\":{\"stringValue\":\"own\"}");
+	assert_says(&fixture->read, "\"service.version\",\"value\":{\"stringValue\":\"v4\"}");
+	assert_says(&fixture->read, "\"service.instance.id\",\"value\":{\"stringValue\":\"i9\"}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +228,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_container_of_no_pod, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(an_endless_service_name_is_not_told, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(a_gap, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(an_image_with_a_digest, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(a_pods_own_word_of_its_service, setup, close_fixture),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
