@@ -72,6 +72,13 @@ static void labels(struct attributes *attributes, const char *prefix, const stru
 	}
 }
 
+static bool is_digest(const char *text)
+{
+	size_t length = sizeof("sha256:") - 1;
+
+	return !strncmp(text, "sha256:", length) && strspn(text + length, "0123456789abcdef") == 64 && !text[length + 64];
+}
+
 /* REPOSITORY[:TAG][@DIGEST]; without a tag it is what the collector says then, latest. */
 static void image(struct attributes *attributes, const char *image)
 {
@@ -90,19 +97,16 @@ static void image(struct attributes *attributes, const char *image)
 	free(tag);
 }
 
-/* By the pod's own word, which is what the collector goes by; without it the runtime's. */
+/*
+ * By the pod's own word, which is what the collector goes by; without it the runtime's, which may be a
+ * digest alone: "".
+ */
 static const char *asked_image(const struct layout_source *source)
 {
 	const struct pod_container *container = layout_source__container(source);
+	const char *image = container && container->asked_image ? container->asked_image : source->stream->identity->image;
 
-	return container && container->asked_image ? container->asked_image : source->stream->identity->image;
-}
-
-static bool is_digest(const char *text)
-{
-	size_t length = sizeof("sha256:") - 1;
-
-	return !strncmp(text, "sha256:", length) && strspn(text + length, "0123456789abcdef") == 64 && !text[length + 64];
+	return is_digest(image) ? "" : image;
 }
 
 /* REPOSITORY@DIGEST, or of an image that comes from no registry its own. */
