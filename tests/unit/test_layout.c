@@ -181,6 +181,22 @@ static void what_was_dropped_is_told(void **state)
 	}
 }
 
+static void make_hostile(struct pod *pod)
+{
+	char **texts[] = {
+		&pod->api_uid, &pod->owner_uid, &pod->workload_uid, &pod->created, &pod->hostname, &pod->namespace_uid,
+		&pod->node_uid, &pod->node_hostname, &pod->cluster_uid, &pod->containers[0].image,
+		&pod->containers[0].asked_image, &pod->containers[0].image_id,
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		free(*texts[i]);
+		*texts[i] = strdup("a\"/\\\xff:\n@\x01");
+	}
+	labels__set(&pod->labels, "app.kubernetes.io/instance", "\"\xfe");
+	labels__set(&pod->annotations, "resource.opentelemetry.io/service.version", "\"\xfd");
+}
+
 static void hostile_names_make_no_other_json(void **state)
 {
 	struct fixture *fixture = *state;
@@ -194,7 +210,12 @@ static void hostile_names_make_no_other_json(void **state)
 	labels__set(&fixture->pod->labels, "utf8", "\xc3\x28");
 	free(fixture->pod->containers[0].name);
 	fixture->pod->containers[0].name = strdup(hostile.container_name);
+	make_hostile(fixture->pod);
 	tell_the_host(fixture);
+	fixture->facts.has_os = true;
+	memset(fixture->facts.os.name, '"', HOST_OS_TEXT - 1);
+	memset(fixture->facts.os.architecture, '\\', HOST_OS_TEXT - 1);
+	strcpy(fixture->facts.os.version, "\xff\n");
 	fixture->options.node = "\"\xff";
 	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
 		const struct journal_record *record;
@@ -256,6 +277,24 @@ static void dots_become_underscores(void **state)
 	json_decref(labels);
 }
 
+static void the_operating_system_is_told(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_FILE, .file = "/a" };
+
+	fixture->facts.has_os = true;
+	strcpy(fixture->facts.os.architecture, "x86_64");
+	strcpy(fixture->facts.os.name, "Debian GNU/Linux");
+	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
+		const struct journal_record *record;
+
+		use(fixture, names);
+		record = encode_line(fixture, &source, "x", 1, PARTIAL_NONE, NULL);
+		assert_contains(record->value, record->meta.value_len, "\"Debian GNU/Linux\"");
+		assert_contains(record->value, record->meta.value_len, names == NAMES_OTEL ? "\"amd64\"" : "\"x86_64\"");
+	}
+}
+
 /* More than half a megabyte of them: what has no room is left out, and the line is whole. */
 static void labels_beyond_the_bound_are_left_out(void **state)
 {
@@ -297,6 +336,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(hostile_names_make_no_other_json, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(globs_choose_labels, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(dots_become_underscores, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(the_operating_system_is_told, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(labels_beyond_the_bound_are_left_out, setup, close_fixture),
 	};
 
