@@ -3,20 +3,15 @@
 
 /* --- Filebeat */
 
-static const char *ecs_message(const json_t *record)
+static void ecs_place(const json_t *record, const char **container, const char **stream)
 {
-	return text(record, "message");
-}
-
-static const char *ecs_container(const json_t *record)
-{
-	const char *name = text(json_object_get(json_object_get(record, "kubernetes"), "container"), "name");
 	const char *path = text(json_object_get(json_object_get(record, "log"), "file"), "path");
 
+	*stream = text(record, "stream");
+	*container = text(json_object_get(json_object_get(record, "kubernetes"), "container"), "name");
 	/* Where it is not known, its log is. */
-	if (!name && strstr(path, "_debugger-4kz7q-"))
-		return "debugger-4kz7q";
-	return name;
+	if (!*container && strstr(path, "_debugger-4kz7q-"))
+		*container = "debugger-4kz7q";
 }
 
 #define ADDED "what the other does not know"
@@ -66,16 +61,18 @@ static const struct exception of_filestream[] = {
 static const struct agent filestream = {
 	.file = RECORDED "filebeat_filestream.jsonl",
 	.names = NAMES_ECS,
-	.message = ecs_message,
-	.container = ecs_container,
+	.place = ecs_place,
+	.more = RECORDED "more.json",
+	.host = true,
 	.exceptions = of_filestream,
 };
 
 static const struct agent filebeat = {
 	.file = RECORDED "filebeat.jsonl",
 	.names = NAMES_ECS,
-	.message = ecs_message,
-	.container = ecs_container,
+	.place = ecs_place,
+	.more = RECORDED "more.json",
+	.host = true,
 	.exceptions = of_filebeat,
 };
 
@@ -119,14 +116,10 @@ static void otlp_split(const json_t *data, json_t *all)
 					"scope", json_object_get(of_scope, "scope"), "logRecords", record));
 }
 
-static const char *otlp_message(const json_t *record)
+static void otlp_place(const json_t *record, const char **container, const char **stream)
 {
-	return text(json_object_get(record, "body"), "stringValue");
-}
-
-static const char *otlp_container(const json_t *record)
-{
-	return text(json_object_get(json_object_get(record, "resource"), "k8s.container.name"), "stringValue");
+	*stream = text(json_object_get(json_object_get(record, "attributes"), "log.iostream"), "stringValue");
+	*container = text(json_object_get(json_object_get(record, "resource"), "k8s.container.name"), "stringValue");
 }
 
 #define EMPTY "the collector leaves out what is empty"
@@ -170,8 +163,9 @@ static const struct agent collector = {
 	.names = NAMES_OTEL,
 	.split = otlp_split,
 	.shape = otlp_shape,
-	.message = otlp_message,
-	.container = otlp_container,
+	.place = otlp_place,
+	.more = RECORDED "more.json",
+	.host = true,
 	.exceptions = of_collector,
 };
 
