@@ -77,20 +77,23 @@ const struct json_wanted pod_json_event[] = {
 	{ "type", NULL }, { "object", pod_json_object }, { NULL, NULL },
 };
 
-const char *pod_json__text(const json_t *object, const char *name)
+static const char *text_of(const json_t *object, const char *name, size_t max)
 {
 	const json_t *value = json_object_get(object, name);
 	const char *text = json_string_value(value);
 	size_t len = json_string_length(value);
 
-	return text && len && len <= POD_JSON_TEXT_MAX && strlen(text) == len ? text : NULL;
+	return text && len && len <= max && strlen(text) == len ? text : NULL;
+}
+
+const char *pod_json__text(const json_t *object, const char *name)
+{
+	return text_of(object, name, POD_JSON_TEXT_MAX);
 }
 
 const char *pod_json__short_text(const json_t *object, const char *name)
 {
-	const char *text = pod_json__text(object, name);
-
-	return text && strlen(text) <= POD_JSON_SHORT_MAX ? text : NULL;
+	return text_of(object, name, POD_JSON_SHORT_MAX);
 }
 
 /* NULL stays NULL. */
@@ -137,8 +140,8 @@ static int add_container(struct pod *pod, const json_t *status)
 		container->restart_count = restarts;
 	err = copy(&container->name, pod_json__text(status, "name"));
 	err = err ? err : copy(&container->id, without_runtime(pod_json__text(status, "containerID")));
-	err = err ? err : copy(&container->image, pod_json__text(status, "image"));
-	return err ? err : copy(&container->image_id, pod_json__text(status, "imageID"));
+	err = err ? err : copy(&container->image, text_of(status, "image", POD_JSON_IMAGE_MAX));
+	return err ? err : copy(&container->image_id, text_of(status, "imageID", POD_JSON_IMAGE_MAX));
 }
 
 /* What the specification asks for; a status may still be missing. */
@@ -155,7 +158,7 @@ static int add_asked(struct pod *pod, const json_t *asked)
 		*container = (struct pod_container){ 0 };
 		err = copy(&container->name, name);
 	}
-	return err ? err : copy(&container->asked_image, pod_json__text(asked, "image"));
+	return err ? err : copy(&container->asked_image, text_of(asked, "image", POD_JSON_IMAGE_MAX));
 }
 
 static const struct container_list {
@@ -216,7 +219,7 @@ static int add_ips(struct pod *pod, const json_t *ips)
 	int err = 0;
 
 	for (size_t i = 0; !err && count < POD_IPS_MAX && i < json_array_size(ips); i++) {
-		const char *ip = pod_json__text(json_array_get(ips, i), "ip");
+		const char *ip = pod_json__short_text(json_array_get(ips, i), "ip");
 
 		if (ip)
 			err = copy(&pod->ips[count++], ip);
@@ -289,12 +292,12 @@ static int fill(struct pod *pod, const json_t *object)
 	err = labels__set_all(&pod->labels, json_object_get(metadata, "labels"));
 	err = err ? err : labels__set_all(&pod->annotations, json_object_get(metadata, "annotations"));
 	err = err ? err : copy(&pod->uid, node_uid(pod, metadata));
-	err = err ? err : copy(&pod->api_uid, pod_json__text(metadata, "uid"));
+	err = err ? err : copy(&pod->api_uid, pod_json__short_text(metadata, "uid"));
 	err = err ? err : copy(&pod->name, pod_json__text(metadata, "name"));
 	err = err ? err : copy(&pod->namespace, pod_json__text(metadata, "namespace"));
-	err = err ? err : copy(&pod->ip, pod_json__text(status, "podIP"));
+	err = err ? err : copy(&pod->ip, pod_json__short_text(status, "podIP"));
 	err = err ? err : add_ips(pod, json_object_get(status, "podIPs"));
-	err = err ? err : copy(&pod->qos_class, pod_json__text(status, "qosClass"));
+	err = err ? err : copy(&pod->qos_class, pod_json__short_text(status, "qosClass"));
 	err = err ? err : copy(&pod->service_account, pod_json__text(spec, "serviceAccountName"));
 	err = err ? err : copy(&pod->created, pod_json__short_text(metadata, "creationTimestamp"));
 	err = err ? err : copy(&pod->hostname, pod_json__short_text(spec, "hostname"));

@@ -12,8 +12,10 @@
 /* Of one container's name, image, ... and of a uid; longer ones are as if they were missing. */
 #define POD_JSON_TEXT_MAX 1024
 #define POD_JSON_CONTAINERS_MAX 256
-/* Of what is as short as a uid or a time. */
+/* Of what is as short as a uid, a time or an address. */
 #define POD_JSON_SHORT_MAX 64
+/* Of an image: what a registry takes for a name, with tag and digest, is shorter. */
+#define POD_JSON_IMAGE_MAX 512
 
 struct pod;
 

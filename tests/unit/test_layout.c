@@ -1,5 +1,6 @@
 /* What holds for every preset alike. */
 #include "layout_fixture.h"
+#include "pod_json.h"
 
 #include "journal_gap.h"
 #include "layout.h"
@@ -277,6 +278,44 @@ static void dots_become_underscores(void **state)
 	json_decref(labels);
 }
 
+static void fill(char **text, size_t length)
+{
+	free(*text);
+	*text = malloc(length + 1);
+	memset(*text, 1, length);
+	(*text)[length] = '\0';
+}
+
+/* Of a journal's segment, 64 KiB are for all that is not the message: see config_check.c. */
+static void the_longest_objects_leave_room(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod };
+	struct pod *pod = fixture->pod;
+	char **texts[] = {
+		&pod->service_account, &pod->first_owner, &pod->owner_name, &pod->workload_name, &pod->node_hostname,
+	};
+	char **images[] = {
+		&pod->containers[0].image, &pod->containers[0].asked_image, &pod->containers[0].image_id,
+	};
+	char **shorts[] = {
+		&pod->ip, &pod->ips[0], &pod->ips[1], &pod->ips[2], &pod->ips[3], &pod->qos_class,
+		&pod->api_uid, &pod->owner_uid, &pod->workload_uid, &pod->created, &pod->hostname, &pod->namespace_uid,
+		&pod->node_uid, &pod->cluster_uid,
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		fill(texts[i], POD_JSON_TEXT_MAX);
+	for (size_t i = 0; i < sizeof(shorts) / sizeof(shorts[0]); i++)
+		fill(shorts[i], POD_JSON_SHORT_MAX);
+	for (size_t i = 0; i < sizeof(images) / sizeof(images[0]); i++)
+		fill(images[i], POD_JSON_IMAGE_MAX);
+	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
+		use(fixture, names);
+		assert_in_range(encode_line(fixture, &source, "x", 1, PARTIAL_NONE, &process)->meta.value_len, 1, 48 << 10);
+	}
+}
+
 static void the_operating_system_is_told(void **state)
 {
 	struct fixture *fixture = *state;
@@ -336,6 +375,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(hostile_names_make_no_other_json, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(globs_choose_labels, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(dots_become_underscores, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(the_longest_objects_leave_room, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(the_operating_system_is_told, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(labels_beyond_the_bound_are_left_out, setup, close_fixture),
 	};
