@@ -369,6 +369,8 @@ static void compare_container(struct fixture *fixture, struct comparison *compar
 /* On which they were recorded. */
 static void tell_their_host(struct fixture *fixture)
 {
+	fixture->cloud = (struct cloud_config){ (char *)"aws", (char *)"i-07", (char *)"eu-west-1", (char *)"eu-west-1b", (char *)"4711" };
+	fixture->facts.cloud = &fixture->cloud;
 	strcpy(fixture->facts.machine_id, "00112233445566778899aabbccddeeff");
 	fixture->facts.has_os = true;
 	fixture->facts.os = (struct host_os){

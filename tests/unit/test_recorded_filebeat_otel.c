@@ -19,6 +19,7 @@ static void ecs_place(const json_t *record, const char **container, const char *
 #define OFFSET "nothing is read from a file"
 #define PIECE "of the first piece; ours is that of the last"
 #define NOT_YET "a container without an id in its pod's status is not found"
+#define NOT_TOLD "the configuration has no key for it"
 #define CLUSTER "out of the kubeconfig, or kubeadm's ConfigMap"
 
 #define OF_FILEBEAT                                                                                     \
@@ -33,6 +34,9 @@ static void ecs_place(const json_t *record, const char **container, const char *
 	{ THEIRS_ALONE, "host.containerized", NULL, NULL, ITSELF },                                     \
 	{ THEIRS_ALONE, "log.offset", NULL, NULL, OFFSET },                                             \
 	{ THEIRS_ALONE, "orchestrator", NULL, NULL, CLUSTER },                                          \
+	{ THEIRS_ALONE, "cloud.machine", NULL, NULL, NOT_TOLD },                                        \
+	{ THEIRS_ALONE, "cloud.image", NULL, NULL, NOT_TOLD },                                          \
+	{ THEIRS_ALONE, "cloud.service", NULL, NULL, NOT_TOLD },                                        \
 	{ OURS_ALONE, "kubernetes", "debugger-4kz7q", NULL, NOT_YET },                                  \
 	{ OURS_ALONE, "container", "debugger-4kz7q", NULL, NOT_YET },                                   \
 	{ OTHER_VALUE, "@timestamp", "nginx", "first, ", PIECE },                                       \
@@ -134,6 +138,7 @@ static const struct exception of_collector[] = {
 	{ OURS_ALONE, "resource.k8s.pod.qos_class", NULL, NULL, ADDED },
 	{ OURS_ALONE, "resource.host", NULL, NULL, "its processor resourcedetection adds it" },
 	{ OURS_ALONE, "resource.os", NULL, NULL, "the same" },
+	{ OURS_ALONE, "resource.cloud", NULL, NULL, "the same" },
 	{ OURS_ALONE, "resource.container.image.id", NULL, NULL, "what is no digest of 64 digits is no repo_digest" },
 	{ OURS_ALONE, "resource.k8s.pod.labels.tier", "nginx", NULL, EMPTY },
 	{ OURS_ALONE, "resource.k8s.pod.labels.tier", "migrate", NULL, EMPTY },
