@@ -14,6 +14,7 @@
 #include "config.h"
 #include "config_memory.h"
 #include "config_schema.h"
+#include "pods.h"
 #include "record.h"
 
 #define KIB (1ULL << 10)
@@ -799,13 +800,16 @@ static void memory_adds_up(void **state)
 	/* An entry of 2 KiB for each shard and slot, a text of 2 + 8 KiB for each stream; a page and a step of the heap for each shard. */
 	assert_in_range(small.checkpoint, 2 * 100 * 2048 + 100 * 10240 + 2 * MIB,
 			2 * 100 * 2048 + 100 * 10240 + 2 * MIB + 2 * 2 * 4096);
+	/* In a cluster, unless it is not asked. */
+	assert_int_equal(small.pods, PODS_BYTES_MAX);
 	assert_int_equal(small.total, small.rings + small.maps + small.journal + small.checkpoint +
-					      small.lines + small.sink);
+					      small.lines + small.sink + small.pods);
 	assert_int_equal(small.disk, 0);
 	config__free(config);
 	config = accept("capture: {shards: 2}\njournal: {segment_size: 2MiB, disk: {directory: /d, "
-			"max_size: 1GiB}}\n");
+			"max_size: 1GiB}}\nkubernetes: {source: none}\n");
 	config__memory(config, &disk);
+	assert_int_equal(disk.pods, 0);
 	assert_int_equal(disk.spill, 4 * MIB);
 	assert_int_equal(disk.disk, 1024 * MIB);
 	assert_int_equal(disk.total, disk.rings + disk.maps + disk.journal + disk.spill +
