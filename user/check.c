@@ -29,6 +29,8 @@ static void print_memory(const struct config *config)
 	print_size("checkpoint", memory.checkpoint, "tmpfs: by capture.max_streams, for each shard");
 	print_size("lines", memory.lines, "tmpfs: lines.memory, in the checkpoint");
 	print_size("sink", memory.sink, "heap: what is on its way to the sink");
+	if (memory.pods)
+		print_size("pods", memory.pods, "heap: what Kubernetes says of pods, in a cluster");
 	print_size("total", memory.total, "");
 	if (memory.disk)
 		print_size("disk", memory.disk, "on disk: journal.disk.max_size");

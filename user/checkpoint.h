@@ -43,7 +43,8 @@ struct saved_text {
 	uint32_t fields_length;
 	uint32_t key_length;
 	uint16_t file_length;
-	uint16_t names;          /* enum record_names, of the fields */
+	uint8_t names;           /* enum record_names, of the fields */
+	uint8_t untold;          /* of who wrote: bits of enum process_field */
 	uint32_t checksum;
 };
 

@@ -45,7 +45,7 @@ static int check_text(const struct saved_text *text, struct heap *heap)
 
 	if (text->block == HEAP_NONE)
 		return 0;
-	if (length > HEAP_BLOCK_MAX || text->names >= NAMES_COUNT)
+	if (length > HEAP_BLOCK_MAX || text->names >= NAMES_COUNT || text->untold >> PROCESS_FIELDS)
 		return -EINVAL;
 	while (size < length)
 		size *= 2;

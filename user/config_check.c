@@ -11,8 +11,12 @@
 #include "config.h"
 #include "config_memory.h"
 #include "config_source.h"
+#include "field_filter.h"
 #include "kube_access.h"
 #include "label_selector.h"
+#include "layout.h"
+#include "layout_sample.h"
+#include "nearest.h"
 #include "quantity.h"
 
 /*
@@ -28,6 +32,15 @@ static unsigned int line_of(const struct config_source *source, const char *key,
 	unsigned int line = config_source__line(source, key);
 
 	return line ? line : config_source__line(source, asked_by);
+}
+
+/* Of a list's entry. Where one was left out as mistaken (not `complete`), those behind it have other indexes. */
+static unsigned int item_line(const struct config_source *source, const char *key, unsigned int index, bool complete)
+{
+	char item[CONFIG_KEY_MAX + 16];
+
+	snprintf(item, sizeof(item), "%s[%u]", key, index);
+	return line_of(source, complete ? item : key, key);
 }
 
 static void check_globs(char *const *globs, unsigned int count, const char *key,
@@ -61,12 +74,10 @@ static void check_selectors(const struct selection_rule *rule, const char *key, 
 
 	for (unsigned int i = 0; i < rule->labels_count; i++) {
 		struct label_selector *selector = NULL;
-		char item[CONFIG_KEY_MAX + 16], problem[512];
+		char problem[512];
 
-		/* Where an entry was left out as mistaken, those behind it have other indexes. */
-		snprintf(item, sizeof(item), "%s[%u]", key, i);
 		if (label_selector__parse(rule->labels[i], &selector, problem, sizeof(problem)) == -EINVAL)
-			config_source__mistake(source, line_of(source, complete ? item : key, key), key, "%s", problem);
+			config_source__mistake(source, item_line(source, key, i, complete), key, "%s", problem);
 		label_selector__free(selector);
 	}
 }
@@ -97,6 +108,88 @@ static void check_selection(const struct selection_config *selection, struct con
 	    !config_source__mistaken(source, "selection.annotations"))
 		mistake(source, "selection.annotated_only", "selection",
 			"nothing could ask to be captured: it needs \"annotations: true\"");
+}
+
+/* How many fields the glob matches; *told: of those, the ones that are always told. */
+static unsigned int count_fields(json_t *fields, const char *glob, unsigned int *told)
+{
+	unsigned int count = 0;
+	const char *path;
+	json_t *always;
+
+	*told = 0;
+	json_object_foreach(fields, path, always) {
+		bool matches = field_filter__matches(glob, path);
+
+		count += matches;
+		*told += matches && json_is_true(always);
+	}
+	return count;
+}
+
+/* Of the fields and the objects that they are in. */
+static void find_nearest(struct nearest *nearest, json_t *fields, const char *glob)
+{
+	char object[FIELD_PATH_MAX];
+	const char *path;
+	json_t *always;
+	char *dot;
+
+	nearest__begin(nearest, glob);
+	json_object_foreach(fields, path, always) {
+		snprintf(object, sizeof(object), "%s", path);
+		do {
+			nearest__offer(nearest, object);
+			dot = strrchr(object, '.');
+			if (dot)
+				*dot = 0;
+		} while (dot);
+	}
+}
+
+static void check_field(const char *glob, unsigned int line, const char *key, bool denied, json_t *fields,
+			struct config_source *source)
+{
+	struct nearest nearest;
+	unsigned int told;
+	unsigned int count = count_fields(fields, glob, &told);
+
+	if (!count) {
+		find_nearest(&nearest, fields, glob);
+		config_source__mistake(source, line, key, "\"%s\" is no field of records with these record.names; %s%s%s", glob,
+				       *nearest.found ? "did you mean \"" : "README.md has those that there are",
+				       nearest.found, *nearest.found ? "\"?" : "");
+	} else if (denied && told == count) {
+		config_source__mistake(source, line, key, "\"%s\" is told in any case; remove the entry", glob);
+	}
+}
+
+static void check_field_list(char *const *globs, unsigned int count, const char *key, bool denied, json_t *fields,
+			     struct config_source *source)
+{
+	bool complete = !config_source__mistaken(source, key);
+
+	for (unsigned int i = 0; i < count; i++)
+		check_field(globs[i], item_line(source, key, i, complete), key, denied, fields, source);
+}
+
+/* A field that is misspelt would be told, although somebody does not want it to be. */
+static void check_fields(const struct record_config *record, struct config_source *source)
+{
+	const struct globs_config *globs = &record->fields;
+	bool all = globs->allow_count == 1 && !strcmp(globs->allow[0], "*") && !globs->deny_count;
+	json_t *fields;
+
+	if (all || config_source__mistaken(source, "record.names"))
+		return;
+	fields = layout_sample__fields(record->names);
+	if (!fields) {
+		mistake(source, "record.fields", "record", "cannot be checked: out of memory");
+		return;
+	}
+	check_field_list(globs->allow, globs->allow_count, "record.fields.allow", false, fields, source);
+	check_field_list(globs->deny, globs->deny_count, "record.fields.deny", true, fields, source);
+	json_decref(fields);
 }
 
 static void check_lines(const struct config *config, struct config_source *source)
@@ -327,6 +420,7 @@ void config_check(const struct config *config, struct config_source *source)
 {
 	check_capture(&config->capture, source);
 	check_selection(&config->selection, source);
+	check_fields(&config->record, source);
 	check_lines(config, source);
 	check_journal(config, source);
 	check_kafka(config, source);

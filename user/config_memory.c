@@ -7,6 +7,7 @@
 #include "config.h"
 #include "kafka_conf.h"
 #include "lane_journal.h"
+#include "pods.h"
 #include "record.h"
 #include "waiting.h"
 
@@ -74,6 +75,7 @@ void config__memory(const struct config *config, struct config_memory *out)
 		.checkpoint = checkpoints(config),
 		.lines = config->lines.memory + config->lines.memory / WAITING_SHARE,
 		.sink = MIB,
+		.pods = config->kubernetes.source == KUBERNETES_NONE ? 0 : PODS_BYTES_MAX,
 	};
 
 	memory.journal += KAFKA_LANES_MAX * lane_journal__memory(config);
@@ -87,6 +89,6 @@ void config__memory(const struct config *config, struct config_memory *out)
 	if (config->sink == SINK_KAFKA)
 		memory.sink = SINK_BUFFERS + queued_messages(config) * QUEUED_MESSAGE;
 	memory.total = memory.rings + memory.maps + memory.journal + memory.spill + memory.checkpoint +
-		       memory.lines + memory.sink;
+		       memory.lines + memory.sink + memory.pods;
 	*out = memory;
 }

@@ -18,6 +18,7 @@ struct config_memory {
 	uint64_t checkpoint;     /* tmpfs: what is known of streams */
 	uint64_t lines;          /* tmpfs, in the checkpoint: lines that wait for their newline */
 	uint64_t sink;           /* heap: what is on its way to the sink */
+	uint64_t pods;           /* heap: what is known of pods, where somebody may be asked */
 	uint64_t total;
 	uint64_t disk;           /* not memory: of journal.disk, at most */
 };

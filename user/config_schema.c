@@ -184,6 +184,7 @@ static const cyaml_schema_field_t globs_fields[] = {
 
 static const cyaml_schema_field_t record_fields[] = {
 	FIELD_ENUM("names", struct record_config, names, record_names),
+	FIELD_GLOBS("fields", fields),
 	FIELD_GLOBS("pod_labels", pod_labels),
 	FIELD_GLOBS("pod_annotations", pod_annotations),
 	FIELD_GLOBS("namespace_labels", namespace_labels),
@@ -300,6 +301,7 @@ static const struct config_rule rules[] = {
 	{ "lines.timeout", "5s", 100, 60 * MINUTE, QUANTITY_DURATION, false },
 	{ .key = "lines.invalid_utf8", .preset = "replace" },
 	{ .key = "record.names", .preset = "default" },
+	{ .key = "record.fields.allow", .preset = "*" },
 	{ .key = "record.pod_labels.allow", .preset = "*" },
 	{ .key = "record.container_labels.allow", .preset = "*" },
 	{ "record.labels_max", "8KiB", 0, MIB / 4, QUANTITY_SIZE, false },

@@ -7,6 +7,7 @@
 #include "config_schema.h"
 #include "config_source.h"
 #include "config_value.h"
+#include "nearest.h"
 
 #define PROBLEM_MAX 512
 
@@ -172,54 +173,23 @@ static int walk_list(struct walk *walk, const char *path, yaml_node_t *node,
 	return list;
 }
 
-/* Edits that turn one word into the other. */
-static unsigned int distance(const char *a, const char *b)
-{
-	unsigned int row[CONFIG_KEY_MAX];
-	size_t len = strnlen(b, CONFIG_KEY_MAX - 1);
-
-	for (size_t j = 0; j <= len; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= strnlen(a, CONFIG_KEY_MAX); i++) {
-		unsigned int diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= len; j++) {
-			unsigned int best = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[len];
-}
-
 static void unknown_key(struct walk *walk, const char *path, const yaml_node_t *node,
 			const char *key, const cyaml_schema_field_t *fields)
 {
-	unsigned int nearest = strlen(key) / 3 + 2;
-	const char *meant = NULL;
+	struct nearest nearest;
 	char allowed[512] = "";
 	size_t len = 0;
 
+	nearest__begin(&nearest, key);
 	for (const cyaml_schema_field_t *field = fields; field->key; field++) {
-		unsigned int edits = distance(key, field->key);
-
-		if (edits < nearest) {
-			nearest = edits;
-			meant = field->key;
-		}
+		nearest__offer(&nearest, field->key);
 		if (len < sizeof(allowed))
 			len += snprintf(allowed + len, sizeof(allowed) - len, "%s%s",
 					len ? ", " : "", field->key);
 	}
-	if (meant)
+	if (*nearest.found)
 		mistake(walk, node, path, "unknown key; did you mean \"%s\"? Allowed here: %s",
-			meant, allowed);
+			nearest.found, allowed);
 	else
 		mistake(walk, node, path, "unknown key. Allowed here: %s", allowed);
 }

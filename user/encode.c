@@ -32,6 +32,7 @@ struct stream_text {
 	size_t time_at;
 	const struct layout *layout;
 	enum record_names names;
+	unsigned int untold;     /* bits of enum process_field */
 	uint64_t stream;
 };
 
@@ -148,6 +149,7 @@ int stream_text__new(const struct encoder *encoder, const struct stream_source *
 		return -ENOMEM;
 	text->stream = source->stream;
 	set_names(text, record ? record->names : NAMES_DEFAULT);
+	text->untold = layout__untold(text->layout, record ? &record->fields : NULL);
 	err = write_text(text, encoder, source);
 	if (err) {
 		stream_text__free(text);
@@ -176,6 +178,7 @@ void stream_text__parts(const struct stream_text *text, struct text_parts *out)
 		.key_length = text->key_length,
 		.stream = text->stream,
 		.names = text->names,
+		.untold = text->untold,
 	};
 }
 
@@ -197,6 +200,7 @@ int stream_text__restore(const struct text_parts *parts, struct stream_text **ou
 	text->key_length = parts->key_length;
 	text->stream = parts->stream;
 	set_names(text, parts->names);
+	text->untold = parts->untold;
 	text->time_at = layout__time_at(text->layout, text->fields, text->fields_length);
 	*out = text;
 	return 0;
@@ -290,7 +294,7 @@ int encoder__line(struct encoder *encoder, const struct stream_text *text, const
 	struct json_shape shape = json__measure(line->text, line->length);
 	bool base64 = shape.invalid_utf8 && encoder->options.invalid_utf8 == INVALID_UTF8_BASE64;
 	size_t message_length = base64 ? json__base64_len(line->length) : shape.len;
-	const struct layout_line parts = { &line->writer, process, line->partial, base64 };
+	const struct layout_line parts = { &line->writer, process, line->partial, base64, text->untold };
 	struct journal_meta meta = {
 		.raw_len = line_bytes(line),
 		.lines = 1,

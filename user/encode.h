@@ -106,6 +106,7 @@ struct text_parts {
 	size_t key_length;
 	uint64_t stream;
 	enum record_names names; /* the preset of its records, whatever the encoder's */
+	unsigned int untold;     /* of who wrote: bits of enum process_field */
 };
 void stream_text__parts(const struct stream_text *text, struct text_parts *out);
 int stream_text__restore(const struct text_parts *parts, struct stream_text **out);

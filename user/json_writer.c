@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "field_filter.h"
 #include "json.h"
 
 void json_writer__quote(FILE *out, const char *text)
@@ -57,8 +58,22 @@ void json_writer__begin(struct json_writer *writer, const char *name)
 	begin_member(writer, name);
 }
 
+static bool tells(const struct json_writer *writer, const char *name)
+{
+	char path[FIELD_PATH_MAX];
+	size_t length = 0;
+
+	for (unsigned int i = 0; i < writer->depth && length < sizeof(path); i++)
+		length += snprintf(path + length, sizeof(path) - length, "%s.", writer->names[i]);
+	if (length < sizeof(path))
+		snprintf(path + length, sizeof(path) - length, "%s", name);
+	return field_filter__tells(writer->fields, path);
+}
+
 void json_writer__text(struct json_writer *writer, const char *name, const char *value)
 {
+	if (!tells(writer, name))
+		return;
 	json_writer__begin(writer, name);
 	json_writer__quote(writer->out, value);
 }
@@ -70,6 +85,12 @@ void json_writer__string(struct json_writer *writer, const char *name, const cha
 }
 
 void json_writer__raw(struct json_writer *writer, const char *name, const char *value)
+{
+	if (tells(writer, name))
+		json_writer__always(writer, name, value);
+}
+
+void json_writer__always(struct json_writer *writer, const char *name, const char *value)
 {
 	json_writer__begin(writer, name);
 	fputs(value, writer->out);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "field_filter.h"
 #include "journal.h"
 #include "text_put.h"
 
@@ -28,6 +29,16 @@ const struct layout *layout__get(unsigned int names)
 const char *layout__partial(enum partial partial)
 {
 	return partial_name[partial];
+}
+
+unsigned int layout__untold(const struct layout *layout, const struct globs_config *fields)
+{
+	unsigned int untold = 0;
+
+	for (unsigned int field = 0; field < PROCESS_FIELDS; field++)
+		if (!field_filter__tells(fields, layout->process[field]))
+			untold |= 1u << field;
+	return untold;
 }
 
 size_t layout__time_at(const struct layout *layout, const char *fields, size_t length)

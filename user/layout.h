@@ -36,6 +36,7 @@ struct layout_line {
 	const struct process *process; /* NULL: pid and tid alone are known */
 	enum partial partial;
 	bool base64;
+	unsigned int untold;     /* of the writer: bits of enum process_field */
 };
 
 /* The rest of a gap record, behind the id's text. */
@@ -52,7 +53,20 @@ struct layout_loss {
 /* Of a gap's rest, with its NUL. */
 #define LAYOUT_LOSS_SIZE 384
 
+/* Labels of one kind. */
+enum layout_labels {
+	LAYOUT_POD_LABELS,
+	LAYOUT_POD_ANNOTATIONS,
+	LAYOUT_NAMESPACE_LABELS,
+	LAYOUT_NODE_LABELS,
+	LAYOUT_CONTAINER_LABELS,
+	LAYOUT_LABELS,
+};
+
 struct layout {
+	/* Paths of fields (see field_filter.h) about which is decided before they are written. */
+	const char *labels[LAYOUT_LABELS];
+	const char *process[PROCESS_FIELDS];
 	size_t label_overhead;   /* bytes that a label takes beside its name and value */
 	bool dedot;              /* whatever the configuration says */
 	void (*fields)(FILE *out, const struct layout_source *source);
@@ -73,6 +87,8 @@ struct layout {
 const struct layout *layout__get(unsigned int names);
 /* "start", "max_size", ... Not of PARTIAL_NONE. */
 const char *layout__partial(enum partial partial);
+/* Bits of enum process_field: those that are not among the fields. */
+unsigned int layout__untold(const struct layout *layout, const struct globs_config *fields);
 size_t layout__time_at(const struct layout *layout, const char *fields, size_t length);
 
 /*

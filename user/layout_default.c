@@ -90,7 +90,7 @@ static void kubernetes_fields(struct json_writer *writer, const struct layout_so
 
 static void fields(FILE *out, const struct layout_source *source)
 {
-	struct json_writer writer = { .out = out, .comma = true };
+	struct json_writer writer = { .out = out, .comma = true, .fields = source->fields };
 	bool has_pod = layout_source__has_pod(source);
 
 	json_writer__string(&writer, "stream", layout_source__stream(source));
@@ -140,6 +140,9 @@ static int loss(char *out, size_t size, const struct layout_loss *loss)
 }
 
 const struct layout layout_default = {
+	.labels = { "kubernetes.pod_labels.*", "kubernetes.pod_annotations.*", "kubernetes.namespace_labels.*",
+		    "kubernetes.node_labels.*", "container.labels.*" },
+	.process = { "process.pid", "process.tid", "process.name", "process.uid" },
 	.label_overhead = sizeof("\"\":\"\",") - 1,
 	.fields = fields,
 	.head = head,

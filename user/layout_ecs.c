@@ -88,7 +88,7 @@ static void os_fields(struct json_writer *writer, const struct layout_source *so
 
 static void agent_fields(struct json_writer *writer, const struct layout_source *source)
 {
-	object_with(writer, "ecs", "version", ECS_VERSION);
+	json_writer__always(writer, "ecs", "{\"version\":\"" ECS_VERSION "\"}");
 	json_writer__open(writer, "agent");
 	json_writer__string(writer, "type", "logtap");
 	json_writer__string(writer, "version", LOGTAP_VERSION);
@@ -192,9 +192,9 @@ static void own_fields(struct json_writer *writer, const struct layout_source *s
 
 static void fields(FILE *out, const struct layout_source *source)
 {
-	struct json_writer writer = { .out = out, .comma = true };
+	struct json_writer writer = { .out = out, .comma = true, .fields = source->fields };
 
-	json_writer__raw(&writer, "@metadata", METADATA);
+	json_writer__always(&writer, "@metadata", METADATA);
 	log_fields(&writer, source);
 	agent_fields(&writer, source);
 	if (source->facts->cloud)
@@ -218,24 +218,54 @@ static char *head(char *out, struct timestamps *timestamps, uint64_t wall, const
 	return put(out, fields->text, fields->length);
 }
 
+/* ,"process":{...},"user":{...} */
+static inline __attribute__((always_inline)) char *put_process(char *out, const struct layout_line *line, unsigned int untold)
+{
+	const struct process *process = line->process;
+	char *start = out, *members = PUT_LITERAL(out, ",\"process\":");
+
+	out = members;
+	if (layout_own__tells(untold, PROCESS_PID)) {
+		out = PUT_LITERAL(out, ",\"pid\":");
+		out = put_number(out, line->writer->tgid);
+	}
+	if (layout_own__tells(untold, PROCESS_TID)) {
+		out = PUT_LITERAL(out, ",\"thread\":{\"id\":");
+		out = put_number(out, line->writer->tid);
+		*out++ = '}';
+	}
+	if (process && layout_own__tells(untold, PROCESS_NAME)) {
+		out = PUT_LITERAL(out, ",\"name\":\"");
+		out = json__put(out, process->name);
+		*out++ = '"';
+	}
+	if (untold && out == members) {
+		out = start;
+	} else {
+		*members = '{';
+		*out++ = '}';
+	}
+	if (process && layout_own__tells(untold, PROCESS_UID)) {
+		out = PUT_LITERAL(out, ",\"user\":{\"id\":\"");
+		out = put_number(out, process->uid);
+		out = PUT_LITERAL(out, "\"}");
+	}
+	return out;
+}
+
+static __attribute__((noinline)) char *put_some_process(char *out, const struct layout_line *line)
+{
+	return put_process(out, line, line->untold);
+}
+
 static char *middle(char *out, const struct layout_line *line)
 {
 	*out++ = '"';
 	out = layout_own__partial(out, line->partial);
 	out = layout_own__encoding(out, line->base64);
-	out = PUT_LITERAL(out, "},\"process\":{\"pid\":");
-	out = put_number(out, line->writer->tgid);
-	out = PUT_LITERAL(out, ",\"thread\":{\"id\":");
-	out = put_number(out, line->writer->tid);
 	*out++ = '}';
-	if (line->process) {
-		out = PUT_LITERAL(out, ",\"name\":\"");
-		out = json__put(out, line->process->name);
-		out = PUT_LITERAL(out, "\"},\"user\":{\"id\":\"");
-		out = put_number(out, line->process->uid);
-		*out++ = '"';
-	}
-	return PUT_LITERAL(out, "},\"message\":\"");
+	out = line->untold ? put_some_process(out, line) : put_process(out, line, 0);
+	return PUT_LITERAL(out, ",\"message\":\"");
 }
 
 static char *end(char *out, enum partial partial)
@@ -250,6 +280,9 @@ static int loss(char *out, size_t size, const struct layout_loss *loss)
 }
 
 const struct layout layout_ecs = {
+	.labels = { "kubernetes.labels.*", "kubernetes.annotations.*", "kubernetes.namespace_labels.*",
+		    "kubernetes.node.labels.*", "container.labels.*" },
+	.process = { "process.pid", "process.thread.id", "process.name", "user.id" },
 	.label_overhead = sizeof("\"\":\"\",") - 1,
 	.dedot = true,
 	.fields = fields,

@@ -112,7 +112,7 @@ static void own_fields(struct json_writer *writer, const struct layout_source *s
 
 static void fields(FILE *out, const struct layout_source *source)
 {
-	struct json_writer writer = { .out = out, .comma = true };
+	struct json_writer writer = { .out = out, .comma = true, .fields = source->fields };
 
 	json_writer__string(&writer, "stream", layout_source__stream(source));
 	if (layout_source__has_pod(source))
@@ -163,6 +163,9 @@ static int loss(char *out, size_t size, const struct layout_loss *loss)
 }
 
 const struct layout layout_fluentbit = {
+	.labels = { "kubernetes.labels.*", "kubernetes.annotations.*", "kubernetes_namespace.labels.*",
+		    "logtap.node_labels.*", "logtap.container.labels.*" },
+	.process = { "logtap.process.pid", "logtap.process.tid", "logtap.process.name", "logtap.process.uid" },
 	.label_overhead = sizeof("\"\":\"\",") - 1,
 	.fields = fields,
 	.head = head,

@@ -14,9 +14,11 @@
 #include <string.h>
 
 #include "encode.h"
+#include "field_filter.h"
 #include "identity.h"
 #include "json.h"
 #include "json_writer.h"
+#include "layout_own.h"
 #include "layout_source.h"
 #include "pod.h"
 #include "record_facts.h"
@@ -32,6 +34,7 @@
 
 struct attributes {
 	FILE *out;
+	const struct globs_config *fields; /* by keys; NULL: all are written */
 	bool comma;
 };
 
@@ -45,7 +48,7 @@ static void begin(struct attributes *attributes, const char *key)
 	fputs(",\"value\":{", attributes->out);
 }
 
-/* Also an empty value. */
+/* Also an empty value, and whatever the filter says. */
 static void text(struct attributes *attributes, const char *key, const char *value)
 {
 	begin(attributes, key);
@@ -56,7 +59,7 @@ static void text(struct attributes *attributes, const char *key, const char *val
 
 static void string(struct attributes *attributes, const char *key, const char *value)
 {
-	if (value && *value)
+	if (value && *value && field_filter__tells(attributes->fields, key))
 		text(attributes, key, value);
 }
 
@@ -118,6 +121,8 @@ static void image_id(struct attributes *attributes, const char *id)
 		string(attributes, "container.image.id", id);
 		return;
 	}
+	if (!field_filter__tells(attributes->fields, "container.image.repo_digests"))
+		return;
 	begin(attributes, "container.image.repo_digests");
 	fputs("\"arrayValue\":{\"values\":[{\"stringValue\":", attributes->out);
 	json_writer__quote(attributes->out, id);
@@ -280,7 +285,7 @@ static void kubernetes_attributes(struct attributes *attributes, const struct la
 	labels(attributes, "k8s.pod.annotations.", &source->pod_annotations);
 	labels(attributes, "k8s.namespace.labels.", &source->namespace_labels);
 	labels(attributes, "k8s.node.labels.", &source->node_labels);
-	if (layout_source__unenriched(source)) {
+	if (layout_source__unenriched(source) && field_filter__tells(attributes->fields, "logtap.enriched")) {
 		begin(attributes, "logtap.enriched");
 		fputs("\"boolValue\":false}}", attributes->out);
 	}
@@ -311,7 +316,7 @@ static void log_attributes(struct attributes *attributes, const struct layout_so
 
 static void fields(FILE *out, const struct layout_source *source)
 {
-	struct attributes resource = { .out = out }, log = { .out = out };
+	struct attributes resource = { .out = out, .fields = source->fields }, log = resource;
 
 	fputs("{\"resourceLogs\":[{\"resource\":{\"attributes\":[", out);
 	host_attributes(&resource, source);
@@ -345,6 +350,38 @@ static char *head(char *out, struct timestamps *timestamps, uint64_t wall, const
 	return put(out, fields->text + fields->time_at, fields->length - fields->time_at);
 }
 
+static inline __attribute__((always_inline)) char *put_process(char *out, const struct layout_line *line, unsigned int untold)
+{
+	const struct process *process = line->process;
+
+	if (layout_own__tells(untold, PROCESS_PID)) {
+		out = PUT_LITERAL(out, NUMBER("process.pid"));
+		out = put_number(out, line->writer->tgid);
+		out = PUT_LITERAL(out, CLOSE);
+	}
+	if (layout_own__tells(untold, PROCESS_TID)) {
+		out = PUT_LITERAL(out, NUMBER("logtap.tid"));
+		out = put_number(out, line->writer->tid);
+		out = PUT_LITERAL(out, CLOSE);
+	}
+	if (process && layout_own__tells(untold, PROCESS_NAME)) {
+		out = PUT_LITERAL(out, ATTRIBUTE("process.executable.name"));
+		out = json__put(out, process->name);
+		out = PUT_LITERAL(out, CLOSE);
+	}
+	if (process && layout_own__tells(untold, PROCESS_UID)) {
+		out = PUT_LITERAL(out, NUMBER("process.real_user.id"));
+		out = put_number(out, process->uid);
+		out = PUT_LITERAL(out, CLOSE);
+	}
+	return out;
+}
+
+static __attribute__((noinline)) char *put_some_process(char *out, const struct layout_line *line)
+{
+	return put_process(out, line, line->untold);
+}
+
 static char *middle(char *out, const struct layout_line *line)
 {
 	out = PUT_LITERAL(out, CLOSE);
@@ -353,19 +390,10 @@ static char *middle(char *out, const struct layout_line *line)
 		out = put_string(out, layout__partial(line->partial));
 		out = PUT_LITERAL(out, CLOSE);
 	}
-	out = PUT_LITERAL(out, NUMBER("process.pid"));
-	out = put_number(out, line->writer->tgid);
-	out = PUT_LITERAL(out, CLOSE NUMBER("logtap.tid"));
-	out = put_number(out, line->writer->tid);
-	if (line->process) {
-		out = PUT_LITERAL(out, CLOSE ATTRIBUTE("process.executable.name"));
-		out = json__put(out, line->process->name);
-		out = PUT_LITERAL(out, CLOSE NUMBER("process.real_user.id"));
-		out = put_number(out, line->process->uid);
-	}
+	out = line->untold ? put_some_process(out, line) : put_process(out, line, 0);
 	if (line->base64)
-		return PUT_LITERAL(out, CLOSE "],\"body\":{\"bytesValue\":\"");
-	return PUT_LITERAL(out, CLOSE "],\"body\":{\"stringValue\":\"");
+		return PUT_LITERAL(out, "],\"body\":{\"bytesValue\":\"");
+	return PUT_LITERAL(out, "],\"body\":{\"stringValue\":\"");
 }
 
 #define END "]}]}]}"
@@ -386,6 +414,9 @@ static int loss(char *out, size_t size, const struct layout_loss *loss)
 }
 
 const struct layout layout_otel = {
+	.labels = { "k8s.pod.labels.*", "k8s.pod.annotations.*", "k8s.namespace.labels.*", "k8s.node.labels.*",
+		    "container.label.*" },
+	.process = { "process.pid", "logtap.tid", "process.executable.name", "process.real_user.id" },
 	.label_overhead = sizeof("{\"key\":\"k8s.namespace.labels.\",\"value\":{\"stringValue\":\"\"}},") - 1,
 	.fields = fields,
 	.time_marker = TIME_MARKER,

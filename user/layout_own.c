@@ -65,6 +65,11 @@ void layout_own__container(struct json_writer *writer, const struct layout_sourc
 		json_writer__raw(writer, "enriched", "false");
 }
 
+char *layout_own__some_process(char *out, const struct layout_line *line)
+{
+	return layout_own__put_process(out, line, line->untold);
+}
+
 int layout_own__loss(char *out, size_t size, const struct layout_loss *loss, const char *close)
 {
 	return snprintf(out, size, "%s\",\"lost\":{\"bytes\":%" PRIu64 ",\"%s\":%" PRIu64 ",\"reason\":\"%s\"}%s",

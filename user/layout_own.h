@@ -27,21 +27,51 @@ void layout_own__pod(struct json_writer *writer, const struct pod *pod);
 /* "restart_count", "enriched". */
 void layout_own__container(struct json_writer *writer, const struct layout_source *source);
 
+static inline bool layout_own__tells(unsigned int untold, enum process_field field)
+{
+	return !(untold & 1u << field);
+}
+
+/* Inlined with a constant 0, it asks nothing of a line. */
+static inline __attribute__((always_inline)) char *layout_own__put_process(char *out, const struct layout_line *line,
+									   unsigned int untold)
+{
+	const struct process *process = line->process;
+	char *start = out, *members = PUT_LITERAL(out, ",\"process\":");
+
+	out = members;
+	if (layout_own__tells(untold, PROCESS_PID)) {
+		out = PUT_LITERAL(out, ",\"pid\":");
+		out = put_number(out, line->writer->tgid);
+	}
+	if (layout_own__tells(untold, PROCESS_TID)) {
+		out = PUT_LITERAL(out, ",\"tid\":");
+		out = put_number(out, line->writer->tid);
+	}
+	if (process && layout_own__tells(untold, PROCESS_NAME)) {
+		out = PUT_LITERAL(out, ",\"name\":\"");
+		out = json__put(out, process->name);
+		*out++ = '"';
+	}
+	if (process && layout_own__tells(untold, PROCESS_UID)) {
+		out = PUT_LITERAL(out, ",\"uid\":");
+		out = put_number(out, process->uid);
+	}
+	if (untold && out == members)
+		return start;
+	/* In the first comma's place. */
+	*members = '{';
+	*out++ = '}';
+	return out;
+}
+
+/* The same where fields are left out. */
+char *layout_own__some_process(char *out, const struct layout_line *line);
+
 /* ,"process":{...} */
 static inline char *layout_own__process(char *out, const struct layout_line *line)
 {
-	out = PUT_LITERAL(out, ",\"process\":{\"pid\":");
-	out = put_number(out, line->writer->tgid);
-	out = PUT_LITERAL(out, ",\"tid\":");
-	out = put_number(out, line->writer->tid);
-	if (line->process) {
-		out = PUT_LITERAL(out, ",\"name\":\"");
-		out = json__put(out, line->process->name);
-		out = PUT_LITERAL(out, "\",\"uid\":");
-		out = put_number(out, line->process->uid);
-	}
-	*out++ = '}';
-	return out;
+	return line->untold ? layout_own__some_process(out, line) : layout_own__put_process(out, line, 0);
 }
 
 /* ,"partial":"..." */

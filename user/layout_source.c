@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "encode.h"
+#include "field_filter.h"
 #include "identity.h"
 #include "json_writer.h"
 #include "label_filter.h"
@@ -19,26 +20,31 @@ static const struct record_facts no_facts;
  * start: the API's word goes before it.
  */
 static int filter_labels(struct layout_source *source, const struct record_config *config,
-			 struct label_filter *filter)
+			 const struct layout *layout, struct label_filter *filter)
 {
 	const struct pod *pod = source->stream->pod;
 	const struct identity *identity = source->stream->identity;
 	const struct {
+		enum layout_labels kind;
 		const struct labels *labels;
 		const struct globs_config *globs;
 		struct labels *out;
 	} sets[] = {
-		{ pod ? &pod->labels : identity ? &identity->pod_labels : NULL, &config->pod_labels, &source->pod_labels },
-		{ identity ? &identity->labels : NULL, &config->container_labels, &source->container_labels },
-		{ pod ? &pod->namespace_labels : NULL, &config->namespace_labels, &source->namespace_labels },
-		{ pod ? &pod->node_labels : NULL, &config->node_labels, &source->node_labels },
-		{ pod ? &pod->annotations : identity ? &identity->pod_annotations : NULL, &config->pod_annotations,
-		  &source->pod_annotations },
+		{ LAYOUT_POD_LABELS, pod ? &pod->labels : identity ? &identity->pod_labels : NULL, &config->pod_labels,
+		  &source->pod_labels },
+		{ LAYOUT_CONTAINER_LABELS, identity ? &identity->labels : NULL, &config->container_labels,
+		  &source->container_labels },
+		{ LAYOUT_NAMESPACE_LABELS, pod ? &pod->namespace_labels : NULL, &config->namespace_labels,
+		  &source->namespace_labels },
+		{ LAYOUT_NODE_LABELS, pod ? &pod->node_labels : NULL, &config->node_labels, &source->node_labels },
+		{ LAYOUT_POD_ANNOTATIONS, pod ? &pod->annotations : identity ? &identity->pod_annotations : NULL,
+		  &config->pod_annotations, &source->pod_annotations },
 	};
 	int err = 0;
 
 	for (size_t i = 0; !err && i < sizeof(sets) / sizeof(sets[0]); i++)
-		err = label_filter__apply(filter, sets[i].labels, sets[i].globs, sets[i].out);
+		if (field_filter__tells(&config->fields, layout->labels[sets[i].kind]))
+			err = label_filter__apply(filter, sets[i].labels, sets[i].globs, sets[i].out);
 	return err;
 }
 
@@ -60,7 +66,8 @@ int layout_source__init(struct layout_source *out, const struct encoder_options 
 			.overhead = layout->label_overhead,
 		};
 
-		err = filter_labels(&source, config, &filter);
+		source.fields = &config->fields;
+		err = filter_labels(&source, config, layout, &filter);
 		source.left_out = filter.left_out;
 	}
 	if (err)
@@ -148,7 +155,9 @@ const char *layout_source__restart_count(const struct layout_source *source, cha
 void layout_source__labels(struct json_writer *writer, const char *name, const struct labels *labels)
 {
 	json_writer__open(writer, name);
-	for (unsigned int i = 0; i < labels->count; i++)
-		json_writer__text(writer, labels->label[i].name, labels->label[i].value);
+	for (unsigned int i = 0; i < labels->count; i++) {
+		json_writer__begin(writer, labels->label[i].name);
+		json_writer__quote(writer->out, labels->label[i].value);
+	}
 	json_writer__close(writer);
 }

@@ -11,6 +11,7 @@
 #include "labels.h"
 
 struct encoder_options;
+struct globs_config;
 struct json_writer;
 struct layout;
 struct pod_container;
@@ -21,6 +22,7 @@ struct layout_source {
 	const struct stream_source *stream;
 	const char *node;
 	const struct record_facts *facts; /* never NULL */
+	const struct globs_config *fields; /* that are told; NULL: all */
 	/* Those that the configuration lets through, renamed where it or the preset asks for it. */
 	struct labels pod_labels, pod_annotations, namespace_labels, node_labels, container_labels;
 	unsigned int left_out;   /* labels that found no room */
@@ -47,7 +49,7 @@ const struct pod_container *layout_source__container(const struct layout_source 
 /* Its digits, or other text of the runtime's; "" when it is not known. */
 const char *layout_source__restart_count(const struct layout_source *source, char buffer[RESTART_COUNT_SIZE]);
 
-/* An object of this name with the labels in it; nothing when there are none. */
+/* An object of this name with the labels in it, which are told; nothing when there are none. */
 void layout_source__labels(struct json_writer *writer, const char *name, const struct labels *labels);
 
 #endif

@@ -12,6 +12,9 @@ enum record_names { NAMES_DEFAULT, NAMES_FLUENTBIT, NAMES_ECS, NAMES_OTEL, NAMES
 /* What records tell of the machine beside its name. */
 enum host_fact { HOST_FACT_MACHINE_ID, HOST_FACT_BOOT_ID, HOST_FACT_CLOUD, HOST_FACT_OS };
 
+/* Of what a record tells of who wrote. */
+enum process_field { PROCESS_PID, PROCESS_TID, PROCESS_NAME, PROCESS_UID, PROCESS_FIELDS };
+
 /* Globs of names: those that one of `allow` matches and none of `deny`. */
 struct globs_config {
 	char **allow;
@@ -22,6 +25,7 @@ struct globs_config {
 
 struct record_config {
 	enum record_names names;
+	struct globs_config fields; /* of their paths: see field_filter.h */
 	struct globs_config pod_labels;
 	struct globs_config pod_annotations;
 	struct globs_config namespace_labels;

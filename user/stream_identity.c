@@ -145,7 +145,7 @@ static bool same_text(const struct stream_text *one, const struct stream_text *o
 
 	stream_text__parts(one, &a);
 	stream_text__parts(other, &b);
-	return a.names == b.names && a.fields_length == b.fields_length && a.key_length == b.key_length &&
+	return a.names == b.names && a.untold == b.untold && a.fields_length == b.fields_length && a.key_length == b.key_length &&
 	       !memcmp(a.fields, b.fields, a.fields_length) && !memcmp(a.key, b.key, a.key_length);
 }
 

@@ -95,6 +95,7 @@ void stream__save_text(struct stream *stream)
 	saved->fields_length = parts.fields_length;
 	saved->key_length = parts.key_length;
 	saved->names = parts.names;
+	saved->untold = parts.untold;
 	saved->file_length = stream->file ? strlen(stream->file) : 0;
 	saved->block = heap__take(stream__heap(stream),
 				  parts.fields_length + parts.key_length + saved->file_length);
@@ -123,6 +124,7 @@ static int restore_text(struct stream *stream, const struct saved_text *saved)
 		.key_length = saved->key_length,
 		.stream = (uint64_t)stream->index << 32 | stream->generation,
 		.names = saved->names,
+		.untold = saved->untold,
 	};
 	if (saved->file_length) {
 		stream->file = strndup(parts.key + parts.key_length, saved->file_length);

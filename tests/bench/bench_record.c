@@ -57,7 +57,11 @@ static void encode(struct encoder *encoder, size_t length)
 int main(int argc, char **argv)
 {
 	char directory[] = "/dev/shm/logtap-bench-XXXXXX";
-	const struct record_config record = { .names = argc > 2 ? strtoul(argv[2], NULL, 10) : NAMES_DEFAULT };
+	char *all = "*";
+	const struct record_config record = {
+		.names = argc > 2 ? strtoul(argv[2], NULL, 10) : NAMES_DEFAULT,
+		.fields = { .allow = &all, .allow_count = 1 },
+	};
 	struct counters counters = { 0 };
 	bool abandon = false;
 	struct journal_options journal = {

@@ -122,6 +122,7 @@ static struct fixture *open_fixture(enum record_names names)
 	assert_int_equal(journal__open(&journal, NULL, &fixture->journal), 0);
 	fixture->record = (struct record_config){
 		.names = names,
+		.fields = all,
 		.pod_labels = all,
 		.pod_annotations = all,
 		.namespace_labels = all,

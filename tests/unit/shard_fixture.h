@@ -218,10 +218,12 @@ struct fixture {
 
 static inline void make_config(struct fixture *fixture)
 {
+	static char *every[] = { (char *)"*" };
 	struct config *config = &fixture->config;
 
 	fixture->files[0] = (char *)"/app/*";
 	config->node = (char *)"n";
+	config->record.fields = (struct globs_config){ .allow = every, .allow_count = 1 };
 	config->capture.files = fixture->files;
 	config->capture.files_count = 1;
 	config->lines.max_line = 4096;

@@ -174,7 +174,8 @@ static inline int setup(void **state)
 	fixture->config.capture.files_count = 1;
 	fixture->config.capture.containers = true;
 	fixture->every[0] = (char *)"*";
-	fixture->config.record.pod_labels = (struct globs_config){ .allow = fixture->every, .allow_count = 1 };
+	fixture->config.record.fields = (struct globs_config){ .allow = fixture->every, .allow_count = 1 };
+	fixture->config.record.pod_labels = fixture->config.record.fields;
 	fixture->config.record.labels_max = 65536;
 	fixture->journal_options = (struct journal_options){
 		.directory = fixture->directory,

@@ -471,6 +471,8 @@ static void nonsense_is_not_believed(void **state)
 		{ STATE(1, text.fields_length), 4 },
 		{ STATE(1, text.file_length), 4 },
 		{ STATE(1, text.checksum), 4 },
+		{ STATE(1, text.names), 1 },
+		{ STATE(1, text.untold), 1 },
 	};
 	struct fixture *fixture = *state;
 

@@ -14,6 +14,7 @@
 #include "config.h"
 #include "config_memory.h"
 #include "config_schema.h"
+#include "pods.h"
 #include "record.h"
 
 #define KIB (1ULL << 10)
@@ -95,6 +96,9 @@ static void no_file_gives_the_defaults(void **state)
 	assert_int_equal(config->journal.disk.max_age_ms, 0);
 	assert_int_equal(config->journal.disk.fsync, DISK_FSYNC_SEGMENT);
 	assert_int_equal(config->record.names, NAMES_DEFAULT);
+	assert_int_equal(config->record.fields.allow_count, 1);
+	assert_string_equal(config->record.fields.allow[0], "*");
+	assert_int_equal(config->record.fields.deny_count, 0);
 	assert_int_equal(config->record.pod_labels.allow_count, 1);
 	assert_string_equal(config->record.pod_labels.allow[0], "*");
 	assert_int_equal(config->record.pod_annotations.allow_count, 0);
@@ -337,6 +341,50 @@ static void mistakes_in_a_record_are_told(void **state)
 	       "c.yaml:2: record.host: \"serial\" is not allowed; use machine_id, boot_id, cloud or os\n");
 	refuse("record:\n  labels_max: 1MiB\n",
 	       "c.yaml:2: record.labels_max: 1MiB is out of range; use 0B to 256KiB\n");
+}
+
+#define NO_FIELD " is no field of records with these record.names; "
+#define IN_README "README.md has those that there are\n"
+
+static void fields_that_no_record_has_are_told(void **state)
+{
+	(void)state;
+	config__free(accept("record: {fields: {allow: [], deny: ['*', '*s', kubernetes, kubernetes.pod_labels, container.labels.*]}}\n"));
+	config__free(accept("record: {fields: {allow: [message, id, host], deny: [process.uid]}}\n"));
+	config__free(accept("record: {names: otel, fields: {deny: [k8s.pod.labels.*, k8s.pod, process]}}\n"));
+	refuse("record:\n  fields:\n    allow:\n      - '*'\n      - kubernets\n    deny: [kubernetes.pod.ip,\n      x*]\n",
+	       "c.yaml:5: record.fields.allow: \"kubernets\"" NO_FIELD "did you mean \"kubernetes\"?\n"
+	       "c.yaml:6: record.fields.deny: \"kubernetes.pod.ip\"" NO_FIELD "did you mean \"kubernetes.pod_ip\"?\n"
+	       "c.yaml:7: record.fields.deny: \"x*\"" NO_FIELD IN_README);
+	refuse("record: {names: ecs, fields: {deny: [kubernetes.pod_labels.app, _SYSTEMD_UNIT]}}\n",
+	       "c.yaml:1: record.fields.deny: \"kubernetes.pod_labels.app\"" NO_FIELD "did you mean \"kubernetes.node.labels.*\"?\n"
+	       "c.yaml:1: record.fields.deny: \"_SYSTEMD_UNIT\"" NO_FIELD IN_README);
+	/* One mistake is enough. */
+	refuse("record: {names: gelf, fields: {deny: [_SYSTEMD_UNIT]}}\n",
+	       "c.yaml:1: record.names: \"gelf\" is not allowed; use default, fluentbit, ecs or otel\n");
+	refuse("record:\n  fields:\n    deny:\n      - ''\n      - nothing\n",
+	       "c.yaml:3: record.fields.deny: \"nothing\"" NO_FIELD IN_README
+	       "c.yaml:4: record.fields.deny: must not be empty\n");
+}
+
+static void what_is_told_in_any_case_cannot_be_denied(void **state)
+{
+	static const char *const always[][2] = {
+		{ "default", "timestamp" }, { "default", "message" }, { "default", "encoding" }, { "default", "lost.b*" },
+		{ "fluentbit", "log" }, { "fluentbit", "_p" }, { "fluentbit", "logtap.id" },
+		{ "ecs", "@metadata.beat" }, { "ecs", "ecs" }, { "ecs", "logtap.partial" },
+		{ "otel", "body" }, { "otel", "timeUnixNano" }, { "otel", "logtap.lost" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++) {
+		char text[128], expected[128];
+
+		snprintf(text, sizeof(text), "record: {names: %s, fields: {deny: ['%s']}}\n", always[i][0], always[i][1]);
+		snprintf(expected, sizeof(expected), "c.yaml:1: record.fields.deny: \"%s\" is told in any case; remove the entry\n",
+			 always[i][1]);
+		refuse(text, expected);
+	}
 }
 
 static void empty_sections_stand_for_the_defaults(void **state)
@@ -752,13 +800,16 @@ static void memory_adds_up(void **state)
 	/* An entry of 2 KiB for each shard and slot, a text of 2 + 8 KiB for each stream; a page and a step of the heap for each shard. */
 	assert_in_range(small.checkpoint, 2 * 100 * 2048 + 100 * 10240 + 2 * MIB,
 			2 * 100 * 2048 + 100 * 10240 + 2 * MIB + 2 * 2 * 4096);
+	/* In a cluster, unless it is not asked. */
+	assert_int_equal(small.pods, PODS_BYTES_MAX);
 	assert_int_equal(small.total, small.rings + small.maps + small.journal + small.checkpoint +
-					      small.lines + small.sink);
+					      small.lines + small.sink + small.pods);
 	assert_int_equal(small.disk, 0);
 	config__free(config);
 	config = accept("capture: {shards: 2}\njournal: {segment_size: 2MiB, disk: {directory: /d, "
-			"max_size: 1GiB}}\n");
+			"max_size: 1GiB}}\nkubernetes: {source: none}\n");
 	config__memory(config, &disk);
+	assert_int_equal(disk.pods, 0);
 	assert_int_equal(disk.spill, 4 * MIB);
 	assert_int_equal(disk.disk, 1024 * MIB);
 	assert_int_equal(disk.total, disk.rings + disk.maps + disk.journal + disk.spill +
@@ -782,6 +833,8 @@ int main(void)
 		cmocka_unit_test(every_value_is_taken),
 		cmocka_unit_test(a_record_is_configured),
 		cmocka_unit_test(mistakes_in_a_record_are_told),
+		cmocka_unit_test(fields_that_no_record_has_are_told),
+		cmocka_unit_test(what_is_told_in_any_case_cannot_be_denied),
 		cmocka_unit_test(empty_sections_stand_for_the_defaults),
 		cmocka_unit_test(an_alias_stands_for_its_value),
 		cmocka_unit_test(every_mistake_is_reported_in_the_order_of_the_file),

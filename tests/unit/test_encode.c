@@ -405,7 +405,8 @@ static void hostile_names_stay_text(void **state)
 	/* A name that is not UTF-8 is left out: see test_layout.c. */
 	struct label label = { "\"\\\n", HOSTILE };
 	char *all = "*";
-	const struct record_config record = { .container_labels = { .allow = &all, .allow_count = 1 }, .labels_max = 1024 };
+	const struct globs_config everything = { .allow = &all, .allow_count = 1 };
+	const struct record_config record = { .fields = everything, .container_labels = everything, .labels_max = 1024 };
 	struct identity hostile = { .container_id = HOSTILE, .container_name = HOSTILE, .image = HOSTILE,
 				    .runtime = HOSTILE, .pod_name = HOSTILE, .pod_namespace = HOSTILE,
 				    .pod_uid = HOSTILE, .complete = true, .labels = { &label, 1, 0 } };

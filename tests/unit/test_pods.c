@@ -196,6 +196,55 @@ static void version_rises_when_a_pod_changes_and_only_then(void **state)
 	assert_true(pods__version(*state) > version);
 }
 
+static void assert_labels_rise(struct pods *pods, struct pod *pod, bool rises)
+{
+	uint64_t version = pods__version(pods), labels_version = pods__labels_version(pods);
+
+	assert_int_equal(pods__publish(pods, pod), 0);
+	assert_true(pods__version(pods) > version);
+	assert_int_equal(pods__labels_version(pods) > labels_version, rises);
+}
+
+static void labels_version_rises_with_what_may_select_a_known_pod(void **state)
+{
+	uint64_t version = pods__labels_version(*state);
+	struct pod *pod;
+
+	assert_labels_rise(*state, make("a", "one"), false);
+	publish(*state, "a", "one");
+	assert_true(pods__labels_version(*state) == version);
+	assert_labels_rise(*state, make("a", "two"), true);
+	pod = make("a", "two");
+	assert_int_equal(labels__set(&pod->annotations, "logtap.io/exclude", "true"), 0);
+	assert_labels_rise(*state, pod, true);
+	pod = make("a", "two");
+	assert_int_equal(labels__set(&pod->namespace_labels, "team", "cart"), 0);
+	assert_labels_rise(*state, pod, true);
+	assert_labels_rise(*state, make("a", "two"), true);
+	/* Nothing is selected by these. */
+	pod = make("a", "two");
+	assert_int_equal(labels__set(&pod->node_labels, "zone", "b"), 0);
+	pod->ip = strdup("10.0.0.1");
+	assert_labels_rise(*state, pod, false);
+	version = pods__labels_version(*state);
+	pods__remove(*state, "a");
+	assert_true(pods__labels_version(*state) == version);
+	assert_labels_rise(*state, make("a", "three"), true);
+}
+
+static void labels_version_rises_with_a_pod_after_one_was_left_out_unknown(void **state)
+{
+	uint64_t version;
+
+	publish(*state, "a", "one");
+	version = pods__labels_version(*state);
+	pods__leave_out(*state);
+	publish(*state, "a", "one");
+	assert_true(pods__labels_version(*state) == version);
+	assert_labels_rise(*state, make("b", "one"), true);
+	assert_labels_rise(*state, make("c", "one"), false);
+}
+
 static void change_of_a_container_is_a_change(void **state)
 {
 	uint64_t version;
@@ -384,6 +433,8 @@ int main(void)
 		fact(mirror_takes_the_place_of_its_own),
 		fact(reference_keeps_what_was_known),
 		fact(version_rises_when_a_pod_changes_and_only_then),
+		fact(labels_version_rises_with_what_may_select_a_known_pod),
+		fact(labels_version_rises_with_a_pod_after_one_was_left_out_unknown),
 		fact(change_of_a_container_is_a_change),
 		fact(only_an_unknown_pod_is_wanted),
 		fact(deleted_pod_stays_for_a_while),

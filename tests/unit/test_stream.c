@@ -548,6 +548,39 @@ static void a_line_that_is_made_again_keeps_its_names(void **state)
 	no_more(fixture);
 }
 
+static void next_has_process(struct fixture *fixture, const char *text, bool told)
+{
+	assert_int_equal(!!json_object_get(next_line(fixture, text, NULL), "process"), told);
+}
+
+/* As its names; here what is the same in all its lines is the same before and after. */
+static void a_line_that_is_made_again_keeps_its_fields(void **state)
+{
+	static char *denied[] = { (char *)"process" };
+	struct fixture *fixture = *state;
+
+	data(fixture, "before\n", 0, 0);
+	next_has_process(fixture, "before", true);
+	fixture->config.record.fields.deny = denied;
+	fixture->config.record.fields.deny_count = 1;
+	restart(fixture);
+	fixture->context.replayed = UINT64_MAX;
+	data(fixture, "one\n", 0, 0);
+	next_has_process(fixture, "one", true);
+	fixture->context.replayed = 0;
+	data(fixture, "two\n", 0, 0);
+	next_has_process(fixture, "two", false);
+	fixture->config.record.fields.deny_count = 0;
+	restart(fixture);
+	fixture->context.replayed = UINT64_MAX;
+	data(fixture, "three\n", 0, 0);
+	next_has_process(fixture, "three", false);
+	fixture->context.replayed = 0;
+	data(fixture, "four\n", 0, 0);
+	next_has_process(fixture, "four", true);
+	no_more(fixture);
+}
+
 /* Its first line may be published and made again: it must say the same then. */
 static void a_stream_is_named_before_its_first_line(void **state)
 {
@@ -1035,6 +1068,7 @@ int main(void)
 		TEST(what_a_stream_is_called_is_not_asked_again),
 		TEST(a_file_says_which_service_writes_it),
 		TEST(a_line_that_is_made_again_keeps_its_names),
+		TEST(a_line_that_is_made_again_keeps_its_fields),
 		TEST(a_stream_is_named_before_its_first_line),
 		TEST(what_is_refused_stays_refused),
 		TEST(a_loss_that_was_told_is_not_told_again),

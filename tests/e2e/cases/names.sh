@@ -1,20 +1,34 @@
 # Shows each set of names (record.names) on real containers and a file, changed by SIGHUP under a container that goes on: the
 # records have the fields that Vector's, Fluent Bit's, Filebeat's and the OpenTelemetry collector's users look for, those of
-# one stream change with its next line, and records over the broker's limit are cut and marked in each.
+# one stream change with its next line, and records over the broker's limit are cut and marked in each. Then the same with
+# some fields denied, or few allowed (record.fields): those are missing, and no others. Where the machine is comes from the
+# environment, as in conf/logtap.yaml.
 # needs: logtap kafka
 # topics: records:1:12000
 # timeout: 240
 
 PRESETS="default fluentbit ecs otel"
 
+# configure PRESET [FIELDS]
 configure()
 {
 	kafka_config records /run/names.yaml <<-END
 		node: node-1
 		capture: {files: [/var/log/names/*.log]}
-		record: {names: $1, host: [machine_id, boot_id, cloud, os]}
-		cloud: {provider: aws, instance_id: i-07, region: eu-west-1, zone: eu-west-1b, account: "4711"}
+		record: {names: $1, host: [machine_id, boot_id, cloud, os], fields: {${2-}}}
+		$(sed -n '/^cloud:/,/^$/p' "$REPO/conf/logtap.yaml")
 	END
+}
+
+# What is left of the preset's fields; see check.
+fewer()
+{
+	case $1 in
+	default) echo 'deny: [process.uid, process.tid, container, kubernetes.pod_uid, "*image*", host_id, cloud.zone]' ;;
+	fluentbit) echo 'allow: [kubernetes.pod_name, logtap.cloud.instance_id, logtap.process.name]' ;;
+	ecs) echo 'deny: [user, process.thread, container, kubernetes.pod.uid, host.id, cloud]' ;;
+	otel) echo 'allow: [k8s.pod.*, process.pid, host.id], deny: [k8s.pod.uid]' ;;
+	esac
 }
 
 . "$REPO/tests/e2e/lines.sh"
@@ -35,10 +49,29 @@ seen()
 	done
 }
 
+# reload PRESET [FIELDS]
+reload()
+{
+	configure "$@"
+	kill -HUP "${LOGTAP_PIDS[logtap]}"
+	reloads=$((reloads + 1))
+	wait_for "the configuration to be loaded anew" 60 loaded_anew "$reloads"
+}
+
+# web NAME: a pod whose record of stderr is like the others', and whose record of stdout is cut.
+web()
+{
+	number=$((number + 1))
+	bundle -p "web-$1" -n shop -u 8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b -c web -i "registry.test:5000/shop/web:1.2" \
+		"$(printf %063d 1)$number" sh -c "echo 'GET \"/\" $1' >&2; printf '%020000d\\n' 0"
+	container_run "$(printf %063d 1)$number"
+}
+
 guest()
 {
-	local preset id number=0
+	local preset id number=-1 reloads=0
 
+	export CLOUD_PROVIDER=aws CLOUD_INSTANCE_ID=i-07 CLOUD_REGION=eu-west-1 CLOUD_ZONE=eu-west-1b CLOUD_ACCOUNT=4711
 	mkdir -p /srv/steady /var/log/names
 	[ -s /etc/machine-id ] || echo 00112233445566778899aabbccddeeff >/etc/machine-id
 	cp /etc/machine-id "$OUT/machine-id"
@@ -46,25 +79,25 @@ guest()
 	id=$(printf %064d 99)
 	# shellcheck disable=SC2016 # expanded in the container
 	bundle -p steady-0 -n shop -u 7c9e6679-7425-40de-944b-e07fc1f90ae7 -c main -m /srv/steady:/mnt "$id" \
-		sh -c 'for i in default fluentbit ecs otel; do until [ -e /mnt/$i ]; do sleep 0.1; done; echo "steady $i"; done'
+		sh -c 'for i in default default-few fluentbit fluentbit-few ecs ecs-few otel otel-few; do until [ -e /mnt/$i ]; do sleep 0.1; done; echo "steady $i"; done'
 	for preset in $PRESETS; do
-		configure "$preset"
 		if [ "$preset" = default ]; then
+			configure "$preset"
 			logtap_start logtap /run/names.yaml
 			container_start "$id"
 		else
-			kill -HUP "${LOGTAP_PIDS[logtap]}"
-			number=$((number + 1))
-			wait_for "the configuration to be loaded anew" 60 loaded_anew "$number"
+			reload "$preset"
 		fi
 		: >"/srv/steady/$preset"
-		bundle -p "web-$preset" -n shop -u 8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b -c web -i "registry.test:5000/shop/web:1.2" \
-			"$(printf %063d 1)$number" sh -c "echo 'GET \"/\" $preset' >&2; printf '%020000d\\n' 0"
-		container_run "$(printf %063d 1)$number"
+		web "$preset"
 		bundle "lone-$preset" echo "lone $preset"
 		container_run "lone-$preset"
 		echo "file $preset" >"/var/log/names/$preset.log"
 		wait_for "the lines of $preset" 60 seen "steady $preset" "file $preset" "lone $preset"
+		reload "$preset" "$(fewer "$preset")"
+		: >"/srv/steady/$preset-few"
+		web "$preset-few"
+		wait_for "the lines of few fields" 60 seen "steady $preset-few" "/\\\\\" $preset-few"
 	done
 	container_wait "$id"
 	container_delete "$id"
@@ -130,8 +163,20 @@ def expect_fields(what, record, **fields):
 
 POD = "8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b"
 IMAGE = "registry.test:5000/shop/web:1.2"
+ALWAYS = {
+    "fluentbit": {"@timestamp", "time", "log", "_p", "logtap.id"},
+    "otel": {"timeUnixNano", "observedTimeUnixNano", "body", "logtap.id"}}
+FEWER = {
+    "fluentbit": {"kubernetes.pod_name", "logtap.cloud.instance_id", "logtap.process.name"},
+    "otel": {"resource k8s.pod.name", "resource host.id", "process.pid"}}
+DENIED = {
+    "default": {"process.uid", "process.tid", "container.id", "container.name", "container.image", "container.runtime",
+                "kubernetes.pod_uid", "kubernetes.container_image", "host_id", "cloud.zone"},
+    "ecs": {"user.id", "process.thread.id", "container.id", "container.image.name", "container.runtime",
+            "kubernetes.pod.uid", "host.id", "cloud.provider", "cloud.instance.id", "cloud.region",
+            "cloud.availability_zone", "cloud.account.id"}}
 for number, preset in enumerate(PRESETS):
-    container = f"{1:063}{number}"
+    container = f"{1:063}{2 * number}"
     name = f"web-{preset}"
     wanted = {
         "default": {
@@ -145,7 +190,8 @@ for number, preset in enumerate(PRESETS):
             "stream": "stderr", "_p": "F", "kubernetes.pod_name": name, "kubernetes.namespace_name": "shop",
             "kubernetes.pod_id": POD, "kubernetes.host": "node-1", "kubernetes.container_name": "web",
             "kubernetes.docker_id": container, "kubernetes.container_image": IMAGE, "logtap.host_id": MACHINE,
-            "logtap.boot_id": BOOT, "logtap.cloud.provider": "aws", "logtap.process.uid": 0},
+            "logtap.boot_id": BOOT, "logtap.cloud.provider": "aws", "logtap.cloud.instance_id": "i-07",
+            "logtap.process.uid": 0},
         "ecs": {
             "stream": "stderr", "input.type": "container", "@metadata.beat": "filebeat", "ecs.version": "8.0.0",
             "agent.type": "logtap", "agent.name": "node-1", "host.name": "node-1", "host.id": MACHINE,
@@ -185,17 +231,24 @@ for number, preset in enumerate(PRESETS):
         "otel": {"resource container.id": f"lone-{preset}", "resource k8s.pod.name": None}}[preset])
 
     mark = {"default": "partial", "fluentbit": "logtap.partial", "ecs": "logtap.partial", "otel": "logtap.partial"}[preset]
-    cut = find(preset, lambda text: text.startswith("00"))
-    expect(f"{preset}: the cut line's mark", cut.get(mark), "max_size")
+    cuts = [record for record in map(flat, (record for record in records if preset_of(record) == preset))
+            if record[MESSAGE[preset]].startswith("00")]
+    expect(f"{preset}: lines that are cut", len(cuts), 2)
+    for cut in cuts:
+        expect(f"{preset}: the cut line's mark", cut.get(mark), "max_size")
+        if not 8000 < len(cut[MESSAGE[preset]]) < 12000:
+            fail(f"{preset}: {len(cut[MESSAGE[preset]])} bytes are left of the line that is cut")
     expect(f"{preset}: the whole line's mark", line.get(mark), None)
-    if not 8000 < len(cut[MESSAGE[preset]]) < 12000:
-        fail(f"{preset}: {len(cut[MESSAGE[preset]])} bytes are left of the line that is cut")
 
-    # The stream was there before: its names are others from its next line on.
-    find(preset, lambda text: text == f"steady {preset}")
+    # The stream was there before: its names are others from its next line on, and so are its fields.
+    steady = find(preset, lambda text: text == f"steady {preset}")
+    for whole, few in ((line, find(preset, lambda text: text == f'GET "/" {preset}-few')),
+                       (steady, find(preset, lambda text: text == f"steady {preset}-few"))):
+        left = ALWAYS[preset] | FEWER[preset] if preset in FEWER else whole.keys() - DENIED[preset]
+        expect(f"{preset}: fields that are left", sorted(few), sorted(left))
 ids = [record.get(name) for record in map(flat, records) for name in ("id", "logtap.id") if record.get(name)]
 expect("records", len(ids), len(records))
 expect("ids", len(set(ids)), len(ids))
-expect("lines", len(records), 5 * len(PRESETS))
+expect("lines", len(records), 8 * len(PRESETS))
 END
 }
