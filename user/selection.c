@@ -123,7 +123,7 @@ static void tell_unclear(const struct pod *pod, const char *annotation)
 	for (char *c = text; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';
-	log_warn("%s has a value that means nothing and is ignored; use \"true\" or \"false\", or for streams stdout or stderr",
+	log_warn("%s has a value that means nothing and is ignored; use \"true\" or \"false\", or for streams stdout, stderr or file",
 		 text);
 }
 

@@ -264,7 +264,7 @@ static void what_means_nothing_is_said_once_a_pod(void **state)
 	dup2(before, STDERR_FILENO);
 	read_said(said, text, sizeof(text));
 	assert_string_equal(text, "logtap: warning: pod web?[2J in shop: logtap.io/exclude has a value that means nothing "
-				  "and is ignored; use \"true\" or \"false\", or for streams stdout or stderr\n");
+				  "and is ignored; use \"true\" or \"false\", or for streams stdout, stderr or file\n");
 	dup2(fileno(said), STDERR_FILENO);
 	for (int i = 0; i < 1000; i++) {
 		snprintf(uid, sizeof(uid), "pod %d", i);

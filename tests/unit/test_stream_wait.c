@@ -50,16 +50,28 @@ static int teardown_pod(void **state)
 	return err;
 }
 
-/* As setup_pod, the container's stdout; pods' annotations count. */
-static int setup_stdout(void **state)
+/* As setup_pod; pods' annotations count. */
+static int setup_annotated(void **state)
 {
 	struct fixture *fixture;
 
 	if (setup_pod(state))
 		return -1;
 	fixture = *state;
-	fixture->slot->kind = STREAM_STDOUT;
 	fixture->config.selection.annotations = true;
+	open_stream(fixture);
+	return 0;
+}
+
+/* The container's stdout instead of its file. */
+static int setup_stdout(void **state)
+{
+	struct fixture *fixture;
+
+	if (setup_annotated(state))
+		return -1;
+	fixture = *state;
+	fixture->slot->kind = STREAM_STDOUT;
 	open_stream(fixture);
 	return 0;
 }
@@ -672,7 +684,10 @@ static void whatever_happens_each_line_comes_once(void **state)
 
 #define POD_TEST(name) cmocka_unit_test_setup_teardown(name, setup_pod, teardown_pod)
 #define BUNDLE_TEST(name) cmocka_unit_test_setup_teardown(name, setup_bundle, teardown_bundle)
-#define STDOUT_TEST(name) cmocka_unit_test_setup_teardown(name, setup_stdout, teardown_pod)
+/* Of both of a container's kinds of streams. */
+#define ANNOTATED_TESTS(name) \
+	cmocka_unit_test_setup_teardown(name, setup_stdout, teardown_pod), \
+		{ #name "_also_of_a_file", name, setup_annotated, teardown_pod, NULL }
 
 int main(void)
 {
@@ -695,13 +710,13 @@ int main(void)
 		POD_TEST(a_full_journal_makes_no_copies_of_what_waited),
 		POD_TEST(whatever_happens_each_line_comes_once),
 		BUNDLE_TEST(a_pod_of_another_name_is_not_taken),
-		STDOUT_TEST(of_a_pod_that_excludes_itself_nothing_comes_out),
-		STDOUT_TEST(a_pod_known_before_the_first_line_decides_too),
-		STDOUT_TEST(what_stays_unknown_is_as_configured),
-		STDOUT_TEST(what_was_left_out_unknown_is_looked_for_when_a_pod_comes),
-		STDOUT_TEST(a_pod_that_changes_its_mind_is_heard),
-		STDOUT_TEST(an_undecided_stream_stays_undecided_after_a_kill),
-		STDOUT_TEST(what_came_out_and_was_dropped_before_it_was_decided_is_told),
+		ANNOTATED_TESTS(of_a_pod_that_excludes_itself_nothing_comes_out),
+		ANNOTATED_TESTS(a_pod_known_before_the_first_line_decides_too),
+		ANNOTATED_TESTS(what_stays_unknown_is_as_configured),
+		ANNOTATED_TESTS(what_was_left_out_unknown_is_looked_for_when_a_pod_comes),
+		ANNOTATED_TESTS(a_pod_that_changes_its_mind_is_heard),
+		ANNOTATED_TESTS(an_undecided_stream_stays_undecided_after_a_kill),
+		ANNOTATED_TESTS(what_came_out_and_was_dropped_before_it_was_decided_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
