@@ -100,7 +100,7 @@ static void on_end(void *owner, const struct kube_answer *answer)
 		poll->due_ms = poll->begun_ms + timing->poll_ms;
 	} else {
 		counters__add(poll->options.counters, COUNTER_kube_errors, 1);
-		poll->due_ms = now_ms + kube_timing__pause_ms(timing, poll->failures++);
+		poll->due_ms = now_ms + kube_timing__pause_ms(timing, &poll->failures);
 	}
 	poll->options.handler->state(poll->options.owner, &failed);
 }
