@@ -795,6 +795,25 @@ static void kubelet_is_polled(void **state)
 	assert_int_equal(counter(f, COUNTER_kube_pods), 2);
 }
 
+static void kubelets_list_that_is_too_large_leaves_what_is_known(void **state)
+{
+	struct fixture *f = *state;
+	char url[64];
+
+	use_kubelet(f, url, sizeof(url));
+	put_pod(f, "a", "one");
+	start(f);
+	wait_for(app_is(f, "a", "one"));
+	tell(f, "behave huge");
+	put_pod(f, "b", "two");
+	wait_for(said("is more than 16 MiB or 262144 values, and none of it is taken; with `source: api` it comes in pages"));
+	assert_true(app_is(f, "a", "one"));
+	assert_false(app_is(f, "b", "two"));
+	tell(f, "behave fine");
+	wait_for(app_is(f, "b", "two"));
+	wait_for(said("answers again"));
+}
+
 static void kubelet_is_asked_at_once_when_a_pod_is_missed(void **state)
 {
 	struct fixture *f = *state;
@@ -901,6 +920,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(one_http2_connection_serves_all, setup_http2, teardown),
 		cmocka_unit_test_setup_teardown(hanging_http2_connection_is_left, setup_http2, teardown),
 		fact(kubelet_is_polled),
+		fact(kubelets_list_that_is_too_large_leaves_what_is_known),
 		fact(kubelet_is_asked_at_once_when_a_pod_is_missed),
 		fact(kubelet_that_is_missed_much_is_asked_seldom),
 		fact(kubelet_with_its_own_certificate_needs_a_word),
