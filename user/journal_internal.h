@@ -118,6 +118,7 @@ struct journal {
 	pthread_cond_t work;
 	bool worker_runs;
 	bool stop;
+	bool shut;                 /* only its memory is left */
 };
 
 /* A place in the journal as one word, so that the follower reads it whole. Later is greater. */
