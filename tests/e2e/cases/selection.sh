@@ -268,7 +268,8 @@ expect_ids_unique(logs)
 
 # What a container writes into a file, where it has its own.
 for log in [log for log in logs if logs[log][0].get("source_type") == "file"]:
-    logs[f"{logs[log][0]['kubernetes']['container_name']}/file"] = logs.pop(log)
+    records = logs.pop(log)
+    logs[f"{records[0]['kubernetes']['container_name']}/file"] = records
 
 
 def messages(log):
