@@ -90,7 +90,7 @@ static int add_losses(struct losses *losses, const struct segment *segment, cons
 		loss->bytes += entry->meta.raw_len;
 		loss->lines += entry->meta.lines;
 		losses->records++;
-		losses->lines += entry->meta.lines;
+		losses->lines += entry->meta.stream == JOURNAL_NODE ? 0 : entry->meta.lines;
 		losses->bytes += entry->meta.raw_len;
 	}
 	return 0;
