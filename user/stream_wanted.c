@@ -64,6 +64,9 @@ static enum selected ask(struct stream *stream, const struct identity *identity)
 	stream__take_pod(stream);
 	selected = selection__container(stream->context->selection, identity, stream->pod, stream->kind);
 	stream->undecided = selected == SELECTED_UNKNOWN && stream__lacks_pod(stream) && stream->context->wait;
+	/* By the runtime's word: the pod's own may be another by now. */
+	if (selected == SELECTED_NO && stream__lacks_pod(stream) && identity->tells_pod)
+		pods__leave_out(stream->context->pods);
 	return selected;
 }
 

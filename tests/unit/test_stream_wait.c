@@ -550,6 +550,41 @@ static void what_came_out_and_was_dropped_before_it_was_decided_is_told(void **s
 	assert_int_equal(stream__untold(fixture->stream)->bytes, 0);
 }
 
+/* CRI-O was told that the pod excludes itself. */
+static void name_crios(const struct fixture *fixture)
+{
+	static const char write[] =
+		"cd %s && mkdir -p run/containers/storage/overlay-containers/" ID "/userdata "
+		"run/containers/storage/overlay-containers/sandbox/userdata && cd run/containers/storage/overlay-containers && "
+		"echo '{\"annotations\":{\"io.kubernetes.cri-o.ContainerID\":\"" ID "\",\"io.kubernetes.cri-o.SandboxID\":\"sandbox\","
+		"\"io.kubernetes.pod.name\":\"web-1\",\"io.kubernetes.pod.namespace\":\"shop\"}}' >" ID "/userdata/config.json && "
+		"echo '{\"annotations\":{\"io.kubernetes.cri-o.Labels\":\"{}\",\"io.kubernetes.cri-o.Annotations\":"
+		"\"{\\\"logtap.io/exclude\\\":\\\"true\\\"}\"}}' >sandbox/userdata/config.json";
+	char command[2048];
+
+	snprintf(command, sizeof(command), write, fixture->directory);
+	assert_int_equal(system(command), 0);
+}
+
+static void what_the_runtime_was_told_counts_until_the_pod_comes(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t version;
+
+	name_crios(fixture);
+	crash(fixture);
+	ask_for_pods(fixture);
+	open_stream(fixture);
+	assert_false(stream__wanted(fixture->stream));
+	/* It has changed its mind since: streams are looked for again, and this one is wanted. */
+	version = pods__labels_version(pods);
+	publish("shop");
+	assert_true(pods__labels_version(pods) > version);
+	open_stream(fixture);
+	assert_true(stream__wanted(fixture->stream));
+	forget_name(fixture);
+}
+
 /* What containerd says of the container: it is web-1 in the namespace shop. */
 static void write_bundle(const struct fixture *fixture)
 {
@@ -715,6 +750,7 @@ int main(void)
 		ANNOTATED_TESTS(what_stays_unknown_is_as_configured),
 		ANNOTATED_TESTS(what_was_left_out_unknown_is_looked_for_when_a_pod_comes),
 		ANNOTATED_TESTS(a_pod_that_changes_its_mind_is_heard),
+		ANNOTATED_TESTS(what_the_runtime_was_told_counts_until_the_pod_comes),
 		ANNOTATED_TESTS(an_undecided_stream_stays_undecided_after_a_kill),
 		ANNOTATED_TESTS(what_came_out_and_was_dropped_before_it_was_decided_is_told),
 	};
