@@ -616,7 +616,7 @@ static void cache_outlives_the_thread(void **state)
 static const char *workload_of(struct fixture *f, const char *uid)
 {
 	static char text[256];
-	const struct pod *pod = pods__get(f->pods, uid);
+	const struct pod *pod = pods__get(f->pods, uid, "", "");
 
 	snprintf(text, sizeof(text), "%s/%s", pod && pod->workload_kind ? pod->workload_kind : "",
 		 pod && pod->workload_name ? pod->workload_name : "");
@@ -694,7 +694,7 @@ static void jobs_that_may_not_be_asked_for_stay_jobs(void **state)
 static const char *around_of(struct fixture *f, const char *uid, bool namespace)
 {
 	static char value[64];
-	const struct pod *pod = pods__get(f->pods, uid);
+	const struct pod *pod = pods__get(f->pods, uid, "", "");
 	const struct labels *labels = !pod ? NULL : namespace ? &pod->namespace_labels : &pod->node_labels;
 
 	snprintf(value, sizeof(value), "%s", labels ? labels__get(labels, "v") ?: "-" : "");

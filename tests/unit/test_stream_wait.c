@@ -89,6 +89,13 @@ static void publish_named(const char *namespace, const char *name, const char *a
 	assert_int_equal(pods__publish(pods, pod), 0);
 }
 
+static void forget_pod(void)
+{
+	const struct pod pod = { .uid = (char *)UID, .name = (char *)"web-1", .namespace = (char *)"shop" };
+
+	pods__remove(pods, &pod);
+}
+
 static void publish_with(const char *app, const char *annotation)
 {
 	publish_named("shop", "web-1", app, annotation);
@@ -174,6 +181,24 @@ static void a_pod_that_claims_its_uid_is_not_its(void **state)
 	forget_name(fixture);
 }
 
+/* Also when one that claims its uid came first. */
+static void a_pod_is_found_beside_one_that_claims_its_uid(void **state)
+{
+	struct fixture *fixture = *state;
+
+	name_pod(fixture, "web-1");
+	publish_named("a", "forged", "forged", NULL);
+	publish("shop");
+	data(fixture, "one\n", 0, 0);
+	next_of_app(fixture, "one", "shop");
+	publish_named("a", "forged", "again", NULL);
+	publish("cart");
+	follow(fixture);
+	data(fixture, "two\n", 0, 0);
+	next_of_app(fixture, "two", "cart");
+	forget_name(fixture);
+}
+
 static void a_pod_of_the_runtimes_name_is_its(void **state)
 {
 	struct fixture *fixture = *state;
@@ -245,7 +270,7 @@ static void a_pod_that_is_deleted_is_known_to_the_last_line(void **state)
 
 	publish("shop");
 	data(fixture, "one\n", 0, 0);
-	pods__remove(pods, UID);
+	forget_pod();
 	pods__expire(pods, UINT64_MAX);
 	follow(fixture);
 	data(fixture, "two\n", 0, 0);
@@ -694,7 +719,7 @@ static void whatever_happens_each_line_comes_once(void **state)
 			if (pick(&random, 15))
 				continue;
 			if (!pick(&random, 3)) {
-				pods__remove(pods, UID);
+				forget_pod();
 				pods__expire(pods, UINT64_MAX);
 			}
 			if (!checkpoint__position(fixture->checkpoint, &position))
@@ -729,6 +754,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		POD_TEST(a_known_pod_is_waited_for_by_nobody),
 		POD_TEST(a_pod_that_claims_its_uid_is_not_its),
+		POD_TEST(a_pod_is_found_beside_one_that_claims_its_uid),
 		POD_TEST(a_pod_of_the_runtimes_name_is_its),
 		POD_TEST(lines_wait_for_the_pod_and_keep_their_order),
 		POD_TEST(at_the_end_of_their_time_they_come_without),
