@@ -237,6 +237,10 @@ guest()
 	logtap_stop "agent$agent" TERM || fail "agent$agent: exit status $?"
 	start_agent
 	phase on
+	# What it has not read yet the next one would decide by its own rules.
+	wait_for "the phase's entries" 60 grep -q "phase $((phases - 1)) entry $((PHASE_LINES - 1))" "$OUT/agent$agent.out"
+	wait_for "the phase's errors" 60 grep -q "phase $((phases - 1)) error $((PHASE_LINES - 1))" "$OUT/agent$agent.out"
+	wait_for "the phase's lines" 60 grep -q "phase $((phases - 1)) line $((PHASE_LINES - 1))" "$OUT/agent$agent.out"
 	configure
 	logtap_stop "agent$agent" TERM || fail "agent$agent: exit status $?"
 	start_agent
