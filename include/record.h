@@ -232,6 +232,17 @@ struct capture_settings {
 	struct name_patterns patterns[2];
 };
 
+/*
+ * How far gap records of the node tell writes that hooks missed, of all since the programs were pinned. Of a record that is
+ * being written its place in the first shard's journal is noted before: killed behind its commit, the next agent finds that
+ * the journal is committed beyond that place.
+ */
+struct missed_told {
+	__u64 told;
+	__u64 telling;      /* written last; 0: no record is being written */
+	__u64 number, offset; /* the place: segment, and offset in it */
+};
+
 /* What all versions of the programs that follow each other share, beside the maps. */
 struct capture_state {
 	__u64 unregistered; /* streams that found no slot or no room in the map; the census retries them */
@@ -246,8 +257,8 @@ struct capture_state {
 	__u64 left;         /* of these and others, those that the first program left to it: their mark's place was taken */
 	__u64 needless;     /* times a rescue was skipped for a write that the first program had captured */
 	__u64 unregistered_told; /* of `unregistered`, by agents */
-	__u64 missed_told;  /* writes that hooks missed, of all since the programs were pinned: by gap records */
-	__u64 reserved[5];
+	struct missed_told missed_told;
+	__u64 reserved[2];
 };
 
 _Static_assert(sizeof(struct capture_state) == 128, "state layout");

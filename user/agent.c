@@ -256,6 +256,10 @@ static int reload(struct agent *agent)
 	struct config *next;
 	int err;
 
+	if (!pipeline__may_pause()) {
+		log_error("the configuration stays as it was: the clients of sinks before have not ended (is a name server silent?); send SIGHUP again later");
+		return 0;
+	}
 	if (config__load(agent->path, stderr, &next)) {
 		log_error("the configuration stays as it was, for the file has mistakes");
 		return 0;

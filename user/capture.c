@@ -450,9 +450,9 @@ uint64_t capture__missed_writes(const struct capture *capture)
 	return capture_programs__missed(capture->programs, HOOK_WRITES);
 }
 
-uint64_t *capture__missed_told(const struct capture *capture)
+struct missed_told *capture__missed_told(const struct capture *capture)
 {
-	return (uint64_t *)&capture_programs__state(capture->programs)->missed_told;
+	return &capture_programs__state(capture->programs)->missed_told;
 }
 
 static void sweep_marks(struct capture *capture)

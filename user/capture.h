@@ -74,7 +74,7 @@ struct capture_missed capture__missed(const struct capture *capture);
 /* The writes of it, whoever has told them, since the programs were pinned. */
 uint64_t capture__missed_writes(const struct capture *capture);
 /* Of these, those that gap records have told; one thread counts them. */
-uint64_t *capture__missed_told(const struct capture *capture);
+struct missed_told *capture__missed_told(const struct capture *capture);
 
 /*
  * Any thread; the results live as long as the capture. Those of an adopted capture are what it was

@@ -92,7 +92,7 @@ struct selection_rule {
 	unsigned int images_count;
 	char **labels;           /* see label_selector.h */
 	unsigned int labels_count;
-	int *streams;            /* enum stream_kind: stdout, stderr */
+	int *streams;            /* enum stream_kind: stdout, stderr, file */
 	unsigned int streams_count;
 };
 

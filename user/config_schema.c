@@ -106,6 +106,7 @@ static const cyaml_strval_t kafka_key_names[] = {
 static const cyaml_strval_t stream_names[] = {
 	{ "stdout", STREAM_STDOUT },
 	{ "stderr", STREAM_STDERR },
+	{ "file", STREAM_FILE },
 };
 
 static const cyaml_schema_value_t stream_schema = {

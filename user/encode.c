@@ -338,7 +338,11 @@ static int reserve_gap(struct encoder *encoder, const struct stream_text *text, 
 
 int encoder__gap(struct encoder *encoder, const struct stream_text *text, const struct gap *gap)
 {
-	struct journal_meta meta = { .flags = JOURNAL_GAP, .raw_len = gap->bytes };
+	struct journal_meta meta = {
+		.flags = JOURNAL_GAP,
+		.raw_len = gap->bytes,
+		.lines = gap->slot == GAP_OF_NODE ? gap->writes : 0,
+	};
 	const struct layout_loss loss = { "", gap->bytes, "writes", gap->writes, loss_reason[gap->reason] };
 	char *start, *out;
 	int err = reserve_gap(encoder, text, &start);

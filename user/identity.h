@@ -36,6 +36,7 @@ struct identity {
 	char *log_path;          /* where the runtime writes what the container prints */
 	struct labels labels;    /* the container's own: docker's, nerdctl's */
 	struct labels pod_labels, pod_annotations; /* as of the sandbox's start: CRI-O */
+	bool tells_pod;          /* these are known, and whole */
 	bool sandbox;            /* a pod's pause container: it has no name of its own */
 	bool privileged;         /* Docker's --privileged */
 	bool complete;           /* the runtime's files were found and read */

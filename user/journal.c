@@ -48,6 +48,15 @@ static int check_sizes(const struct journal_options *options)
 	return 0;
 }
 
+static void close_files(struct journal *journal)
+{
+	if (journal->dir_fd >= 0)
+		close(journal->dir_fd);
+	journal->dir_fd = -1;
+	journal_disk__free(journal->disk);
+	journal->disk = NULL;
+}
+
 void journal__free(struct journal *journal)
 {
 	struct segment *segment;
@@ -61,9 +70,7 @@ void journal__free(struct journal *journal)
 	free(journal->spare);
 	if (journal->base)
 		munmap(journal->base, journal->slots_count * journal->stride);
-	if (journal->dir_fd >= 0)
-		close(journal->dir_fd);
-	journal_disk__free(journal->disk);
+	close_files(journal);
 	pthread_mutex_destroy(&journal->lock);
 	pthread_cond_destroy(&journal->work);
 	free(journal->slots);
@@ -245,14 +252,23 @@ static bool is_replaced(const struct journal *journal, const struct segment *seg
 	return gaps && gaps->number == segment->number && has_records(journal, gaps);
 }
 
-void journal__close(struct journal *journal)
+/* An orphan's directories, only when nothing is left in them. */
+static void remove_directories(const struct journal *journal)
+{
+	if (!journal->options.orphan)
+		return;
+	rmdir(journal->options.directory);
+	if (journal->disk)
+		rmdir(journal->disk->directory);
+}
+
+void journal__shut(struct journal *journal)
 {
 	struct segment *segment;
-	char *directory = NULL;
-	char *on_disk = NULL;
 
-	if (!journal)
+	if (!journal || journal->shut)
 		return;
+	journal->shut = true;
 	journal_worker__stop(journal);
 	if (journal->spare)
 		segment__unlink(journal->dir_fd, SEGMENT_PREFIX, journal->spare->number);
@@ -263,18 +279,14 @@ void journal__close(struct journal *journal)
 			continue;
 		segment__unlink(journal->dir_fd, SEGMENT_PREFIX, segment->number);
 	}
-	if (journal->options.orphan)
-		directory = strdup(journal->options.directory);
-	if (journal->options.orphan && journal->disk)
-		on_disk = strdup(journal->disk->directory);
+	remove_directories(journal);
+	close_files(journal);
+}
+
+void journal__close(struct journal *journal)
+{
+	journal__shut(journal);
 	journal__free(journal);
-	/* Only when nothing is left in them. */
-	if (directory)
-		rmdir(directory);
-	if (on_disk)
-		rmdir(on_disk);
-	free(directory);
-	free(on_disk);
 }
 
 size_t journal__max_record(const struct journal *journal)

@@ -61,6 +61,11 @@ int journal__open(const struct journal_options *options, const struct journal_ma
 /* Both sides are done: what is not acknowledged stays in its files, an orphan without any goes. */
 void journal__close(struct journal *journal);
 /*
+ * The first part of it: another may open its files from here on. What was read of it stays where it is, for a reader that is
+ * not quite done, until journal__close, before which nothing else may follow. NULL does nothing.
+ */
+void journal__shut(struct journal *journal);
+/*
  * Before the close, both sides done: what is in memory alone goes to disk too, if there is one, so
  * that a reboot loses nothing. After deadline_ms no further segment is begun; what is left is said.
  */

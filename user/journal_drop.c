@@ -90,7 +90,7 @@ static int add_losses(struct losses *losses, const struct segment *segment, cons
 		loss->bytes += entry->meta.raw_len;
 		loss->lines += entry->meta.lines;
 		losses->records++;
-		losses->lines += entry->meta.lines;
+		losses->lines += entry->meta.stream == JOURNAL_NODE ? 0 : entry->meta.lines;
 		losses->bytes += entry->meta.raw_len;
 	}
 	return 0;
@@ -155,6 +155,7 @@ struct drop {
 	struct segment *gaps;   /* what takes their place */
 	char *copy;             /* of the victim, when it is on disk; then also: */
 	uint64_t damaged;       /* records that no gap tells, as they cannot be read */
+	int unreadable;         /* -errno: none of them can */
 	uint64_t committed;     /* position */
 	struct losses losses;
 };
@@ -193,6 +194,12 @@ static int read_victim(struct journal *journal, struct drop *drop)
 	if (!drop->copy)
 		return -ENOMEM;
 	err = journal_disk__read(journal->disk, victim->number, drop->copy, victim->disk);
+	/* The gaps stand for it all the same: those before and behind it stay one. */
+	if (err == -ENOENT || journal_worker__is_damage(err)) {
+		drop->unreadable = err;
+		drop->damaged = victim->records;
+		return 0;
+	}
 	err = err ? err : add_losses(&drop->losses, victim, drop->copy, victim->disk, true, uncommitted);
 	if (!err && !drop->losses.reader.sealed && victim->limit >= victim->disk)
 		segment_reader__tear(&drop->losses.reader, victim->disk);
@@ -270,7 +277,9 @@ static void replace(struct journal *journal, struct drop *drop)
 /* Nobody comes by it later. */
 static void tell_damage(struct journal *journal, const struct drop *drop)
 {
-	if (!drop->copy)
+	if (drop->unreadable)
+		journal_worker__tell_unreadable(journal, drop->victim, drop->unreadable);
+	if (!drop->copy || drop->unreadable)
 		return;
 	journal__tell_damage(journal->disk->directory, drop->victim->number, &drop->losses.reader);
 	journal__count(journal, COUNTER_journal_damaged_bytes, drop->losses.reader.damaged);

@@ -1,6 +1,7 @@
 #include "journal_gap.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "journal.h"
@@ -15,12 +16,14 @@ int journal_gap__make(const struct journal_meta *meta, const char *value, uint64
 		      uint64_t lines, enum journal_loss why, char *out, struct journal_meta *gap)
 {
 	const struct layout *layout = layout__get(journal_names(meta));
+	/* What the node's own gaps tell is not lost with them. */
+	bool node = meta->stream == JOURNAL_NODE;
 	const struct layout_loss loss = {
 		.id_suffix = ".lost",
 		.bytes = bytes,
-		.unit = "lines",
+		.unit = node ? "writes" : "lines",
 		.count = lines,
-		.reason = reason[why],
+		.reason = node ? "hooks_missed" : reason[why],
 	};
 
 	if (!meta->head_len)

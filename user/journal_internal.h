@@ -118,6 +118,7 @@ struct journal {
 	pthread_cond_t work;
 	bool worker_runs;
 	bool stop;
+	bool shut;                 /* only its memory is left */
 };
 
 /* A place in the journal as one word, so that the follower reads it whole. Later is greater. */
@@ -188,7 +189,8 @@ void journal__tell_damage(const char *directory, uint64_t number,
 
 /*
  * journal_drop.c: under the lock, which it gives up meanwhile. The oldest segment that no follower
- * has reached gives way to a segment of gaps. False: there is none, or it cannot be done now.
+ * has reached gives way to a segment of gaps; what of it cannot be read is told as damage. False: there is none, or it
+ * cannot be done now.
  */
 bool journal__drop_oldest(struct journal *journal, bool from_disk);
 bool journal__drop_segment(struct journal *journal, struct segment *victim, enum journal_loss why);
@@ -206,6 +208,10 @@ void journal_worker__stop(struct journal *journal);
  */
 int journal_worker__load(struct journal *journal, struct segment *segment,
 			 struct segment_reader *reader, bool *unreadable);
+/* True when reading a file failed as what is in it cannot be had. */
+bool journal_worker__is_damage(int err);
+/* Says and counts that a segment's file on disk cannot be read. */
+void journal_worker__tell_unreadable(struct journal *journal, const struct segment *segment, int err);
 /* Under the lock: there may be something to do. */
 void journal_worker__wake(struct journal *journal);
 /* Under the lock: nothing can be moved to disk now. */

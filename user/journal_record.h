@@ -13,9 +13,12 @@ struct journal_meta {
 	uint32_t message_len; /* its encoded length */
 	uint32_t flags;       /* JOURNAL_GAP, and whose names it has: see journal_names */
 	uint64_t raw_len;     /* bytes of the application's own that it stands for, newline included */
-	uint64_t lines;       /* of the application's own that it stands for */
-	uint64_t stream;      /* names the stream in its shard: slot << 32 | generation */
+	uint64_t lines;       /* of the application's own that it stands for; in the node's gaps: writes that hooks missed */
+	uint64_t stream;      /* names the stream in its shard: slot << 32 | generation, or JOURNAL_NODE */
 };
+
+/* Gaps that are no stream's. */
+#define JOURNAL_NODE UINT64_MAX
 
 /* It tells a loss: raw_len and lines are what is lost. */
 #define JOURNAL_GAP 1u

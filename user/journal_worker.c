@@ -252,19 +252,24 @@ static void loaded(struct journal *journal, struct segment *segment,
 	journal__count(journal, COUNTER_journal_damaged_bytes, reader->damaged);
 }
 
-static void give_up(struct journal *journal, struct segment *segment, int err)
+void journal_worker__tell_unreadable(struct journal *journal, const struct segment *segment, int err)
 {
 	log_error("journal: %s/" SEGMENT_PREFIX "%016" PRIx64 " cannot be read: %s; its %" PRIu64
 		  " records are left out",
 		  journal->disk->directory, segment->number, strerror(-err), segment->records);
-	atomic_fetch_add(&journal->gone, segment->records);
 	journal__count(journal, COUNTER_journal_damaged_bytes, segment->disk);
+}
+
+static void give_up(struct journal *journal, struct segment *segment, int err)
+{
+	journal_worker__tell_unreadable(journal, segment, err);
+	atomic_fetch_add(&journal->gone, segment->records);
 	segment->entered = true;
 	segment->done = true;
 }
 
 /* Some file systems have errors of their own for what they find damaged. */
-static bool is_damage(int err)
+bool journal_worker__is_damage(int err)
 {
 	return err == -EIO || err == -EBADMSG || err == -EUCLEAN;
 }
@@ -276,7 +281,7 @@ static void not_loaded(struct journal *journal, struct segment *segment, int err
 	journal->loads--;
 	journal__count(journal, COUNTER_journal_disk_errors, 1);
 	if (unreadable &&
-	    (err == -ENOENT || (is_damage(err) && ++segment->attempts == LOAD_ATTEMPTS))) {
+	    (err == -ENOENT || (journal_worker__is_damage(err) && ++segment->attempts == LOAD_ATTEMPTS))) {
 		give_up(journal, segment, err);
 		return;
 	}

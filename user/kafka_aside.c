@@ -81,6 +81,12 @@ void kafka_aside__save(struct kafka_aside *aside, unsigned int deadline_ms)
 	}
 }
 
+void kafka_aside__leave(struct kafka_aside *aside)
+{
+	for (int i = 0; i < KAFKA_LANES_MAX; i++)
+		journal__shut(aside->lanes[i].journal);
+}
+
 void kafka_aside__close(struct kafka_aside *aside)
 {
 	for (int i = 0; i < KAFKA_LANES_MAX; i++)

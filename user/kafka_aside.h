@@ -46,6 +46,8 @@ struct kafka_aside {
 int kafka_aside__init(struct kafka_aside *aside, const struct sink_context *context);
 /* Before the close: to disk, as by journal__save, all within deadline_ms. */
 void kafka_aside__save(struct kafka_aside *aside, unsigned int deadline_ms);
+/* Before the close: another one may take the lanes up from here on, as after journal__shut. */
+void kafka_aside__leave(struct kafka_aside *aside);
 /* What is not acknowledged stays in its files. Valid on all zero. */
 void kafka_aside__close(struct kafka_aside *aside);
 

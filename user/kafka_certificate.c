@@ -1,6 +1,7 @@
 #include "kafka_certificate.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* OpenSSL's X509_V_ERR_*, which are part of its ABI. */
 static const struct {
@@ -24,4 +25,9 @@ const char *kafka_certificate__words(int x509_error)
 		if (certificate_errors[i].error == x509_error)
 			return certificate_errors[i].words;
 	return NULL;
+}
+
+bool kafka_certificate__is_refused(const char *reason)
+{
+	return strstr(reason, "certificate verify failed");
 }

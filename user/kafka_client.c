@@ -74,6 +74,8 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	char fatal[512];
 	char both[512];
 
+	if (err == RD_KAFKA_RESP_ERR__TRANSPORT && kafka_certificate__is_refused(reason))
+		err = RD_KAFKA_RESP_ERR__SSL;
 	if (err == RD_KAFKA_RESP_ERR__SSL && certificate_fault) {
 		snprintf(both, sizeof(both), "%s: %s", certificate_fault, reason);
 		reason = both;

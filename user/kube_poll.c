@@ -18,31 +18,40 @@ struct kube_poll {
 	struct kube_request *request;
 	struct json_prune *prune;
 	bool taken;              /* the list was whole */
+	bool too_large;
 	bool wanted;
 	uint64_t begun_ms;       /* 0: never */
 	uint64_t due_ms;
 	unsigned int failures;   /* in a row */
 };
 
+/* False when it is no list. */
+static bool hand_over(const struct kube_poll *poll, const json_t *list)
+{
+	const struct kube_watch_options *options = &poll->options;
+	const json_t *items = json_object_get(list, "items");
+	const json_t *item;
+	size_t i;
+
+	if (!json_is_array(items) && !json_is_null(items))
+		return false;
+	options->handler->begin(options->owner);
+	json_array_foreach(items, i, item)
+		if (options->handler->object(options->owner, item, false))
+			counters__add(options->counters, COUNTER_kube_errors, 1);
+	options->handler->end(options->owner);
+	return true;
+}
+
 static int take_list(void *owner, const char *text, size_t len)
 {
 	struct kube_poll *poll = owner;
 	json_t *list = text && !poll->taken ? json_loadb(text, len, JSON_ALLOW_NUL, NULL) : NULL;
-	json_t *items = json_object_get(list, "items");
-	bool valid = json_is_array(items) || json_is_null(items);
-	json_t *item;
-	size_t i;
 
-	if (valid)
-		poll->options.handler->begin(poll->options.owner);
-	json_array_foreach(items, i, item)
-		if (poll->options.handler->object(poll->options.owner, item, false))
-			counters__add(poll->options.counters, COUNTER_kube_errors, 1);
-	if (valid)
-		poll->options.handler->end(poll->options.owner);
-	poll->taken = valid;
+	poll->too_large = !text;
+	poll->taken = hand_over(poll, list);
 	json_decref(list);
-	return valid ? 0 : -EBADMSG;
+	return poll->taken ? 0 : -EBADMSG;
 }
 
 int kube_poll__new(const struct kube_watch_options *options, struct kube_poll **out)
@@ -83,6 +92,14 @@ static int on_body(void *owner, const char *data, size_t len)
 	return json_prune__feed(((struct kube_poll *)owner)->prune, data, len);
 }
 
+/* The kubelet has no pages: of a list that is too large nothing is taken, and what is known stays. */
+static const char *why_not_taken(const struct kube_poll *poll)
+{
+	return poll->too_large ? "what is wanted of its list of pods is more than 16 MiB or 262144 values, and none of it is taken; "
+				 "with `source: api` it comes in pages" :
+				 "its answer breaks off";
+}
+
 static void on_end(void *owner, const struct kube_answer *answer)
 {
 	struct kube_poll *poll = owner;
@@ -91,16 +108,16 @@ static void on_end(void *owner, const struct kube_answer *answer)
 	uint64_t now_ms = clock__ms();
 
 	poll->request = NULL;
-	if (failed.failure == KUBE_FINE && !poll->taken) {
+	if (poll->too_large || (failed.failure == KUBE_FINE && !poll->taken)) {
 		failed.failure = KUBE_GARBAGE;
-		failed.why = "its answer breaks off";
+		failed.why = why_not_taken(poll);
 	}
 	if (failed.failure == KUBE_FINE) {
 		poll->failures = 0;
 		poll->due_ms = poll->begun_ms + timing->poll_ms;
 	} else {
 		counters__add(poll->options.counters, COUNTER_kube_errors, 1);
-		poll->due_ms = now_ms + kube_timing__pause_ms(timing, poll->failures++);
+		poll->due_ms = now_ms + kube_timing__pause_ms(timing, &poll->failures);
 	}
 	poll->options.handler->state(poll->options.owner, &failed);
 }
@@ -128,6 +145,7 @@ uint64_t kube_poll__turn(struct kube_poll *poll, uint64_t now_ms)
 		return due_ms(poll);
 	poll->wanted = false;
 	poll->taken = false;
+	poll->too_large = false;
 	poll->begun_ms = now_ms;
 	json_prune__reset(poll->prune);
 	if (!kube_client__get(poll->options.client, &get, &poll->request))

@@ -5,12 +5,13 @@
 
 #define DOUBLINGS_MAX 20
 
-uint64_t kube_timing__pause_ms(const struct kube_timing *timing, unsigned int failures)
+uint64_t kube_timing__pause_ms(const struct kube_timing *timing, unsigned int *failures)
 {
-	unsigned int doublings = failures > DOUBLINGS_MAX ? DOUBLINGS_MAX : failures;
-	uint64_t most = timing->retry_ms << doublings;
 	uint32_t chance;
+	uint64_t most;
 
+	*failures += *failures < DOUBLINGS_MAX;
+	most = timing->retry_ms << *failures;
 	if (most > timing->retry_max_ms)
 		most = timing->retry_max_ms;
 	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) != sizeof(chance))

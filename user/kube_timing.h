@@ -23,7 +23,10 @@ struct kube_timing {
 		.resync_ms = 3600000, .poll_ms = 10000, .poll_least_ms = 1000, .job_ms = 1000, \
 	}
 
-/* The pause after the n-th failure in a row, n from 1: half of it for sure, half at random. */
-uint64_t kube_timing__pause_ms(const struct kube_timing *timing, unsigned int failures);
+/*
+ * Counts one more failure in a row (`failures`: 0 while all is well) and returns the pause after it: retry_ms to twice as long
+ * after the first, at random, then twice that each time; never more than retry_max_ms, and at least half of it in the end.
+ */
+uint64_t kube_timing__pause_ms(const struct kube_timing *timing, unsigned int *failures);
 
 #endif

@@ -261,13 +261,12 @@ static void forget(struct kube_watch *watch)
 static void on_failure(struct kube_watch *watch, const struct kube_answer *answer)
 {
 	const struct kube_timing *timing = watch->options.timing;
-	uint64_t pause_ms = kube_timing__pause_ms(timing, watch->failures);
+	uint64_t pause_ms = kube_timing__pause_ms(timing, &watch->failures);
 	uint64_t asked_ms = answer->retry_ms < timing->retry_max_ms ? answer->retry_ms : timing->retry_max_ms;
 
 	/* The first time at once: it is no failure of anybody's. */
-	if (answer->failure == KUBE_GONE && !watch->failures)
+	if (answer->failure == KUBE_GONE && watch->failures == 1)
 		pause_ms = 0;
-	watch->failures++;
 	/* "Too large resource version": one that was restored from a backup may never come to what is known. */
 	if (watch->phase == PHASE_LIST && answer->status == HTTP_GATEWAY_TIMEOUT)
 		watch->exact = true;
@@ -306,7 +305,7 @@ static void end_watch(struct kube_watch *watch)
 
 	watch->due_ms = 0;
 	if (!watch->taken && now_ms - watch->begun_ms < WATCH_LEAST_MS)
-		watch->due_ms = now_ms + kube_timing__pause_ms(timing, watch->failures++);
+		watch->due_ms = now_ms + kube_timing__pause_ms(timing, &watch->failures);
 	else
 		watch->failures = 0;
 	if (now_ms - watch->listed_ms >= timing->resync_ms)

@@ -112,8 +112,7 @@ static int publish(struct kubernetes *kubernetes, struct pod *pod)
 	counters__add(kubernetes->counters, COUNTER_kube_errors, 1);
 	if (!kubernetes->full_told)
 		log_warn("Kubernetes: a pod is left out: %s",
-			 err == -ENOSPC ? "there are too many on this node" :
-			 err == -EEXIST ? "its annotation kubernetes.io/config.mirror names another pod" : strerror(-err));
+			 err == -ENOSPC ? "there are too many on this node" : strerror(-err));
 	kubernetes->full_told = true;
 	return err;
 }
@@ -124,8 +123,9 @@ static void on_ready(void *owner, struct pod *pod, bool deleted)
 	struct kubernetes *kubernetes = owner;
 	const struct pod *held = deleted ? pod__get(pod) : NULL;
 
-	if (publish(kubernetes, pod) != -EEXIST && deleted)
-		pods__remove(kubernetes->pods, held->uid);
+	publish(kubernetes, pod);
+	if (deleted)
+		pods__remove(kubernetes->pods, held);
 	pod__put(held);
 }
 

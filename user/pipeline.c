@@ -22,6 +22,7 @@
 #include "record_facts.h"
 #include "shard.h"
 #include "sink.h"
+#include "sink_left.h"
 #include "waiting.h"
 
 /* What a stop grants each; asking a broker that does not answer may keep the sink for 3 s more. */
@@ -292,8 +293,10 @@ static void close_fd(int fd)
 }
 
 /* What has been started, however far that went. */
-static void pipeline__free(struct pipeline *pipeline)
+static void pipeline__free(void *argument)
 {
+	struct pipeline *pipeline = argument;
+
 	for (int i = 0; i < SHARDS_MAX; i++) {
 		checkpoint__free(pipeline->checkpoints[i]);
 		close_fd(pipeline->space_fds[i]);
@@ -368,9 +371,31 @@ static void save_journals(struct pipeline *pipeline)
 		sink__save(pipeline->sink, left_ms(end));
 }
 
+bool pipeline__may_pause(void)
+{
+	/* Its own sink, and that of a configuration which then cannot start. */
+	return sink_left__count() + 2 <= SINKS_LEFT_MAX;
+}
+
+/* Who follows opens the files; the sink's client goes when the name server has answered, or the resolver has given up. */
+static void leave(struct pipeline *pipeline)
+{
+	sink__leave(pipeline->sink);
+	for (unsigned int i = 0; i < SHARDS_MAX; i++)
+		close_checkpoint(pipeline, i);
+	for (unsigned int i = 0; i < pipeline->journals_count; i++)
+		journal__shut(pipeline->journals[i]);
+	log_warn("the client of the sink before does not end yet (is a name server silent?): it is left to itself");
+	if (!sink_left__free(pipeline->sink, pipeline__free, pipeline))
+		return;
+	sink__free(pipeline->sink, -1);
+	pipeline__free(pipeline);
+}
+
 int pipeline__stop(struct pipeline *pipeline, enum pipeline_end how)
 {
 	bool takes = pipeline && pipeline->sink && !sink__failed(pipeline->sink);
+	uint64_t end;
 	int err = 0;
 
 	if (!pipeline)
@@ -380,10 +405,14 @@ int pipeline__stop(struct pipeline *pipeline, enum pipeline_end how)
 		err = sink__end(pipeline->sink, how == PIPELINE_PAUSE ? PAUSE_MS : SINK_MS);
 	if (how != PIPELINE_PAUSE)
 		save_journals(pipeline);
-	/* Who follows needs the journals to be closed. */
-	if (sink__free(pipeline->sink, how == PIPELINE_PAUSE ? -1 : FREE_MS))
+	end = clock__ms() + FREE_MS;
+	if (sink__free(pipeline->sink, FREE_MS))
 		pipeline__free(pipeline);
+	else if (how == PIPELINE_PAUSE)
+		leave(pipeline);
 	else
 		log_warn("the sink's client does not end (is a name server silent?): logtap ends without that");
+	if (how != PIPELINE_PAUSE)
+		sink_left__join(left_ms(end));
 	return err;
 }

@@ -40,6 +40,11 @@ int pipeline__start(const struct pipeline_options *options, struct pipeline **ou
 /* True once the sink or a shard has ended by itself: a failure that it has told. */
 bool pipeline__failed(const struct pipeline *pipeline);
 /*
+ * False while clients of sinks before wait for name servers, too many for another one: pipeline__stop with PIPELINE_PAUSE might
+ * wait with them, or the start of the next pipeline might.
+ */
+bool pipeline__may_pause(void);
+/*
  * Stops it in the order of the data's way and frees it. The sink goes on for a while; what it did
  * not deliver stays in the journals, on disk where there is one. Returns the sink's status: 0, or
  * -errno it failed with.

@@ -99,7 +99,15 @@ static const struct question own_include = {
 
 static const char *stream_name(enum stream_kind kind)
 {
-	return kind == STREAM_STDOUT ? "stdout" : "stderr";
+	return kind == STREAM_FILE ? "file" : kind == STREAM_STDOUT ? "stdout" : "stderr";
+}
+
+/* What stands for a placeholder; "" when nothing does. */
+static const char *filling(char placeholder, const struct pod_words *words)
+{
+	if (placeholder == 'C')
+		return words->container;
+	return words->kind == STREAM_FILE ? "" : stream_name(words->kind);
 }
 
 static bool append(char name[ANNOTATION_NAME_SIZE], size_t *used, const char *text, size_t length)
@@ -112,7 +120,7 @@ static bool append(char name[ANNOTATION_NAME_SIZE], size_t *used, const char *te
 	return true;
 }
 
-/* False when it is none of this container's, as its name is not known, or is too long for one. */
+/* False when it is none of this container's or stream's, or is too long for one. */
 static bool expand(const char *form, const struct pod_words *words, char name[ANNOTATION_NAME_SIZE])
 {
 	size_t used = 0;
@@ -120,13 +128,14 @@ static bool expand(const char *form, const struct pod_words *words, char name[AN
 	name[0] = 0;
 	while (*form) {
 		size_t length = strcspn(form, "%");
-		const char *filled = form[length] && form[length + 1] == 'C' ? words->container : stream_name(words->kind);
+		const char *filled;
 
 		if (!append(name, &used, form, length))
 			return false;
 		form += length;
 		if (!*form)
 			break;
+		filled = filling(form[1], words);
 		if (!*filled || !append(name, &used, filled, strlen(filled)))
 			return false;
 		form += 2;
@@ -222,7 +231,7 @@ static bool lists_container(const struct pod_words *words, const char *name)
 	return false;
 }
 
-/* False when only the other stream is asked for. */
+/* False when only others are asked for. */
 static bool wants_stream(const struct pod_words *words, char unclear[ANNOTATION_NAME_SIZE])
 {
 	const char *list = words->annotations ? labels__get(words->annotations, OWN_STREAMS) : NULL;
@@ -233,7 +242,7 @@ static bool wants_stream(const struct pod_words *words, char unclear[ANNOTATION_
 	while (list && next_word(&list, &word, &length)) {
 		if (is_word(word, length, stream_name(words->kind)))
 			wanted = true;
-		else if (is_word(word, length, "stdout") || is_word(word, length, "stderr"))
+		else if (is_word(word, length, "stdout") || is_word(word, length, "stderr") || is_word(word, length, "file"))
 			other = true;
 		else
 			strcpy(unclear, OWN_STREAMS);

@@ -6,7 +6,7 @@
  *   exclude: "true"           leave the pod out; "false": take it whatever is asked of other agents
  *   include: "true"           take it also where only what asks for it is taken; "false": leave it out
  *   exclude-containers: a,b   leave these containers out
- *   streams: stdout           leave the other stream out; a list, too
+ *   streams: stdout           leave all but these out; a list of stdout, stderr and file
  */
 #ifndef LOGTAP_POD_ANNOTATIONS_H
 #define LOGTAP_POD_ANNOTATIONS_H
@@ -23,7 +23,7 @@ struct pod_words {
 	const struct labels *labels;
 	const struct labels *namespace_labels;
 	const char *container;   /* "" when its name is not known: then only what concerns the whole pod counts */
-	enum stream_kind kind;   /* stdout or stderr */
+	enum stream_kind kind;   /* not STREAM_NONE */
 };
 
 enum asked {

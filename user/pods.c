@@ -19,7 +19,7 @@ struct entry {
 
 struct pods {
 	pthread_mutex_t lock;    /* of all but `version`; held for a search and a move of entries */
-	struct entry *entries;   /* in the order of their uids */
+	struct entry *entries;   /* in the order of their uids, namespaces and names */
 	unsigned int count;
 	unsigned int size;
 	unsigned int deleted_count;
@@ -60,15 +60,33 @@ void pods__free(struct pods *pods)
 	free(pods);
 }
 
-/* Where the uid is, or would be; *found says which. */
-static unsigned int find(const struct pods *pods, const char *uid, bool *found)
+/* What is not known comes first. */
+static int compare(const char *one, const char *other)
+{
+	return strcmp(one ? one : "", other ? other : "");
+}
+
+/*
+ * A pod's key. Whoever may make pods may write the annotation by which a mirror's uid is known (the API server's NodeRestriction
+ * binds kubelets alone), so it may be another pod's: but no two pods have one name.
+ */
+static int compare_key(const struct pod *pod, const char *uid, const char *namespace, const char *name)
+{
+	int order = strcmp(pod->uid, uid);
+
+	order = order ? order : compare(pod->namespace, namespace);
+	return order ? order : compare(pod->name, name);
+}
+
+/* Where the key is, or would be; *found says which. */
+static unsigned int find(const struct pods *pods, const char *uid, const char *namespace, const char *name, bool *found)
 {
 	unsigned int low = 0, high = pods->count;
 
 	*found = false;
 	while (low < high) {
 		unsigned int middle = low + (high - low) / 2;
-		int order = strcmp(pods->entries[middle].pod->uid, uid);
+		int order = compare_key(pods->entries[middle].pod, uid, namespace, name);
 
 		if (order == 0) {
 			*found = true;
@@ -82,18 +100,61 @@ static unsigned int find(const struct pods *pods, const char *uid, bool *found)
 	return low;
 }
 
-const struct pod *pods__get(struct pods *pods, const char *uid)
+static unsigned int find_pod(const struct pods *pods, const struct pod *pod, bool *found)
 {
-	const struct pod *pod = NULL;
+	return find(pods, pod->uid, pod->namespace, pod->name, found);
+}
+
+/* What is the node's by its own uid before mirrors, and what exists before what was: then the latest. */
+static bool is_before(const struct entry *one, const struct entry *other)
+{
+	if (one->pod->mirror != other->pod->mirror)
+		return !one->pod->mirror;
+	if (!one->deleted || !other->deleted)
+		return !one->deleted && other->deleted;
+	return one->deleted > other->deleted;
+}
+
+/* NULL: none, or nobody knows which. */
+static const struct pod *find_only(const struct pods *pods, const char *uid)
+{
+	const struct entry *best = NULL;
+	bool found, clear = true;
+
+	for (unsigned int i = find(pods, uid, NULL, NULL, &found); i < pods->count && !strcmp(pods->entries[i].pod->uid, uid); i++) {
+		const struct entry *entry = &pods->entries[i];
+		bool before = !best || is_before(entry, best);
+
+		clear = before || (clear && is_before(best, entry));
+		best = before ? entry : best;
+	}
+	return best && clear ? best->pod : NULL;
+}
+
+const struct pod *pods__get(struct pods *pods, const char *uid, const char *namespace, const char *name)
+{
+	const struct pod *pod;
 	unsigned int at;
 	bool found;
 
 	pthread_mutex_lock(&pods->lock);
-	at = find(pods, uid, &found);
-	if (found)
-		pod = pod__get(pods->entries[at].pod);
+	at = find(pods, uid, namespace, name, &found);
+	pod = found ? pods->entries[at].pod : find_only(pods, uid);
+	pod = pod ? pod__get(pod) : NULL;
 	pthread_mutex_unlock(&pods->lock);
 	return pod;
+}
+
+bool pods__has(struct pods *pods, const char *uid)
+{
+	unsigned int at;
+	bool found;
+
+	pthread_mutex_lock(&pods->lock);
+	at = find(pods, uid, NULL, NULL, &found);
+	found = found || (at < pods->count && !strcmp(pods->entries[at].pod->uid, uid));
+	pthread_mutex_unlock(&pods->lock);
+	return found;
 }
 
 uint64_t pods__version(const struct pods *pods)
@@ -115,12 +176,8 @@ void pods__want(struct pods *pods, const char *uid)
 {
 	uint64_t one = 1;
 	ssize_t written;
-	bool found;
 
-	pthread_mutex_lock(&pods->lock);
-	find(pods, uid, &found);
-	pthread_mutex_unlock(&pods->lock);
-	if (found)
+	if (pods__has(pods, uid))
 		return;
 	/* A full eventfd has been written already, which is all that its reader needs to know. */
 	written = write(pods->wanted_fd, &one, sizeof(one));
@@ -157,17 +214,6 @@ static int insert(struct pods *pods, unsigned int at, const struct pod *pod)
 	pods->bytes += pod__size(pod);
 	entries[at] = (struct entry){ .pod = pod, .list = pods->list };
 	return 0;
-}
-
-/*
- * The annotation that makes a pod a mirror may be written by whoever may make pods: the uid in it may be
- * another pod's.
- */
-static bool is_anothers(const struct entry *entry, const struct pod *pod)
-{
-	if (!pod->mirror || pod__same_name(entry->pod, pod))
-		return false;
-	return !entry->pod->mirror || !entry->deleted;
 }
 
 /* *rest is the pod whose reference is to be put: the other of the two. */
@@ -237,11 +283,8 @@ int pods__publish(struct pods *pods, struct pod *pod)
 
 	pthread_mutex_lock(&pods->lock);
 	make_room(pods, pod);
-	at = find(pods, pod->uid, &found);
-	if (found && is_anothers(&pods->entries[at], pod)) {
-		err = -EEXIST;
-		rest = pod;
-	} else if (found) {
+	at = find_pod(pods, pod, &found);
+	if (found) {
 		err = replace(pods, &pods->entries[at], pod, &rest);
 	} else {
 		err = insert(pods, at, pod);
@@ -271,13 +314,13 @@ static void delete(struct pods *pods, unsigned int at)
 		let_oldest_go(pods);
 }
 
-void pods__remove(struct pods *pods, const char *uid)
+void pods__remove(struct pods *pods, const struct pod *pod)
 {
 	unsigned int at;
 	bool found;
 
 	pthread_mutex_lock(&pods->lock);
-	at = find(pods, uid, &found);
+	at = find_pod(pods, pod, &found);
 	if (found)
 		delete(pods, at);
 	pthread_mutex_unlock(&pods->lock);

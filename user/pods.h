@@ -6,6 +6,7 @@
 #ifndef LOGTAP_PODS_H
 #define LOGTAP_PODS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PODS_MAX 4096
@@ -28,8 +29,14 @@ void pods__free(struct pods *pods);
 
 /* --- for who asks; any thread */
 
-/* The pod as it is known at this moment, a reference of the caller's (pod__put); NULL: not known. */
-const struct pod *pods__get(struct pods *pods, const char *uid);
+/*
+ * The pod as it is known at this moment, a reference of the caller's (pod__put); NULL: not known. Of pods with this uid, mirrors of
+ * static pods that is, which an annotation makes, the one of these names; where there is none, or they are not known (""), the one
+ * that there is; NULL among several.
+ */
+const struct pod *pods__get(struct pods *pods, const char *uid, const char *namespace, const char *name);
+/* Whether there is any with this uid. */
+bool pods__has(struct pods *pods, const char *uid);
 /* Rises whenever pods__get would give another answer, but for deleted pods that are let go. */
 uint64_t pods__version(const struct pods *pods);
 /*
@@ -48,14 +55,13 @@ void pods__want(struct pods *pods, const char *uid);
 /* --- for the one thread that fills it */
 
 /*
- * Takes the reference, on failure too. The pod takes the place of the one with its uid; one that
- * says the same changes nothing. A mirror takes the place of no other pod than its own, whatever uid
- * it names: -EEXIST. 0, -ENOSPC beyond PODS_MAX or PODS_BYTES_MAX, when deleted ones have given way
+ * Takes the reference, on failure too. The pod takes the place of the one with its uid and names; one that
+ * says the same changes nothing. 0, -ENOSPC beyond PODS_MAX or PODS_BYTES_MAX, when deleted ones have given way
  * (what was known stays), -ENOMEM.
  */
 int pods__publish(struct pods *pods, struct pod *pod);
-/* The pod is deleted; one that is not known: nothing. */
-void pods__remove(struct pods *pods, const char *uid);
+/* The pod with this one's uid and names is deleted; one that is not known: nothing. */
+void pods__remove(struct pods *pods, const struct pod *pod);
 /*
  * Of a list of all pods: begin, publish each, then end, which removes those that were not
  * published since. A list that breaks off is begun anew, or not ended.

@@ -67,11 +67,12 @@ static int fill_container(const json_t *annotations, struct identity *out)
 	return err || out->sandbox ? err : fill_metadata(annotations, out);
 }
 
-static int fill_labels(const json_t *annotations, const char *key, struct labels *out)
+static int fill_labels(const json_t *annotations, const char *key, struct labels *out, bool *whole)
 {
 	json_t *labels = runtime_file__inner(annotations, key);
 	int err = labels__set_all(out, labels);
 
+	*whole = *whole && !err && json_is_object(labels);
 	json_decref(labels);
 	return err == -E2BIG ? 0 : err;
 }
@@ -90,9 +91,10 @@ static int fill_from_sandbox(const struct runtime_dir *dir, struct identity *out
 		return 0;
 	annotations = json_object_get(config, "annotations");
 	isolation__tell(json_string_value(json_object_get(annotations, CRIO "RuntimeHandler")), out->sandbox_id);
-	err = fill_labels(annotations, CRIO "Labels", &out->pod_labels);
+	out->tells_pod = true;
+	err = fill_labels(annotations, CRIO "Labels", &out->pod_labels, &out->tells_pod);
 	if (!err)
-		err = fill_labels(annotations, CRIO "Annotations", &out->pod_annotations);
+		err = fill_labels(annotations, CRIO "Annotations", &out->pod_annotations, &out->tells_pod);
 	if (!err && !out->pod_name)
 		err = runtime_file__copy_text(annotations, CRIO "KubeName", RUNTIME_NAME_MAX, &out->pod_name);
 	if (!err && !out->pod_namespace)

@@ -123,29 +123,36 @@ static void tell_unclear(const struct pod *pod, const char *annotation)
 	for (char *c = text; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';
-	log_warn("%s has a value that means nothing and is ignored; use \"true\" or \"false\", or for streams stdout or stderr",
+	log_warn("%s has a value that means nothing and is ignored; use \"true\" or \"false\", or for streams stdout, stderr or file",
 		 text);
+}
+
+/* The API's, or until that is known what the runtime was told when it made the pod's sandbox. */
+static struct pod_words words_of(const struct identity *identity, const struct pod *pod, enum stream_kind kind)
+{
+	return (struct pod_words){
+		.annotations = pod ? &pod->annotations : &identity->pod_annotations,
+		.labels = pod ? &pod->labels : &identity->pod_labels,
+		.namespace_labels = pod ? &pod->namespace_labels : NULL,
+		.container = selection_rules__container(identity, pod),
+		.kind = kind,
+	};
 }
 
 static enum selected asked_for(const struct selection_config *config, const struct identity *identity,
 			       const struct pod *pod, enum stream_kind kind)
 {
 	char unclear[ANNOTATION_NAME_SIZE];
+	struct pod_words words;
 	enum asked asked;
 
 	if (!config->annotations || !selection_rules__is_pods(identity, pod))
 		return config->annotated_only ? SELECTED_NO : SELECTED_YES;
-	if (!pod)
+	if (!pod && !identity->tells_pod)
 		return SELECTED_UNKNOWN;
-	asked = pod_annotations__ask(&(struct pod_words){
-					     .annotations = &pod->annotations,
-					     .labels = &pod->labels,
-					     .namespace_labels = &pod->namespace_labels,
-					     .container = selection_rules__container(identity, pod),
-					     .kind = kind,
-				     },
-				     unclear);
-	if (*unclear)
+	words = words_of(identity, pod, kind);
+	asked = pod_annotations__ask(&words, unclear);
+	if (*unclear && pod)
 		tell_unclear(pod, unclear);
 	if (asked == ASKED_NOTHING)
 		return config->annotated_only ? SELECTED_NO : SELECTED_YES;

@@ -36,7 +36,7 @@ bool selection__takes_pipes(const struct selection *selection);
 
 /*
  * Whether a container's stream is selected, by the rules and by what its pod asks for itself. `pod`
- * is NULL when it is not known, or there is none.
+ * is NULL when it is not known, or there is none; then the identity's word counts, if it has any.
  */
 enum selected selection__container(const struct selection *selection, const struct identity *identity,
 				   const struct pod *pod, enum stream_kind kind);

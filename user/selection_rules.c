@@ -159,7 +159,7 @@ static struct subject make_subject(const struct identity *identity, const struct
 		.pod = either(identity->pod_name, pod ? pod->name : NULL),
 		.container = *container ? container : missing,
 		.image = *identity->image ? identity->image : missing,
-		.labels = pod ? &pod->labels : NULL,
+		.labels = pod ? &pod->labels : identity->tells_pod ? &identity->pod_labels : NULL,
 		.kind = kind,
 		.is_pods = selection_rules__is_pods(identity, pod),
 	};

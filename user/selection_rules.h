@@ -30,7 +30,7 @@ void selection_rules__free(struct selection_rules *rules);
 
 /*
  * Selected is what one of `include` matches (without any: everything) and none of `exclude`. `pod` is
- * what the API says of the container's pod, NULL when that is not known.
+ * what the API says of the container's pod, NULL when that is not known: then labels are what the identity tells, if it does.
  */
 enum selected selection_rules__decide(const struct selection_rules *rules, const struct identity *identity,
 				      const struct pod *pod, enum stream_kind kind);

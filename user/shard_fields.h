@@ -94,6 +94,8 @@ void shard__look_at_pods(struct shard *shard);
  * turn out not to have been missed: what two looks in a row find is told.
  */
 void shard__tell_missed(struct shard *shard);
+/* Before that: whether what the agent before was telling is told. `committed`: where its journal ends, NULL when nobody knows. */
+void shard__settle_missed(struct shard *shard, const struct checkpoint_position *committed);
 /* Finds the streams whose hints a full ring swallowed, or came while no agent ran. */
 void shard__scan_slots(struct shard *shard);
 /* True when the record counts in its stream's share of the ring: what the kernel half counts in `sent`. */

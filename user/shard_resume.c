@@ -117,6 +117,7 @@ static int resume(struct shard *shard)
 		err = shard__leave_epoch(shard);
 	}
 	shard->context.unknown_past = !known && was_read;
+	shard__settle_missed(shard, known ? &position : NULL);
 	if (!known || err || shard->context.cancelled)
 		return err;
 	shard->consumed = position.ring;

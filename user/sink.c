@@ -101,6 +101,12 @@ void sink__save(struct sink *sink, unsigned int deadline_ms)
 		sink->ops->save(sink->state, deadline_ms);
 }
 
+void sink__leave(struct sink *sink)
+{
+	if (sink->ops->leave)
+		sink->ops->leave(sink->state);
+}
+
 bool sink__free(struct sink *sink, int deadline_ms)
 {
 	if (!sink)

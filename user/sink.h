@@ -40,6 +40,8 @@ struct sink_kind_ops {
 	 * is waited for, however long that takes).
 	 */
 	bool (*close)(void *state, int deadline_ms);
+	/* After that: shuts journals of its own, as journal__shut. NULL: it has none. */
+	void (*leave)(void *state);
 };
 
 extern const struct sink_kind_ops sink_stdout;
@@ -67,9 +69,14 @@ int sink__end(struct sink *sink, unsigned int deadline_ms);
 void sink__save(struct sink *sink, unsigned int deadline_ms);
 /*
  * False after deadline_ms (< 0: waits for however long it takes): something still reads the
- * journals. Then nothing is freed, and the journals must stay open until the process ends. NULL is
+ * journals. Then nothing is freed, and the journals must stay open, or shut, until it is. NULL is
  * freed.
  */
 bool sink__free(struct sink *sink, int deadline_ms);
+/*
+ * After that was false: what the sink itself keeps in journals another one may open from here on. Only sink__free may follow,
+ * on any thread.
+ */
+void sink__leave(struct sink *sink);
 
 #endif

@@ -204,6 +204,13 @@ static bool kafka__close(void *state, int deadline_ms)
 	return true;
 }
 
+static void kafka__leave(void *state)
+{
+	struct kafka *kafka = state;
+
+	kafka_aside__leave(&kafka->intake.aside);
+}
+
 static void kafka__save(void *state, unsigned int deadline_ms)
 {
 	struct kafka *kafka = state;
@@ -571,4 +578,5 @@ const struct sink_kind_ops sink_kafka = {
 	.run = kafka__run,
 	.save = kafka__save,
 	.close = kafka__close,
+	.leave = kafka__leave,
 };

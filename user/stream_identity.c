@@ -60,9 +60,24 @@ static bool is_pod_of(struct stream *stream, const struct pod *pod)
 	return false;
 }
 
+/* A reference of the caller's, or NULL. */
+static const struct pod *get_pod(const struct stream *stream)
+{
+	struct pods *pods = stream->context->pods;
+	const struct pod *known = stream->pod;
+	const struct identity *identity;
+
+	if (!*stream->pod_uid || !pods__has(pods, stream->pod_uid))
+		return NULL;
+	if (known)
+		return pods__get(pods, stream->pod_uid, known->namespace, known->name);
+	identity = stream__identity(stream);
+	return pods__get(pods, stream->pod_uid, identity ? identity->pod_namespace : "", identity ? identity->pod_name : "");
+}
+
 bool stream__take_pod(struct stream *stream)
 {
-	const struct pod *pod = *stream->pod_uid ? pods__get(stream->context->pods, stream->pod_uid) : NULL;
+	const struct pod *pod = get_pod(stream);
 
 	/* One that is deleted and let go is the one that it was. */
 	if (!pod || pod == stream->pod || !is_pod_of(stream, pod)) {

@@ -64,19 +64,26 @@ static enum selected ask(struct stream *stream, const struct identity *identity)
 	stream__take_pod(stream);
 	selected = selection__container(stream->context->selection, identity, stream->pod, stream->kind);
 	stream->undecided = selected == SELECTED_UNKNOWN && stream__lacks_pod(stream) && stream->context->wait;
+	/* By the runtime's word: the pod's own may be another by now. */
+	if (selected == SELECTED_NO && stream__lacks_pod(stream) && identity->tells_pod)
+		pods__leave_out(stream->context->pods);
 	return selected;
 }
 
-/* Returns what it is to be counted as. */
-static enum counter admit_pipe(struct stream *stream)
+/* Returns what it is to be counted as. A file that no container writes is chosen by its path alone. */
+static enum counter admit(struct stream *stream)
 {
 	const struct selection *selection = stream->context->selection;
-	const struct identity *identity = stream__identity(stream);
+	bool is_file = stream->kind == STREAM_FILE;
+	const struct identity *identity;
 	enum selected selected;
 
-	if (!selection__admits_pipe(selection, stream->slot, identity, &stream->kind))
+	if (is_file && !admit_file(stream))
 		return COUNTER_streams_rejected;
-	selected = ask(stream, identity);
+	identity = stream__identity(stream);
+	if (!is_file && !selection__admits_pipe(selection, stream->slot, identity, &stream->kind))
+		return COUNTER_streams_rejected;
+	selected = identity ? ask(stream, identity) : SELECTED_YES;
 	if (selected == SELECTED_NO ||
 	    (selected == SELECTED_UNKNOWN && !stream->undecided && !takes_unknown(stream)))
 		return COUNTER_streams_deselected;
@@ -88,10 +95,7 @@ void stream__admit(struct stream *stream)
 	enum counter admitted;
 
 	stream->kind = stream->slot->kind;
-	if (stream->kind == STREAM_FILE)
-		admitted = admit_file(stream) ? COUNTER_streams_opened : COUNTER_streams_rejected;
-	else
-		admitted = admit_pipe(stream);
+	admitted = admit(stream);
 	stream->wanted = admitted == COUNTER_streams_opened ? WANTED_NOW : WANTED_NEVER;
 	counters__add(stream->context->counters, admitted, 1);
 }
@@ -107,18 +111,31 @@ static int set_file(struct stream *stream, const char *file)
 	return 0;
 }
 
-/* A pipe keeps what was decided of it unless the contrary is certain: the runtime's files, by which it was decided, may be gone. */
-static bool pipe_stays(struct stream *stream)
+/*
+ * A container's stream keeps what was decided of it unless the contrary is certain: the runtime's files, by which it was decided,
+ * may be gone.
+ */
+static bool stays_selected(struct stream *stream)
 {
-	const struct identity *identity;
+	const struct identity *identity = stream__identity(stream);
 
-	if (!selection__takes_pipes(stream->context->selection))
-		return false;
-	identity = stream__identity(stream);
 	if (!identity || ask(stream, identity) != SELECTED_NO || !identity->complete)
 		return true;
 	counters__add(stream->context->counters, COUNTER_streams_deselected, 1);
 	return false;
+}
+
+/* The path of a file that stays, "" for a pipe that does, else NULL. */
+static const char *stays(struct stream *stream)
+{
+	struct selection *selection = stream->context->selection;
+	const char *file = "";
+
+	if (stream->kind == STREAM_FILE)
+		file = selection__file(selection, stream->slot, stream->file);
+	else if (!selection__takes_pipes(selection))
+		file = NULL;
+	return file && stays_selected(stream) ? file : NULL;
 }
 
 /*
@@ -130,10 +147,7 @@ int stream__admit_again(struct stream *stream)
 
 	if (stream->wanted != WANTED_NOW)
 		return 0;
-	if (stream->kind == STREAM_FILE)
-		file = selection__file(stream->context->selection, stream->slot, stream->file);
-	else
-		file = pipe_stays(stream) ? "" : NULL;
+	file = stays(stream);
 	/* What has come out is not called back. */
 	stream->undecided = stream->undecided && (!stream->text || stream->waiting.deadline);
 	if (!file) {
@@ -185,7 +199,7 @@ void stream__decide(struct stream *stream, bool over)
 	const struct identity *identity;
 	enum selected selected;
 
-	if (stream->kind == STREAM_FILE || stream->wanted != WANTED_NOW)
+	if (stream->wanted != WANTED_NOW)
 		return;
 	identity = stream__identity(stream);
 	if (!identity)

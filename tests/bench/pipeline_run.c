@@ -99,9 +99,9 @@ uint64_t capture__missed_writes(const struct capture *capture)
 	return 0;
 }
 
-uint64_t *capture__missed_told(const struct capture *capture)
+struct missed_told *capture__missed_told(const struct capture *capture)
 {
-	static uint64_t none;
+	static struct missed_told none;
 
 	(void)capture;
 	return &none;

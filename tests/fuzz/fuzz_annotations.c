@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = strndup((const char *)data, size);
 	struct labels labels = { 0 };
-	struct pod_words words = { &labels, &labels, &labels, "", STREAM_STDOUT };
+	struct pod_words words = { &labels, &labels, &labels, "", STREAM_NONE };
 	char *rest = text;
 
 	if (!text)
@@ -36,9 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		labels__set(&labels, name, value ? value : "");
 	}
-	ask(&words);
-	words.kind = STREAM_STDERR;
-	ask(&words);
+	for (words.kind = STREAM_STDOUT; words.kind <= STREAM_FILE; words.kind++)
+		ask(&words);
 	labels__free(&labels);
 	free(text);
 	return 0;

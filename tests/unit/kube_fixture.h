@@ -208,7 +208,7 @@ static inline void fixture__free(struct fixture *f)
 static inline const char *label_of(struct fixture *f, const char *uid, const char *name)
 {
 	static char value[256];
-	const struct pod *pod = pods__get(f->pods, uid);
+	const struct pod *pod = pods__get(f->pods, uid, "", "");
 
 	snprintf(value, sizeof(value), "%s", pod ? labels__get(&pod->labels, name) ?: "-" : "");
 	pod__put(pod);

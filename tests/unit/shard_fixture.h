@@ -47,6 +47,9 @@
 
 enum ending { RUNS, LEAVES, PAUSES, FLUSHES };
 
+/* Where the agent kills itself: at the next commit. */
+enum dies { LIVES, DIES_BEFORE_COMMIT, DIES_BEHIND_COMMIT };
+
 /* What the kernel would keep: it outlives every agent. */
 struct kernel {
 	struct stream_slot slots[SLOTS];
@@ -57,7 +60,9 @@ struct kernel {
 	enum ending ending;
 	bool sink_waits;             /* nothing is read of the journal */
 	bool capturing;              /* the agent's shard runs */
-	uint64_t missed, missed_told; /* writes that hooks missed */
+	uint64_t missed;             /* writes that hooks missed */
+	struct missed_told missed_told;
+	enum dies dies;
 	uint32_t missed_looks;
 	uint32_t nap;                /* us between the steps of a commit, at random: a kill finds the agent there */
 };
@@ -125,7 +130,7 @@ uint64_t capture__missed_writes(const struct capture *capture)
 	return missed;
 }
 
-uint64_t *capture__missed_told(const struct capture *capture)
+struct missed_told *capture__missed_told(const struct capture *capture)
 {
 	return &capture->kernel->missed_told;
 }
@@ -157,6 +162,12 @@ void capture__free_slot(struct capture *capture, uint32_t slot)
 /* The steps of a commit, and the same with naps before them: see the Makefile. */
 static const struct kernel *slowed;
 
+static inline void die(enum dies where)
+{
+	if (slowed && ((const volatile struct kernel *)slowed)->dies == where)
+		raise(SIGKILL);
+}
+
 static inline void nap(void)
 {
 	static uint32_t random;
@@ -178,7 +189,9 @@ void __wrap_heap__reclaim(struct heap *heap);
 void __wrap_checkpoint__commit(struct checkpoint *checkpoint, const struct checkpoint_position *position)
 {
 	nap();
+	die(DIES_BEFORE_COMMIT);
 	__real_checkpoint__commit(checkpoint, position);
+	die(DIES_BEHIND_COMMIT);
 }
 
 void __wrap_journal__publish(struct journal *journal)
@@ -435,6 +448,19 @@ static inline void agent_is_killed(struct fixture *fixture)
 	kill(fixture->agent, SIGKILL);
 	assert_int_equal(waitpid(fixture->agent, NULL, 0), fixture->agent);
 	fixture->agent = 0;
+}
+
+/* By itself, where `dies` says, while it ends. */
+static inline void agent_dies(struct fixture *fixture, enum dies dies)
+{
+	int status;
+
+	fixture->kernel->dies = dies;
+	fixture->kernel->ending = FLUSHES;
+	assert_int_equal(waitpid(fixture->agent, &status, 0), fixture->agent);
+	fixture->agent = 0;
+	assert_true(WIFSIGNALED(status));
+	fixture->kernel->dies = LIVES;
 }
 
 static inline void agent_ends(struct fixture *fixture, enum ending ending)

@@ -113,8 +113,10 @@ static inline void open_parts(struct fixture *fixture)
 	struct journal_mark end = { 0, 0 };
 
 	assert_int_equal(checkpoint__open(&fixture->checkpoint_options, &fixture->checkpoint), 0);
-	if (checkpoint__position(fixture->checkpoint, &position))
+	if (checkpoint__position(fixture->checkpoint, &position)) {
 		end = (struct journal_mark){ position.journal_number, position.journal_offset };
+		fixture->consumed = position.ring;
+	}
 	assert_int_equal(journal__open(&fixture->journal_options, end.number || end.off ? &end : NULL,
 				       &fixture->journal),
 			 0);

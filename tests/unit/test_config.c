@@ -229,7 +229,7 @@ static void every_value_is_taken(void **state)
 		"selection:\n"
 		"  include:\n"
 		"    - {namespaces: [shop, team-*], pods: [web-*], containers: [nginx], images: ['*/web:*'],\n"
-		"       labels: [app=web, 'env in (a, b)'], streams: [stdout, stderr]}\n"
+		"       labels: [app=web, 'env in (a, b)'], streams: [stdout, stderr, file]}\n"
 		"    - streams: [stderr]\n"
 		"  exclude: [{labels: ['!app']}]\n"
 		"  annotations: on\n"
@@ -266,8 +266,9 @@ static void every_value_is_taken(void **state)
 	assert_string_equal(config->selection.include[0].containers[0], "nginx");
 	assert_string_equal(config->selection.include[0].images[0], "*/web:*");
 	assert_string_equal(config->selection.include[0].labels[1], "env in (a, b)");
-	assert_int_equal(config->selection.include[0].streams_count, 2);
+	assert_int_equal(config->selection.include[0].streams_count, 3);
 	assert_int_equal(config->selection.include[0].streams[0], STREAM_STDOUT);
+	assert_int_equal(config->selection.include[0].streams[2], STREAM_FILE);
 	assert_int_equal(config->selection.include[1].namespaces_count, 0);
 	assert_int_equal(config->selection.include[1].streams[0], STREAM_STDERR);
 	assert_int_equal(config->selection.exclude_count, 1);
@@ -587,7 +588,7 @@ static void every_mistake_in_a_rule_is_reported_with_its_line(void **state)
 		 "\"-\", \"_\" and \".\" (globs are not for labels)\n"
 		 "c.yaml:9: selection.include[4].namespace: unknown key; did you mean \"namespaces\"? Allowed here: "
 		 "namespaces, pods, containers, images, labels, streams\n"
-		 "c.yaml:10: selection.include[5].streams: \"stdin\" is not allowed; use stdout or stderr\n"
+		 "c.yaml:10: selection.include[5].streams: \"stdin\" is not allowed; use stdout, stderr or file\n"
 		 "c.yaml:11: selection.include[6]: must be a mapping: lines of \"KEY: VALUE\"\n"
 		 "c.yaml:12: selection.include[7].labels: YAML takes !app for a tag; quote it: \"!app\"\n"
 		 "c.yaml:13: selection.include[8].pods: given twice; it is on line 13 already\n"

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -402,6 +403,43 @@ static void with_a_full_disk_too_the_oldest_goes(void **state)
 	assert_exact(fixture);
 }
 
+/* What the disk says of each segment that is to be read from it. */
+static _Atomic int read_failure;
+
+int __real_journal_disk__read(struct journal_disk *disk, uint64_t number, char *bytes, uint64_t size);
+int __wrap_journal_disk__read(struct journal_disk *disk, uint64_t number, char *bytes, uint64_t size);
+
+int __wrap_journal_disk__read(struct journal_disk *disk, uint64_t number, char *bytes, uint64_t size)
+{
+	return read_failure ? read_failure : __real_journal_disk__read(disk, number, bytes, size);
+}
+
+/* It cannot be told whose it was: it is damage, and nothing waits for it. */
+static void what_cannot_be_read_goes_too(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct counters *counters = &fixture->counters;
+	uint64_t number = 0, dropped;
+
+	fixture->options.disk.directory = fixture->disk;
+	fixture->options.disk.max_size = 6 * SEGMENT;
+	open_journal(fixture);
+	while (!counters__get(counters, COUNTER_journal_dropped_lines))
+		append_one(fixture, number++);
+	read_failure = -EIO;
+	for (int i = 0; i < 20000; i++)
+		append_one(fixture, number++);
+	read_failure = 0;
+	assert_true(counters__get(counters, COUNTER_journal_damaged_bytes) > 0);
+	dropped = counters__get(counters, COUNTER_journal_dropped_lines);
+	while (counters__get(counters, COUNTER_journal_dropped_lines) == dropped)
+		append_one(fixture, number++);
+	/* All that can be is delivered or told, in order, also by the next agent. */
+	journal__close(fixture->journal);
+	open_journal(fixture);
+	drain(fixture);
+}
+
 static void what_is_too_old_on_disk_is_told_as_expired(void **state)
 {
 	struct fixture *fixture = *state;
@@ -478,6 +516,7 @@ int main(void)
 		TEST(another_versions_segment_is_not_taken_for_dropped),
 		TEST(a_mark_in_what_was_dropped_cuts_no_gap),
 		TEST(with_a_full_disk_too_the_oldest_goes),
+		TEST(what_cannot_be_read_goes_too),
 		TEST(what_is_too_old_on_disk_is_told_as_expired),
 		TEST(a_clean_stop_keeps_gaps_whose_segment_is_still_on_disk),
 		TEST(so_does_a_reboot_after_it),

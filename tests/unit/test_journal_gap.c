@@ -73,6 +73,22 @@ static void a_gap_of_a_gap_has_the_same_id(void **state)
 	assert_gap(second, &again, 9, 3, "journal_full");
 }
 
+/* Merged with others, it tells as much as they did together. */
+static void a_gap_of_the_nodes_stays_what_it_tells(void **state)
+{
+	char value[sizeof(HEAD) + JOURNAL_GAP_TAIL];
+	struct journal_meta node = record;
+	struct journal_meta gap;
+
+	(void)state;
+	node.stream = JOURNAL_NODE;
+	assert_int_equal(journal_gap__make(&node, VALUE, 0, 7, JOURNAL_LOSS_FULL, value, &gap), 0);
+	assert_int_equal(gap.lines, 7);
+	assert_int_equal(gap.stream, JOURNAL_NODE);
+	value[gap.value_len] = 0;
+	assert_string_equal(strstr(value, "\"lost\""), "\"lost\":{\"bytes\":0,\"writes\":7,\"reason\":\"hooks_missed\"}}");
+}
+
 static void the_largest_numbers_fit(void **state)
 {
 	char value[sizeof(HEAD) + JOURNAL_GAP_TAIL];
@@ -103,6 +119,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_gap_is_what_its_record_was_up_to_the_id),
 		cmocka_unit_test(a_gap_of_a_gap_has_the_same_id),
+		cmocka_unit_test(a_gap_of_the_nodes_stays_what_it_tells),
 		cmocka_unit_test(the_largest_numbers_fit),
 		cmocka_unit_test(a_record_without_a_head_has_no_gap),
 	};

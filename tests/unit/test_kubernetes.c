@@ -616,7 +616,7 @@ static void cache_outlives_the_thread(void **state)
 static const char *workload_of(struct fixture *f, const char *uid)
 {
 	static char text[256];
-	const struct pod *pod = pods__get(f->pods, uid);
+	const struct pod *pod = pods__get(f->pods, uid, "", "");
 
 	snprintf(text, sizeof(text), "%s/%s", pod && pod->workload_kind ? pod->workload_kind : "",
 		 pod && pod->workload_name ? pod->workload_name : "");
@@ -698,7 +698,7 @@ static void jobs_that_may_not_be_asked_for_stay_jobs(void **state)
 static const char *around_of(struct fixture *f, const char *uid, bool namespace)
 {
 	static char value[64];
-	const struct pod *pod = pods__get(f->pods, uid);
+	const struct pod *pod = pods__get(f->pods, uid, "", "");
 	const struct labels *labels = !pod ? NULL : namespace ? &pod->namespace_labels : &pod->node_labels;
 
 	snprintf(value, sizeof(value), "%s", labels ? labels__get(labels, "v") ?: "-" : "");
@@ -808,6 +808,25 @@ static void kubelet_is_polled(void **state)
 	assert_int_equal(counter(f, COUNTER_kube_pods), 2);
 }
 
+static void kubelets_list_that_is_too_large_leaves_what_is_known(void **state)
+{
+	struct fixture *f = *state;
+	char url[64];
+
+	use_kubelet(f, url, sizeof(url));
+	put_pod(f, "a", "one");
+	start(f);
+	wait_for(app_is(f, "a", "one"));
+	tell(f, "behave huge");
+	put_pod(f, "b", "two");
+	wait_for(said("is more than 16 MiB or 262144 values, and none of it is taken; with `source: api` it comes in pages"));
+	assert_true(app_is(f, "a", "one"));
+	assert_false(app_is(f, "b", "two"));
+	tell(f, "behave fine");
+	wait_for(app_is(f, "b", "two"));
+	wait_for(said("answers again"));
+}
+
 static void kubelet_is_asked_at_once_when_a_pod_is_missed(void **state)
 {
 	struct fixture *f = *state;
@@ -914,6 +933,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(one_http2_connection_serves_all, setup_http2, teardown),
 		cmocka_unit_test_setup_teardown(hanging_http2_connection_is_left, setup_http2, teardown),
 		fact(kubelet_is_polled),
+		fact(kubelets_list_that_is_too_large_leaves_what_is_known),
 		fact(kubelet_is_asked_at_once_when_a_pod_is_missed),
 		fact(kubelet_that_is_missed_much_is_asked_seldom),
 		fact(kubelet_with_its_own_certificate_needs_a_word),

@@ -7,6 +7,7 @@
 #include "pipeline.h"
 #include "real_broker.h"
 #include "ring_capture.h"
+#include "sink_left.h"
 #include "silent_name_server.h"
 
 #include <fcntl.h>
@@ -260,6 +261,96 @@ static void stop_with_a_silent_name_server_saves_the_journals(void **state)
 	assert_int_equal(said("300 records are left undelivered in the journal"), 1);
 	assert_int_equal(shell("ls %s/disk/shard-0/seg-* >/dev/null", rig->directory), 0);
 	close(asked.fd);
+}
+
+/* What a name server was asked. */
+struct question {
+	struct sockaddr_in from;
+	unsigned char text[512];
+	ssize_t length;
+};
+
+static struct question questions[64];
+static unsigned int questions_count;
+
+static void take_questions(int server)
+{
+	while (questions_count < sizeof(questions) / sizeof(questions[0])) {
+		struct question *question = &questions[questions_count];
+		socklen_t length = sizeof(question->from);
+
+		question->length = recvfrom(server, question->text, sizeof(question->text), MSG_DONTWAIT,
+					    (struct sockaddr *)&question->from, &length);
+		if (question->length < 12)
+			return;
+		questions_count++;
+	}
+}
+
+/* That there is no such name (RFC 1035, 4.1.1: QR, RA and an RCODE of 3). */
+static void answer_questions(int server)
+{
+	take_questions(server);
+	while (questions_count) {
+		struct question *question = &questions[--questions_count];
+
+		question->text[2] |= 0x80;
+		question->text[3] = 0x83;
+		sendto(server, question->text, question->length, 0, (const struct sockaddr *)&question->from,
+		       sizeof(question->from));
+	}
+}
+
+/* One whose client asks for its broker's name. */
+static void start_asking(struct rig *rig, struct pollfd *asked)
+{
+	take_questions(asked->fd);
+	configure(rig, "sink: kafka\nkafka: {brokers: [\"broker.invalid:9092\"]}\n");
+	start_pipeline(rig, -1);
+	assert_int_equal(poll(asked, 1, PATIENCE_MS), 1);
+}
+
+/* SIGHUP: the sink before is left to itself, what it had goes on at once, and it is freed when its time has come. */
+static void another_sink_does_not_wait_for_a_silent_name_server(void **state)
+{
+	struct rig *rig = *state;
+	struct pollfd asked = { .events = POLLIN };
+	char path[96];
+	int output;
+
+	if (!own_silent_name_server(&asked.fd))
+		skip();
+	snprintf(path, sizeof(path), "%s/output", rig->directory);
+	output = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	configure(rig, "");
+	set_aside(rig, 3, "{\"third\":1}");
+	start_asking(rig, &asked);
+	ring_capture__open_file(&rig->capture, 0, "/app/0.log");
+	for (int i = 0; i < 300; i++)
+		write_line(rig, 0, "");
+	wait_for(counters__get(&rig->counters, COUNTER_journal_records) == 300);
+	assert_true(pipeline__may_pause());
+	stop_pipeline(rig, PIPELINE_PAUSE);
+	assert_int_equal(sink_left__count(), 1);
+	assert_int_equal(said("it is left to itself"), 1);
+	configure(rig, "sink: stdout\n");
+	start_pipeline(rig, output);
+	wait_for(counters__get(&rig->counters, COUNTER_sink_records_delivered) == 301);
+	/* So can the next two, but no more. */
+	for (int i = 0; i < 2; i++) {
+		stop_pipeline(rig, PIPELINE_PAUSE);
+		start_asking(rig, &asked);
+	}
+	assert_int_equal(sink_left__count(), 2);
+	assert_true(pipeline__may_pause());
+	stop_pipeline(rig, PIPELINE_PAUSE);
+	assert_int_equal(sink_left__count(), 3);
+	assert_false(pipeline__may_pause());
+	while (!sink_left__join(10))
+		answer_questions(asked.fd);
+	assert_true(pipeline__may_pause());
+	close(asked.fd);
+	close(output);
 }
 
 /* --- stalls */
@@ -582,6 +673,7 @@ int main(int argc, char **argv)
 		rig_fact(what_was_set_aside_is_saved_whatever_the_sink),
 		rig_fact(what_was_set_aside_comes_out_of_another_sink),
 		rig_fact(stop_with_a_silent_name_server_saves_the_journals),
+		rig_fact(another_sink_does_not_wait_for_a_silent_name_server),
 		rig_fact(one_stall_of_each_kind_holds_up_nothing_else),
 		rig_fact(topic_that_may_not_be_written_holds_up_the_sink_alone),
 	};

@@ -17,10 +17,10 @@
 
 #define PAIRS 3
 
-/* What a pod has, and what that asks for stdout and stderr of its container `web`. */
+/* What a pod has, and what that asks for stdout, stderr and files of its container `web`. */
 struct row {
 	const char *pairs[PAIRS][2];
-	enum asked out, err;
+	enum asked out, err, file;
 };
 
 static enum asked ask(const struct labels *annotations, const char *container, enum stream_kind kind, char *unclear)
@@ -35,15 +35,16 @@ static void check_rows(const struct row *rows, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct labels annotations = { 0 };
 		char unclear[ANNOTATION_NAME_SIZE];
-		enum asked out, err;
+		enum asked out, err, file;
 
 		for (int j = 0; j < PAIRS && rows[i].pairs[j][0]; j++)
 			assert_int_equal(labels__set(&annotations, rows[i].pairs[j][0], rows[i].pairs[j][1]), 0);
 		out = ask(&annotations, "web", STREAM_STDOUT, unclear);
 		err = ask(&annotations, "web", STREAM_STDERR, unclear);
-		if (out != rows[i].out || err != rows[i].err)
-			fail_msg("%s=%s ...: %d %d, not %d %d", rows[i].pairs[0][0], rows[i].pairs[0][1], out, err,
-				 rows[i].out, rows[i].err);
+		file = ask(&annotations, "web", STREAM_FILE, unclear);
+		if (out != rows[i].out || err != rows[i].err || file != rows[i].file)
+			fail_msg("%s=%s ...: %d %d %d, not %d %d %d", rows[i].pairs[0][0], rows[i].pairs[0][1], out, err, file,
+				 rows[i].out, rows[i].err, rows[i].file);
 		assert_string_equal(unclear, "");
 		labels__free(&annotations);
 	}
@@ -54,24 +55,26 @@ static void check_rows(const struct row *rows, size_t count)
 static void logtap_has_its_own(void **state)
 {
 	static const struct row rows[] = {
-		{ { { "logtap.io/exclude", "true" } }, EXCLUDE, EXCLUDE },
-		{ { { "logtap.io/exclude", "Yes" } }, EXCLUDE, EXCLUDE },
-		{ { { "logtap.io/exclude", "1" } }, EXCLUDE, EXCLUDE },
-		{ { { "logtap.io/exclude", "false" } }, NOTHING, NOTHING },
-		{ { { "logtap.io/include", "true" } }, INCLUDE, INCLUDE },
-		{ { { "logtap.io/include", "off" } }, EXCLUDE, EXCLUDE },
-		{ { { "logtap.io/include", "true" }, { "logtap.io/exclude", "true" } }, EXCLUDE, EXCLUDE },
-		{ { { "logtap.io/include", "true" }, { "logtap.io/exclude", "false" } }, INCLUDE, INCLUDE },
-		{ { { "logtap.io/exclude-containers", "web" } }, EXCLUDE, EXCLUDE },
-		{ { { "logtap.io/exclude-containers", "a, web ,b" } }, EXCLUDE, EXCLUDE },
-		{ { { "logtap.io/exclude-containers", "webs,we,,a web" } }, NOTHING, NOTHING },
-		{ { { "logtap.io/exclude-containers", "web" }, { "logtap.io/include", "true" } }, EXCLUDE, EXCLUDE },
-		{ { { "logtap.io/exclude-containers", "api" }, { "logtap.io/include", "true" } }, INCLUDE, INCLUDE },
-		{ { { "logtap.io/streams", "stdout" } }, NOTHING, EXCLUDE },
-		{ { { "logtap.io/streams", "stderr" } }, EXCLUDE, NOTHING },
-		{ { { "logtap.io/streams", "stderr, stdout" } }, NOTHING, NOTHING },
-		{ { { "logtap.io/streams", "" } }, NOTHING, NOTHING },
-		{ { { "logtap.io/streams", "stdout" }, { "logtap.io/include", "true" } }, INCLUDE, EXCLUDE },
+		{ { { "logtap.io/exclude", "true" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "logtap.io/exclude", "Yes" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "logtap.io/exclude", "1" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "logtap.io/exclude", "false" } }, NOTHING, NOTHING, NOTHING },
+		{ { { "logtap.io/include", "true" } }, INCLUDE, INCLUDE, INCLUDE },
+		{ { { "logtap.io/include", "off" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "logtap.io/include", "true" }, { "logtap.io/exclude", "true" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "logtap.io/include", "true" }, { "logtap.io/exclude", "false" } }, INCLUDE, INCLUDE, INCLUDE },
+		{ { { "logtap.io/exclude-containers", "web" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "logtap.io/exclude-containers", "a, web ,b" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "logtap.io/exclude-containers", "webs,we,,a web" } }, NOTHING, NOTHING, NOTHING },
+		{ { { "logtap.io/exclude-containers", "web" }, { "logtap.io/include", "true" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "logtap.io/exclude-containers", "api" }, { "logtap.io/include", "true" } }, INCLUDE, INCLUDE, INCLUDE },
+		{ { { "logtap.io/streams", "stdout" } }, NOTHING, EXCLUDE, EXCLUDE },
+		{ { { "logtap.io/streams", "stderr" } }, EXCLUDE, NOTHING, EXCLUDE },
+		{ { { "logtap.io/streams", "stderr, stdout" } }, NOTHING, NOTHING, EXCLUDE },
+		{ { { "logtap.io/streams", "file" } }, EXCLUDE, EXCLUDE, NOTHING },
+		{ { { "logtap.io/streams", "stderr,file" } }, EXCLUDE, NOTHING, NOTHING },
+		{ { { "logtap.io/streams", "" } }, NOTHING, NOTHING, NOTHING },
+		{ { { "logtap.io/streams", "stdout" }, { "logtap.io/include", "true" } }, INCLUDE, EXCLUDE, EXCLUDE },
 	};
 
 	(void)state;
@@ -81,36 +84,37 @@ static void logtap_has_its_own(void **state)
 static void other_agents_annotations_count(void **state)
 {
 	static const struct row rows[] = {
-		{ { { "fluentbit.io/exclude", "true" } }, EXCLUDE, EXCLUDE },
-		{ { { "fluentbit.io/exclude", "ON" } }, EXCLUDE, EXCLUDE },
-		{ { { "fluentbit.io/exclude", "no" } }, NOTHING, NOTHING },
-		{ { { "fluentbit.io/exclude_stdout", "true" } }, EXCLUDE, NOTHING },
-		{ { { "fluentbit.io/exclude_stderr", "true" } }, NOTHING, EXCLUDE },
-		{ { { "fluentbit.io/exclude-web", "true" } }, EXCLUDE, EXCLUDE },
-		{ { { "fluentbit.io/exclude-we", "true" } }, NOTHING, NOTHING },
-		{ { { "fluentbit.io/exclude_stderr-web", "true" } }, NOTHING, EXCLUDE },
-		{ { { "co.elastic.logs/enabled", "false" } }, EXCLUDE, EXCLUDE },
-		{ { { "co.elastic.logs/enabled", "0" } }, EXCLUDE, EXCLUDE },
-		{ { { "co.elastic.logs/enabled", "true" } }, INCLUDE, INCLUDE },
-		{ { { "co.elastic.logs/enabled", "T" } }, INCLUDE, INCLUDE },
-		{ { { "co.elastic.logs.web/enabled", "False" } }, EXCLUDE, EXCLUDE },
-		{ { { "co.elastic.logs.api/enabled", "false" } }, NOTHING, NOTHING },
-		{ { { "vector.dev/exclude-containers", "api, web" } }, EXCLUDE, EXCLUDE },
-		{ { { "vector.dev/exclude-containers", "api" } }, NOTHING, NOTHING },
+		{ { { "fluentbit.io/exclude", "true" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "fluentbit.io/exclude", "ON" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "fluentbit.io/exclude", "no" } }, NOTHING, NOTHING, NOTHING },
+		{ { { "fluentbit.io/exclude_stdout", "true" } }, EXCLUDE, NOTHING, NOTHING },
+		{ { { "fluentbit.io/exclude_stderr", "true" } }, NOTHING, EXCLUDE, NOTHING },
+		{ { { "fluentbit.io/exclude_file", "true" } }, NOTHING, NOTHING, NOTHING },
+		{ { { "fluentbit.io/exclude-web", "true" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "fluentbit.io/exclude-we", "true" } }, NOTHING, NOTHING, NOTHING },
+		{ { { "fluentbit.io/exclude_stderr-web", "true" } }, NOTHING, EXCLUDE, NOTHING },
+		{ { { "co.elastic.logs/enabled", "false" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "co.elastic.logs/enabled", "0" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "co.elastic.logs/enabled", "true" } }, INCLUDE, INCLUDE, INCLUDE },
+		{ { { "co.elastic.logs/enabled", "T" } }, INCLUDE, INCLUDE, INCLUDE },
+		{ { { "co.elastic.logs.web/enabled", "False" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "co.elastic.logs.api/enabled", "false" } }, NOTHING, NOTHING, NOTHING },
+		{ { { "vector.dev/exclude-containers", "api, web" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "vector.dev/exclude-containers", "api" } }, NOTHING, NOTHING, NOTHING },
 		/* A label, where it means something. */
-		{ { { "vector.dev/exclude", "true" } }, NOTHING, NOTHING },
-		{ { { "ad.datadoghq.com/logs_exclude", "true" } }, EXCLUDE, EXCLUDE },
-		{ { { "ad.datadoghq.com/exclude", "1" } }, EXCLUDE, EXCLUDE },
-		{ { { "ad.datadoghq.com/web.logs_exclude", "true" } }, EXCLUDE, EXCLUDE },
-		{ { { "ad.datadoghq.com/web.exclude", "TRUE" } }, EXCLUDE, EXCLUDE },
-		{ { { "ad.datadoghq.com/api.exclude", "true" } }, NOTHING, NOTHING },
-		{ { { "ad.datadoghq.com/exclude", "true" }, { "ad.datadoghq.com/logs_exclude", "false" } }, EXCLUDE, EXCLUDE },
-		{ { { "splunk.com/exclude", "true" } }, EXCLUDE, EXCLUDE },
-		{ { { "splunk.com/exclude", "false" } }, NOTHING, NOTHING },
-		{ { { "io.opentelemetry.discovery.logs/enabled", "true" } }, INCLUDE, INCLUDE },
-		{ { { "io.opentelemetry.discovery.logs/enabled", "false" } }, EXCLUDE, EXCLUDE },
-		{ { { "io.opentelemetry.discovery.logs.web/enabled", "false" } }, EXCLUDE, EXCLUDE },
-		{ { { "prometheus.io/scrape", "true" } }, NOTHING, NOTHING },
+		{ { { "vector.dev/exclude", "true" } }, NOTHING, NOTHING, NOTHING },
+		{ { { "ad.datadoghq.com/logs_exclude", "true" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "ad.datadoghq.com/exclude", "1" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "ad.datadoghq.com/web.logs_exclude", "true" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "ad.datadoghq.com/web.exclude", "TRUE" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "ad.datadoghq.com/api.exclude", "true" } }, NOTHING, NOTHING, NOTHING },
+		{ { { "ad.datadoghq.com/exclude", "true" }, { "ad.datadoghq.com/logs_exclude", "false" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "splunk.com/exclude", "true" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "splunk.com/exclude", "false" } }, NOTHING, NOTHING, NOTHING },
+		{ { { "io.opentelemetry.discovery.logs/enabled", "true" } }, INCLUDE, INCLUDE, INCLUDE },
+		{ { { "io.opentelemetry.discovery.logs/enabled", "false" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "io.opentelemetry.discovery.logs.web/enabled", "false" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "prometheus.io/scrape", "true" } }, NOTHING, NOTHING, NOTHING },
 	};
 
 	(void)state;
@@ -120,16 +124,16 @@ static void other_agents_annotations_count(void **state)
 static void a_containers_word_comes_before_its_pods(void **state)
 {
 	static const struct row rows[] = {
-		{ { { "fluentbit.io/exclude", "true" }, { "fluentbit.io/exclude-web", "false" } }, NOTHING, NOTHING },
-		{ { { "fluentbit.io/exclude", "false" }, { "fluentbit.io/exclude-web", "true" } }, EXCLUDE, EXCLUDE },
-		{ { { "fluentbit.io/exclude_stderr", "true" }, { "fluentbit.io/exclude-web", "false" } }, NOTHING, NOTHING },
-		{ { { "fluentbit.io/exclude-web", "true" }, { "fluentbit.io/exclude_stdout-web", "false" } }, NOTHING, EXCLUDE },
-		{ { { "fluentbit.io/exclude", "true" }, { "fluentbit.io/exclude_stdout", "no" } }, NOTHING, EXCLUDE },
-		{ { { "co.elastic.logs/enabled", "false" }, { "co.elastic.logs.web/enabled", "true" } }, INCLUDE, INCLUDE },
-		{ { { "co.elastic.logs/enabled", "true" }, { "co.elastic.logs.web/enabled", "false" } }, EXCLUDE, EXCLUDE },
-		{ { { "ad.datadoghq.com/exclude", "true" }, { "ad.datadoghq.com/web.exclude", "false" } }, NOTHING, NOTHING },
+		{ { { "fluentbit.io/exclude", "true" }, { "fluentbit.io/exclude-web", "false" } }, NOTHING, NOTHING, NOTHING },
+		{ { { "fluentbit.io/exclude", "false" }, { "fluentbit.io/exclude-web", "true" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "fluentbit.io/exclude_stderr", "true" }, { "fluentbit.io/exclude-web", "false" } }, NOTHING, NOTHING, NOTHING },
+		{ { { "fluentbit.io/exclude-web", "true" }, { "fluentbit.io/exclude_stdout-web", "false" } }, NOTHING, EXCLUDE, EXCLUDE },
+		{ { { "fluentbit.io/exclude", "true" }, { "fluentbit.io/exclude_stdout", "no" } }, NOTHING, EXCLUDE, EXCLUDE },
+		{ { { "co.elastic.logs/enabled", "false" }, { "co.elastic.logs.web/enabled", "true" } }, INCLUDE, INCLUDE, INCLUDE },
+		{ { { "co.elastic.logs/enabled", "true" }, { "co.elastic.logs.web/enabled", "false" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "ad.datadoghq.com/exclude", "true" }, { "ad.datadoghq.com/web.exclude", "false" } }, NOTHING, NOTHING, NOTHING },
 		{ { { "io.opentelemetry.discovery.logs/enabled", "false" },
-		    { "io.opentelemetry.discovery.logs.web/enabled", "true" } }, INCLUDE, INCLUDE },
+		    { "io.opentelemetry.discovery.logs.web/enabled", "true" } }, INCLUDE, INCLUDE, INCLUDE },
 	};
 
 	(void)state;
@@ -139,16 +143,16 @@ static void a_containers_word_comes_before_its_pods(void **state)
 static void logtaps_own_win_over_others(void **state)
 {
 	static const struct row rows[] = {
-		{ { { "logtap.io/exclude", "false" }, { "fluentbit.io/exclude", "true" } }, NOTHING, NOTHING },
-		{ { { "logtap.io/exclude", "false" }, { "vector.dev/exclude-containers", "web" } }, NOTHING, NOTHING },
+		{ { { "logtap.io/exclude", "false" }, { "fluentbit.io/exclude", "true" } }, NOTHING, NOTHING, NOTHING },
+		{ { { "logtap.io/exclude", "false" }, { "vector.dev/exclude-containers", "web" } }, NOTHING, NOTHING, NOTHING },
 		{ { { "logtap.io/exclude", "false" }, { "splunk.com/exclude", "true" }, { "co.elastic.logs/enabled", "true" } },
-		  INCLUDE, INCLUDE },
-		{ { { "logtap.io/include", "true" }, { "fluentbit.io/exclude-web", "true" } }, INCLUDE, INCLUDE },
-		{ { { "logtap.io/exclude", "true" }, { "co.elastic.logs.web/enabled", "true" } }, EXCLUDE, EXCLUDE },
-		{ { { "logtap.io/include", "false" }, { "co.elastic.logs/enabled", "true" } }, EXCLUDE, EXCLUDE },
+		  INCLUDE, INCLUDE, INCLUDE },
+		{ { { "logtap.io/include", "true" }, { "fluentbit.io/exclude-web", "true" } }, INCLUDE, INCLUDE, INCLUDE },
+		{ { { "logtap.io/exclude", "true" }, { "co.elastic.logs.web/enabled", "true" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "logtap.io/include", "false" }, { "co.elastic.logs/enabled", "true" } }, EXCLUDE, EXCLUDE, EXCLUDE },
 		/* Of others, who leaves it out wins. */
-		{ { { "fluentbit.io/exclude", "true" }, { "co.elastic.logs/enabled", "true" } }, EXCLUDE, EXCLUDE },
-		{ { { "co.elastic.logs/enabled", "true" }, { "splunk.com/exclude", "true" } }, EXCLUDE, EXCLUDE },
+		{ { { "fluentbit.io/exclude", "true" }, { "co.elastic.logs/enabled", "true" } }, EXCLUDE, EXCLUDE, EXCLUDE },
+		{ { { "co.elastic.logs/enabled", "true" }, { "splunk.com/exclude", "true" } }, EXCLUDE, EXCLUDE, EXCLUDE },
 	};
 
 	(void)state;

@@ -43,6 +43,13 @@ static void publish(struct pods *pods, const char *uid, const char *app)
 	assert_int_equal(pods__publish(pods, make(uid, app)), 0);
 }
 
+static void remove_named(struct pods *pods, const char *uid, const char *name)
+{
+	const struct pod pod = { .uid = (char *)uid, .name = (char *)name };
+
+	pods__remove(pods, &pod);
+}
+
 static void publish_number(struct pods *pods, unsigned int number)
 {
 	char uid[16];
@@ -53,7 +60,7 @@ static void publish_number(struct pods *pods, unsigned int number)
 
 static void assert_app(struct pods *pods, const char *uid, const char *app)
 {
-	const struct pod *pod = pods__get(pods, uid);
+	const struct pod *pod = pods__get(pods, uid, "", "");
 
 	assert_non_null(pod);
 	assert_string_equal(pod->uid, uid);
@@ -63,7 +70,7 @@ static void assert_app(struct pods *pods, const char *uid, const char *app)
 
 static void assert_unknown(struct pods *pods, const char *uid)
 {
-	assert_null(pods__get(pods, uid));
+	assert_null(pods__get(pods, uid, "", ""));
 }
 
 static void pods_are_found_by_their_uid(void **state)
@@ -107,7 +114,7 @@ static void what_all_say_is_bounded(void **state)
 	assert_int_equal(pods__publish(*state, make_large(count)), 0);
 	assert_int_equal(pods__publish(*state, make_large(0)), -ENOSPC);
 	assert_app(*state, "large-0000", "small");
-	pods__remove(*state, "large-0001");
+	remove_named(*state, "large-0001", "web");
 	pods__expire(*state, 1);
 	pods__expire(*state, LATER + 1);
 	assert_int_equal(pods__publish(*state, make_large(0)), 0);
@@ -123,7 +130,7 @@ static void deleted_pods_make_room_for_new_ones(void **state)
 		count++;
 	for (unsigned int i = 0; i < count; i++) {
 		snprintf(uid, sizeof(uid), "large-%04u", i);
-		pods__remove(*state, uid);
+		remove_named(*state, uid, "web");
 	}
 	publish(*state, "new", "one");
 	assert_app(*state, "new", "one");
@@ -133,42 +140,70 @@ static void deleted_pods_make_room_for_new_ones(void **state)
 	assert_app(*state, uid, "large");
 }
 
-static int publish_mirror(struct pods *pods, const char *uid, const char *name, const char *app)
+static void publish_mirror(struct pods *pods, const char *uid, const char *name, const char *app)
 {
 	struct pod *pod = make(uid, app);
 
 	pod->mirror = true;
 	free(pod->name);
 	pod->name = strdup(name);
-	return pods__publish(pods, pod);
+	pod->namespace = strdup("kube-system");
+	assert_int_equal(pods__publish(pods, pod), 0);
+}
+
+static void remove_mirror(struct pods *pods, const char *uid, const char *name)
+{
+	const struct pod pod = { .uid = (char *)uid, .name = (char *)name, .namespace = (char *)"kube-system" };
+
+	pods__remove(pods, &pod);
+}
+
+static void assert_named(struct pods *pods, const char *uid, const char *name, const char *app)
+{
+	const struct pod *pod = pods__get(pods, uid, "kube-system", name);
+
+	assert_non_null(pod);
+	assert_string_equal(labels__get(&pod->labels, "app"), app);
+	pod__put(pod);
 }
 
 static void mirror_takes_no_other_pods_place(void **state)
 {
-	uint64_t version;
-
+	publish_mirror(*state, "a", "forged", "foreign");
 	publish(*state, "a", "own");
-	version = pods__version(*state);
-	assert_int_equal(publish_mirror(*state, "a", "forged", "foreign"), -EEXIST);
 	assert_app(*state, "a", "own");
-	assert_true(pods__version(*state) == version);
-	pods__remove(*state, "a");
-	assert_int_equal(publish_mirror(*state, "a", "forged", "foreign"), -EEXIST);
+	publish_mirror(*state, "a", "forged", "again");
 	assert_app(*state, "a", "own");
-	assert_int_equal(publish_mirror(*state, "b", "forged", "foreign"), 0);
-	publish(*state, "b", "own");
-	assert_app(*state, "b", "own");
+	remove_mirror(*state, "a", "forged");
+	assert_app(*state, "a", "own");
+	publish_mirror(*state, "a", "forged", "again");
+	remove_named(*state, "a", "web");
+	assert_app(*state, "a", "own");
 }
 
-static void mirror_takes_the_place_of_its_own(void **state)
+/* Whoever came first: the name tells whose it is, and without one nobody does. */
+static void mirrors_of_one_uid_are_told_apart_by_their_names(void **state)
 {
-	assert_int_equal(publish_mirror(*state, "a", "etcd", "one"), 0);
-	assert_int_equal(publish_mirror(*state, "a", "forged", "foreign"), -EEXIST);
-	assert_int_equal(publish_mirror(*state, "a", "etcd", "two"), 0);
+	publish_mirror(*state, "a", "before", "foreign");
+	publish_mirror(*state, "a", "etcd", "one");
+	publish_mirror(*state, "a", "zebra", "foreign");
+	assert_named(*state, "a", "etcd", "one");
+	publish_mirror(*state, "a", "etcd", "two");
+	assert_named(*state, "a", "etcd", "two");
+	assert_unknown(*state, "a");
+	assert_true(pods__has(*state, "a"));
+	remove_mirror(*state, "a", "before");
+	assert_named(*state, "a", "etcd", "two");
+	remove_mirror(*state, "a", "zebra");
 	assert_app(*state, "a", "two");
-	pods__remove(*state, "a");
-	assert_int_equal(publish_mirror(*state, "a", "other", "three"), 0);
-	assert_app(*state, "a", "three");
+	/* Of those that were, the latest. */
+	remove_mirror(*state, "a", "etcd");
+	assert_app(*state, "a", "two");
+	/* The only one of another name: who asks compares it. */
+	publish_mirror(*state, "b", "forged", "foreign");
+	assert_named(*state, "b", "etcd", "foreign");
+	assert_false(pods__has(*state, "c"));
+	assert_false(pods__has(*state, "A"));
 }
 
 static void reference_keeps_what_was_known(void **state)
@@ -176,7 +211,7 @@ static void reference_keeps_what_was_known(void **state)
 	const struct pod *before;
 
 	publish(*state, "a", "one");
-	before = pods__get(*state, "a");
+	before = pods__get(*state, "a", "", "");
 	publish(*state, "a", "two");
 	assert_string_equal(labels__get(&before->labels, "app"), "one");
 	assert_app(*state, "a", "two");
@@ -274,8 +309,8 @@ static void only_an_unknown_pod_is_wanted(void **state)
 static void deleted_pod_stays_for_a_while(void **state)
 {
 	publish(*state, "a", "one");
-	pods__remove(*state, "a");
-	pods__remove(*state, "unknown");
+	remove_named(*state, "a", "web");
+	remove_named(*state, "unknown", "web");
 	pods__expire(*state, 1000);
 	pods__expire(*state, 1000 + PODS_DELETED_MS - 1);
 	assert_app(*state, "a", "one");
@@ -288,8 +323,8 @@ static void deleted_pod_stays_while_it_is_referred_to(void **state)
 	const struct pod *held;
 
 	publish(*state, "a", "one");
-	held = pods__get(*state, "a");
-	pods__remove(*state, "a");
+	held = pods__get(*state, "a", "", "");
+	remove_named(*state, "a", "web");
 	pods__expire(*state, 1);
 	pods__expire(*state, 1 + 10 * LATER);
 	assert_app(*state, "a", "one");
@@ -303,12 +338,12 @@ static void deleted_pod_stays_while_it_is_referred_to(void **state)
 static void pod_that_comes_back_is_not_let_go(void **state)
 {
 	publish(*state, "a", "one");
-	pods__remove(*state, "a");
+	remove_named(*state, "a", "web");
 	pods__expire(*state, 1);
 	publish(*state, "a", "one");
 	pods__expire(*state, 1 + LATER);
 	assert_app(*state, "a", "one");
-	pods__remove(*state, "a");
+	remove_named(*state, "a", "web");
 	pods__expire(*state, 1 + 2 * LATER);
 	assert_app(*state, "a", "one");
 }
@@ -320,7 +355,7 @@ static void deleted_pods_are_bounded_and_the_oldest_goes(void **state)
 	for (unsigned int i = 0; i <= PODS_DELETED_MAX; i++) {
 		publish_number(*state, i);
 		snprintf(uid, sizeof(uid), "uid-%u", i);
-		pods__remove(*state, uid);
+		remove_named(*state, uid, "web");
 	}
 	assert_unknown(*state, "uid-0");
 	assert_app(*state, "uid-1", "web");
@@ -333,7 +368,7 @@ static void pods_are_bounded(void **state)
 		publish_number(*state, i);
 	assert_int_equal(pods__publish(*state, make("more", "web")), -ENOSPC);
 	publish(*state, "uid-7", "changed");
-	pods__remove(*state, "uid-8");
+	remove_named(*state, "uid-8", "web");
 	publish(*state, "more", "web");
 	assert_app(*state, "more", "web");
 }
@@ -370,7 +405,7 @@ static void empty_list_of_very_many_stays_within_the_bound(void **state)
 		const struct pod *pod;
 
 		snprintf(uid, sizeof(uid), "uid-%u", i);
-		pod = pods__get(*state, uid);
+		pod = pods__get(*state, uid, "", "");
 		known += !!pod;
 		pod__put(pod);
 	}
@@ -380,7 +415,7 @@ static void empty_list_of_very_many_stays_within_the_bound(void **state)
 static void *ask(void *pods)
 {
 	for (int i = 0; i < 20000; i++) {
-		const struct pod *pod = pods__get(pods, i % 2 ? "a" : "b");
+		const struct pod *pod = pods__get(pods, i % 2 ? "a" : "b", "", "");
 
 		if (pod && strcmp(pod->name, "web"))
 			abort();
@@ -399,7 +434,7 @@ static void many_threads_ask_while_one_fills(void **state)
 	for (int i = 0; i < 5000; i++) {
 		publish(*state, "a", i % 2 ? "one" : "two");
 		publish(*state, "b", i % 3 ? "one" : "two");
-		pods__remove(*state, "b");
+		remove_named(*state, "b", "web");
 		pods__expire(*state, 1 + (uint64_t)i * LATER);
 	}
 	for (int i = 0; i < 4; i++)
@@ -414,7 +449,7 @@ static void freed_cache_leaves_references_valid(void **state)
 	(void)state;
 	assert_int_equal(pods__new(&pods), 0);
 	publish(pods, "a", "one");
-	held = pods__get(pods, "a");
+	held = pods__get(pods, "a", "", "");
 	pods__free(pods);
 	assert_string_equal(held->uid, "a");
 	pod__put(held);
@@ -430,7 +465,7 @@ int main(void)
 		fact(what_all_say_is_bounded),
 		fact(deleted_pods_make_room_for_new_ones),
 		fact(mirror_takes_no_other_pods_place),
-		fact(mirror_takes_the_place_of_its_own),
+		fact(mirrors_of_one_uid_are_told_apart_by_their_names),
 		fact(reference_keeps_what_was_known),
 		fact(version_rises_when_a_pod_changes_and_only_then),
 		fact(labels_version_rises_with_what_may_select_a_known_pod),

@@ -54,8 +54,19 @@ static void crio_has_every_name_and_the_pods_labels(void **state)
 	assert_string_equal(identity->log_path, "/var/log/pods/shop_web-0_" UID "/nginx/1.log");
 	assert_string_equal(labels__get(&identity->pod_labels, "app"), "web");
 	assert_string_equal(labels__get(&identity->pod_annotations, "logtap.io/include"), "true");
+	assert_true(identity->tells_pod);
 	assert_false(identity->sandbox);
 	assert_true(identity->complete);
+}
+
+static void crios_sandbox_that_does_not_say_all_tells_no_pod(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, RUN C USERDATA, CRIO_TEXT(C));
+	write_text(fixture, RUN SANDBOX USERDATA, ANNOTATIONS("\"" CRIO "Labels\":\"{\\\"app\\\":\\\"web\\\"}\""));
+	assert_string_equal(labels__get(&get(fixture, &crio_names)->pod_labels, "app"), "web");
+	assert_false(get(fixture, &crio_names)->tells_pod);
 }
 
 static void crios_pause_is_a_sandbox(void **state)
@@ -289,6 +300,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(crio_has_every_name_and_the_pods_labels),
+		TEST(crios_sandbox_that_does_not_say_all_tells_no_pod),
 		TEST(crios_pause_is_a_sandbox),
 		TEST(handler_that_hides_processes_is_told),
 		TEST(crios_file_of_another_container_is_refused),

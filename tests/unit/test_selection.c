@@ -204,6 +204,33 @@ static void pods_may_ask_to_be_left_out(void **state)
 	assert_int_equal(selected(fixture, NULL), SELECTED_UNKNOWN);
 }
 
+static void the_runtimes_word_counts_until_the_apis_comes(void **state)
+{
+	static char *web[] = { "app=web" };
+	static struct selection_rule rule = { .labels = web, .labels_count = 1 };
+	struct identity of_crio = { .container_id = "id", .container_name = "main", .image = "image", .runtime = "cri-o",
+				    .pod_name = "web", .pod_namespace = "shop", .pod_uid = "uid", .complete = true };
+	struct fixture *fixture = *state;
+	struct pod *pod = make_pod("u", "other", "true");
+
+	assert_int_equal(labels__set(&of_crio.pod_annotations, "logtap.io/exclude", "true"), 0);
+	assert_int_equal(labels__set(&of_crio.pod_labels, "app", "web"), 0);
+	fixture->config.selection.annotations = true;
+	assert_int_equal(selection__container(fixture->selection, &of_crio, NULL, STREAM_STDOUT), SELECTED_UNKNOWN);
+	of_crio.tells_pod = true;
+	assert_int_equal(selection__container(fixture->selection, &of_crio, NULL, STREAM_STDOUT), SELECTED_NO);
+	assert_int_equal(selection__container(fixture->selection, &of_crio, pod, STREAM_STDOUT), SELECTED_YES);
+	/* So do rules. */
+	selection__free(fixture->selection);
+	fixture->config.selection = (struct selection_config){ .include = &rule, .include_count = 1 };
+	assert_int_equal(selection__new(&fixture->config, fixture->root, &fixture->selection), 0);
+	assert_int_equal(selection__container(fixture->selection, &of_crio, NULL, STREAM_STDOUT), SELECTED_YES);
+	assert_int_equal(selection__container(fixture->selection, &of_crio, pod, STREAM_STDOUT), SELECTED_NO);
+	pod__put(pod);
+	labels__free(&of_crio.pod_annotations);
+	labels__free(&of_crio.pod_labels);
+}
+
 static void only_pods_that_ask_for_it_may_be_wanted(void **state)
 {
 	const struct identity of_docker = { .container_id = "id", .container_name = "main", .image = "image",
@@ -264,7 +291,7 @@ static void what_means_nothing_is_said_once_a_pod(void **state)
 	dup2(before, STDERR_FILENO);
 	read_said(said, text, sizeof(text));
 	assert_string_equal(text, "logtap: warning: pod web?[2J in shop: logtap.io/exclude has a value that means nothing "
-				  "and is ignored; use \"true\" or \"false\", or for streams stdout or stderr\n");
+				  "and is ignored; use \"true\" or \"false\", or for streams stdout, stderr or file\n");
 	dup2(fileno(said), STDERR_FILENO);
 	for (int i = 0; i < 1000; i++) {
 		snprintf(uid, sizeof(uid), "pod %d", i);
@@ -437,6 +464,7 @@ int main(void)
 		TEST(the_runtime_says_which_of_the_two_it_is),
 		TEST(without_a_file_the_oldest_tasks_pipes_are_taken),
 		TEST(pods_may_ask_to_be_left_out),
+		TEST(the_runtimes_word_counts_until_the_apis_comes),
 		TEST(only_pods_that_ask_for_it_may_be_wanted),
 		TEST(rules_bound_what_pods_ask_for),
 		TEST(what_means_nothing_is_said_once_a_pod),

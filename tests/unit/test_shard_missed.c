@@ -39,7 +39,7 @@ static void what_hooks_missed_is_told_once(void **state)
 	/* It turns out that there were fewer. */
 	fixture->kernel->missed = 8;
 	runs_to_the_end(fixture, 2);
-	assert_int_equal(fixture->kernel->missed_told, 9);
+	assert_int_equal(fixture->kernel->missed_told.told, 9);
 }
 
 static void an_agent_that_goes_on_tells_what_two_looks_find(void **state)
@@ -50,12 +50,32 @@ static void an_agent_that_goes_on_tells_what_two_looks_find(void **state)
 	fixture->kernel->missed = 1000;
 	agent_starts(fixture);
 	/* After the first look. */
-	while (!*(volatile uint64_t *)&fixture->kernel->missed_looks)
+	while (!*(volatile uint32_t *)&fixture->kernel->missed_looks)
 		usleep(1000);
 	fixture->kernel->missed = 3;
 	await_records(fixture, 1);
 	expect_gap(fixture, 0, 3, "a.b.0.1.gap.ffffffff.0.3");
 	agent_ends(fixture, LEAVES);
+}
+
+static void killed_before_or_behind_its_commit_it_is_told_once(void **state)
+{
+	struct fixture *fixture = *state;
+
+	need_ring(fixture);
+	fixture->kernel->missed = 7;
+	agent_starts(fixture);
+	agent_dies(fixture, DIES_BEHIND_COMMIT);
+	fixture->kernel->missed = 9;
+	runs_to_the_end(fixture, 2);
+	expect_gap(fixture, 0, 7, "a.b.0.1.gap.ffffffff.0.7");
+	expect_gap(fixture, 1, 2, "a.b.0.1.gap.ffffffff.0.9");
+	fixture->kernel->missed = 12;
+	agent_starts(fixture);
+	agent_dies(fixture, DIES_BEFORE_COMMIT);
+	fixture->kernel->missed = 13;
+	runs_to_the_end(fixture, 3);
+	expect_gap(fixture, 2, 4, "a.b.0.1.gap.ffffffff.0.d");
 }
 
 /* Records, of which the latest find no room: the journal is full up to the end. */
@@ -85,7 +105,7 @@ static void at_the_end_room_is_waited_for(void **state)
 	fixture->kernel->sink_waits = false;
 	agent_ends(fixture, FLUSHES);
 	read_output(fixture);
-	assert_int_equal(fixture->kernel->missed_told, 7);
+	assert_int_equal(fixture->kernel->missed_told.told, 7);
 	expect_gap(fixture, json_array_size(fixture->records) - 1, 7, "a.b.0.1.gap.ffffffff.0.7");
 }
 
@@ -93,6 +113,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(what_hooks_missed_is_told_once),
+		TEST(killed_before_or_behind_its_commit_it_is_told_once),
 		TEST(an_agent_that_goes_on_tells_what_two_looks_find),
 		TEST(at_the_end_room_is_waited_for),
 	};

@@ -343,10 +343,27 @@ static void an_unwanted_stream_is_counted_and_silent(void **state)
 static void crash(struct fixture *fixture);
 static void restart(struct fixture *fixture);
 
-/* --- a container's stdout, as the slot of the fixture */
+/* --- a container's stdout or file, as the slot of the fixture */
 
 #define CONTAINER "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define BUNDLE "run/containerd/io.containerd.runtime.v2.task/k8s.io/" CONTAINER
+
+/* What open_container opens: its stdout, or a file of its. */
+static enum stream_kind container_kind = STREAM_STDOUT;
+
+static int setup_file(void **state)
+{
+	container_kind = STREAM_FILE;
+	return setup(state);
+}
+
+static int teardown_file(void **state)
+{
+	container_kind = STREAM_STDOUT;
+	return teardown(state);
+}
+
+#define FILE_TEST(name) { #name "_also_of_a_file", name, setup_file, teardown_file, NULL }
 
 /* Of the pod web in the namespace shop. */
 static void open_container(struct fixture *fixture)
@@ -364,7 +381,7 @@ static void open_container(struct fixture *fixture)
 	      "\"io.kubernetes.cri.sandbox-name\":\"web\",\"io.kubernetes.cri.sandbox-namespace\":\"shop\"}}",
 	      file);
 	assert_int_equal(fclose(file), 0);
-	fixture->slot->kind = STREAM_STDOUT;
+	fixture->slot->kind = container_kind;
 	strcpy(fixture->slot->cgroup[0], "cri-containerd-" CONTAINER ".scope");
 	open_stream(fixture);
 }
@@ -457,6 +474,40 @@ static void a_container_stays_selected_while_it_is_not_known_better(void **state
 	data(fixture, "two\n", 0, 0);
 	next_line(fixture, "two", NULL);
 	assert_int_equal(counters__get(&fixture->counters, COUNTER_streams_deselected), 0);
+}
+
+static void a_file_that_no_container_writes_is_chosen_by_its_path_alone(void **state)
+{
+	static int file = STREAM_FILE;
+	static struct selection_rule of_files = { .streams = &file, .streams_count = 1 };
+	struct fixture *fixture = *state;
+
+	fixture->config.selection = (struct selection_config){ .include = &in_shop, .include_count = 1, .exclude = &of_files,
+							       .exclude_count = 1, .annotated_only = true };
+	crash(fixture);
+	strcpy(fixture->slot->cgroup[0], "nginx.service");
+	strcpy(fixture->slot->cgroup[1], "system.slice");
+	open_stream(fixture);
+	data(fixture, "one\n", 0, 0);
+	next_line(fixture, "one", NULL);
+	commit(fixture);
+	restart(fixture);
+	assert_false(stream__unwanted_now(fixture->stream));
+}
+
+static void streams_of_a_rule_may_be_files(void **state)
+{
+	static struct selection_rule rule = { .namespaces = shop, .namespaces_count = 1, .streams_count = 1 };
+	struct fixture *fixture = *state;
+
+	leave_out(fixture, &rule);
+	for (int kind = STREAM_STDOUT; kind <= STREAM_FILE; kind++) {
+		rule.streams = &kind;
+		crash(fixture);
+		open_container(fixture);
+		if (stream__wanted(fixture->stream) != (kind != (int)container_kind))
+			fail_msg("kind %d, by a rule for %d", container_kind, kind);
+	}
 }
 
 static void a_file_system_whose_writes_are_not_seen_is_refused(void **state)
@@ -1059,9 +1110,16 @@ int main(void)
 		TEST(a_stream_found_in_mid_line_says_so),
 		TEST(an_unwanted_stream_is_counted_and_silent),
 		TEST(a_container_that_is_not_selected_is_counted_and_silent),
+		FILE_TEST(a_container_that_is_not_selected_is_counted_and_silent),
 		TEST(what_cannot_be_known_is_selected_or_not_as_configured),
+		FILE_TEST(what_cannot_be_known_is_selected_or_not_as_configured),
 		TEST(a_container_ends_where_it_is_no_longer_selected),
+		FILE_TEST(a_container_ends_where_it_is_no_longer_selected),
 		TEST(a_container_stays_selected_while_it_is_not_known_better),
+		FILE_TEST(a_container_stays_selected_while_it_is_not_known_better),
+		TEST(a_file_that_no_container_writes_is_chosen_by_its_path_alone),
+		TEST(streams_of_a_rule_may_be_files),
+		FILE_TEST(streams_of_a_rule_may_be_files),
 		TEST(a_file_system_whose_writes_are_not_seen_is_refused),
 		TEST(writes_and_bytes_are_counted),
 		TEST(a_half_line_goes_on_after_a_crash),

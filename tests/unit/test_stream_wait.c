@@ -50,16 +50,28 @@ static int teardown_pod(void **state)
 	return err;
 }
 
-/* As setup_pod, the container's stdout; pods' annotations count. */
-static int setup_stdout(void **state)
+/* As setup_pod; pods' annotations count. */
+static int setup_annotated(void **state)
 {
 	struct fixture *fixture;
 
 	if (setup_pod(state))
 		return -1;
 	fixture = *state;
-	fixture->slot->kind = STREAM_STDOUT;
 	fixture->config.selection.annotations = true;
+	open_stream(fixture);
+	return 0;
+}
+
+/* The container's stdout instead of its file. */
+static int setup_stdout(void **state)
+{
+	struct fixture *fixture;
+
+	if (setup_annotated(state))
+		return -1;
+	fixture = *state;
+	fixture->slot->kind = STREAM_STDOUT;
 	open_stream(fixture);
 	return 0;
 }
@@ -75,6 +87,13 @@ static void publish_named(const char *namespace, const char *name, const char *a
 	if (annotation)
 		assert_int_equal(labels__set(&pod->annotations, annotation, "true"), 0);
 	assert_int_equal(pods__publish(pods, pod), 0);
+}
+
+static void forget_pod(void)
+{
+	const struct pod pod = { .uid = (char *)UID, .name = (char *)"web-1", .namespace = (char *)"shop" };
+
+	pods__remove(pods, &pod);
 }
 
 static void publish_with(const char *app, const char *annotation)
@@ -162,6 +181,24 @@ static void a_pod_that_claims_its_uid_is_not_its(void **state)
 	forget_name(fixture);
 }
 
+/* Also when one that claims its uid came first. */
+static void a_pod_is_found_beside_one_that_claims_its_uid(void **state)
+{
+	struct fixture *fixture = *state;
+
+	name_pod(fixture, "web-1");
+	publish_named("a", "forged", "forged", NULL);
+	publish("shop");
+	data(fixture, "one\n", 0, 0);
+	next_of_app(fixture, "one", "shop");
+	publish_named("a", "forged", "again", NULL);
+	publish("cart");
+	follow(fixture);
+	data(fixture, "two\n", 0, 0);
+	next_of_app(fixture, "two", "cart");
+	forget_name(fixture);
+}
+
 static void a_pod_of_the_runtimes_name_is_its(void **state)
 {
 	struct fixture *fixture = *state;
@@ -233,7 +270,7 @@ static void a_pod_that_is_deleted_is_known_to_the_last_line(void **state)
 
 	publish("shop");
 	data(fixture, "one\n", 0, 0);
-	pods__remove(pods, UID);
+	forget_pod();
 	pods__expire(pods, UINT64_MAX);
 	follow(fixture);
 	data(fixture, "two\n", 0, 0);
@@ -538,6 +575,41 @@ static void what_came_out_and_was_dropped_before_it_was_decided_is_told(void **s
 	assert_int_equal(stream__untold(fixture->stream)->bytes, 0);
 }
 
+/* CRI-O was told that the pod excludes itself. */
+static void name_crios(const struct fixture *fixture)
+{
+	static const char write[] =
+		"cd %s && mkdir -p run/containers/storage/overlay-containers/" ID "/userdata "
+		"run/containers/storage/overlay-containers/sandbox/userdata && cd run/containers/storage/overlay-containers && "
+		"echo '{\"annotations\":{\"io.kubernetes.cri-o.ContainerID\":\"" ID "\",\"io.kubernetes.cri-o.SandboxID\":\"sandbox\","
+		"\"io.kubernetes.pod.name\":\"web-1\",\"io.kubernetes.pod.namespace\":\"shop\"}}' >" ID "/userdata/config.json && "
+		"echo '{\"annotations\":{\"io.kubernetes.cri-o.Labels\":\"{}\",\"io.kubernetes.cri-o.Annotations\":"
+		"\"{\\\"logtap.io/exclude\\\":\\\"true\\\"}\"}}' >sandbox/userdata/config.json";
+	char command[2048];
+
+	snprintf(command, sizeof(command), write, fixture->directory);
+	assert_int_equal(system(command), 0);
+}
+
+static void what_the_runtime_was_told_counts_until_the_pod_comes(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t version;
+
+	name_crios(fixture);
+	crash(fixture);
+	ask_for_pods(fixture);
+	open_stream(fixture);
+	assert_false(stream__wanted(fixture->stream));
+	/* It has changed its mind since: streams are looked for again, and this one is wanted. */
+	version = pods__labels_version(pods);
+	publish("shop");
+	assert_true(pods__labels_version(pods) > version);
+	open_stream(fixture);
+	assert_true(stream__wanted(fixture->stream));
+	forget_name(fixture);
+}
+
 /* What containerd says of the container: it is web-1 in the namespace shop. */
 static void write_bundle(const struct fixture *fixture)
 {
@@ -647,7 +719,7 @@ static void whatever_happens_each_line_comes_once(void **state)
 			if (pick(&random, 15))
 				continue;
 			if (!pick(&random, 3)) {
-				pods__remove(pods, UID);
+				forget_pod();
 				pods__expire(pods, UINT64_MAX);
 			}
 			if (!checkpoint__position(fixture->checkpoint, &position))
@@ -672,13 +744,17 @@ static void whatever_happens_each_line_comes_once(void **state)
 
 #define POD_TEST(name) cmocka_unit_test_setup_teardown(name, setup_pod, teardown_pod)
 #define BUNDLE_TEST(name) cmocka_unit_test_setup_teardown(name, setup_bundle, teardown_bundle)
-#define STDOUT_TEST(name) cmocka_unit_test_setup_teardown(name, setup_stdout, teardown_pod)
+/* Of both of a container's kinds of streams. */
+#define ANNOTATED_TESTS(name) \
+	cmocka_unit_test_setup_teardown(name, setup_stdout, teardown_pod), \
+		{ #name "_also_of_a_file", name, setup_annotated, teardown_pod, NULL }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		POD_TEST(a_known_pod_is_waited_for_by_nobody),
 		POD_TEST(a_pod_that_claims_its_uid_is_not_its),
+		POD_TEST(a_pod_is_found_beside_one_that_claims_its_uid),
 		POD_TEST(a_pod_of_the_runtimes_name_is_its),
 		POD_TEST(lines_wait_for_the_pod_and_keep_their_order),
 		POD_TEST(at_the_end_of_their_time_they_come_without),
@@ -695,13 +771,14 @@ int main(void)
 		POD_TEST(a_full_journal_makes_no_copies_of_what_waited),
 		POD_TEST(whatever_happens_each_line_comes_once),
 		BUNDLE_TEST(a_pod_of_another_name_is_not_taken),
-		STDOUT_TEST(of_a_pod_that_excludes_itself_nothing_comes_out),
-		STDOUT_TEST(a_pod_known_before_the_first_line_decides_too),
-		STDOUT_TEST(what_stays_unknown_is_as_configured),
-		STDOUT_TEST(what_was_left_out_unknown_is_looked_for_when_a_pod_comes),
-		STDOUT_TEST(a_pod_that_changes_its_mind_is_heard),
-		STDOUT_TEST(an_undecided_stream_stays_undecided_after_a_kill),
-		STDOUT_TEST(what_came_out_and_was_dropped_before_it_was_decided_is_told),
+		ANNOTATED_TESTS(of_a_pod_that_excludes_itself_nothing_comes_out),
+		ANNOTATED_TESTS(a_pod_known_before_the_first_line_decides_too),
+		ANNOTATED_TESTS(what_stays_unknown_is_as_configured),
+		ANNOTATED_TESTS(what_was_left_out_unknown_is_looked_for_when_a_pod_comes),
+		ANNOTATED_TESTS(a_pod_that_changes_its_mind_is_heard),
+		ANNOTATED_TESTS(what_the_runtime_was_told_counts_until_the_pod_comes),
+		ANNOTATED_TESTS(an_undecided_stream_stays_undecided_after_a_kill),
+		ANNOTATED_TESTS(what_came_out_and_was_dropped_before_it_was_decided_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

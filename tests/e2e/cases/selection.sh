@@ -1,4 +1,4 @@
-# Shows which containers' streams are captured: by namespace, name, image and stream, what is excluded wins, and pods' rules match
+# Shows which containers' streams and files are captured: by namespace, name, image and stream, what is excluded wins, and pods' rules match
 # no pod only. What is not selected is not captured at all. While others write, SIGHUP brings other rules again and again: a
 # container's lines come while it is selected, all of them, and none while it is not; those that stay selected miss nothing, nor do
 # containers that begin meanwhile. So it is when the next agent has other rules.
@@ -88,6 +88,7 @@ configure()
 		    - {containers: [sidecar], streams: [stderr]}
 		capture:
 		  ring_size: 64MiB
+		  files: [/tmp/*.log]
 	END
 }
 
@@ -101,8 +102,8 @@ reload()
 	kill -HUP "${LOGTAP_PIDS[agent$agent]}"
 	anew=$((anew + 1))
 	wait_for "the configuration to be loaded anew" 60 said "$anew" "loaded anew"
-	# What was selected comes out up to there: both streams.
-	[ "$2" != off ] || wait_for "the streams to end" 60 counter_is streams_closed $((closed + 2))
+	# What was selected comes out up to there: both streams and the file.
+	[ "$2" != off ] || wait_for "the streams to end" 60 counter_is streams_closed $((closed + 3))
 }
 
 # --- what is selected
@@ -112,7 +113,7 @@ print_once()
 	local name=$1
 	shift
 
-	pod "$name" "$@" "echo $name out; echo $name err >&2"
+	pod "$name" "$@" "echo $name out; echo $name err >&2; echo $name file >/tmp/$name.log"
 	start "$name"
 	end "$name"
 }
@@ -126,7 +127,7 @@ static_rules()
 	print_once sidecar -n shop
 	print_once by-name -n bank
 	# No pod's.
-	bundle plain sh -c 'echo plain out; echo plain err >&2'
+	bundle -m "$SHARED:/tmp" plain sh -c 'echo plain out; echo plain err >&2; echo plain file >/tmp/plain.log'
 	container_run plain "$OUT/plain.stdout" "$OUT/plain.stderr"
 }
 
@@ -137,24 +138,26 @@ not_captured()
 
 	deselected=$(counter streams_deselected)
 	pod loud -n bank '
-		echo first; echo first >&2
+		exec 3>/tmp/loud.log
+		echo first; echo first >&2; echo first >&3
 		until [ -e /tmp/loud ]; do usleep 20000; done
 		i=0
-		while [ $i -lt 20000 ]; do echo "line $i that nobody wants"; i=$((i + 1)); done
+		while [ $i -lt 20000 ]; do echo "line $i that nobody wants"; echo "line $i, too" >&3; i=$((i + 1)); done
 		echo last >&2
 		: >/tmp/loud.done
 		until [ -e /tmp/loud.end ]; do usleep 20000; done'
 	start loud
-	wait_for "it to be left out" 60 counter_is streams_deselected $((deselected + 2))
+	wait_for "it to be left out" 60 counter_is streams_deselected $((deselected + 3))
 	bytes=$(counter bytes_captured)
 	writes=$(counter writes_captured)
 	: >"$SHARED/loud"
 	wait_for "the loud one" 60 test -e "$SHARED/loud.done"
-	# What comes behind it in the ring, 11 bytes to each stream, is all there is.
+	# What comes behind it in the ring, 11 bytes to each stream and 12 to the file, is all there is.
 	print_once marker -n shop
 	wait_for "what comes behind it" 60 grep -q "marker err" "$OUT/agent1.out"
-	expect "bytes captured" "$(counter bytes_captured)" $((bytes + 22))
-	expect "writes captured" "$(counter writes_captured)" $((writes + 2))
+	wait_for "the file's line" 60 grep -q "marker file" "$OUT/agent1.out"
+	expect "bytes captured" "$(counter bytes_captured)" $((bytes + 34))
+	expect "writes captured" "$(counter writes_captured)" $((writes + 3))
 	: >"$SHARED/loud.end"
 	end loud
 }
@@ -169,15 +172,16 @@ write_steadily()
 		--lines 100000000 --until /tmp/stop --report /tmp/blocks.report"
 	start steady
 	start blocks
-	# In a phase it prints lines to both streams.
+	# In a phase it prints lines to both streams and to a file that it keeps open.
 	# shellcheck disable=SC2016 # expanded in the container
-	pod flip -n flip 'n=0
+	pod flip -n flip 'exec 3>/tmp/flip.log; n=0
 		until [ -e /tmp/stop ]; do
 			[ -e /tmp/flip.$n ] || { usleep 20000; continue; }
 			i=0
 			while [ $i -lt '$PHASE_LINES' ]; do
 				echo "phase $n line $i"
 				echo "phase $n error $i" >&2
+				echo "phase $n entry $i" >&3
 				i=$((i + 1))
 			done
 			: >/tmp/flip.$n.done
@@ -233,10 +237,14 @@ guest()
 	logtap_stop "agent$agent" TERM || fail "agent$agent: exit status $?"
 	start_agent
 	phase on
+	# What it has not read yet the next one would decide by its own rules.
+	wait_for "the phase's entries" 60 grep -q "phase $((phases - 1)) entry $((PHASE_LINES - 1))" "$OUT/agent$agent.out"
+	wait_for "the phase's errors" 60 grep -q "phase $((phases - 1)) error $((PHASE_LINES - 1))" "$OUT/agent$agent.out"
+	wait_for "the phase's lines" 60 grep -q "phase $((phases - 1)) line $((PHASE_LINES - 1))" "$OUT/agent$agent.out"
 	configure
 	logtap_stop "agent$agent" TERM || fail "agent$agent: exit status $?"
 	start_agent
-	wait_for "the streams to end" 60 counter_is streams_closed 2
+	wait_for "the streams to end" 60 counter_is streams_closed 3
 	phase off
 	: >"$SHARED/enough"
 	wait "$brief_pid" || fail "a short-lived container failed"
@@ -262,14 +270,20 @@ logs = load(*(f"{OUT}/agent{agent}.out" for agent in range(1, agents + 1)))
 expect_ids_unique(logs)
 
 
+# What a container writes into a file, where it has its own.
+for log in [log for log in logs if logs[log][0].get("source_type") == "file"]:
+    records = logs.pop(log)
+    logs[f"{records[0]['kubernetes']['container_name']}/file"] = records
+
+
 def messages(log):
     return [record["message"] for record in logs.pop(log, [])]
 
 
-for name, streams in (("shopper", "out err"), ("marker", "out err"), ("teamster", "out err"), ("banker", ""), ("noisy", ""), ("sidecar", "out"),
+for name, streams in (("shopper", "out err file"), ("marker", "out err file"), ("teamster", "out err file"), ("banker", ""), ("noisy", ""), ("sidecar", "out file"),
                       ("by-name", "out"), ("plain", "")):
-    for stream in ("out", "err"):
-        expect(f"{name} {stream}", messages(f"{name}/std{stream}"), [f"{name} {stream}"] if stream in streams.split() else [])
+    for stream, log in (("out", "stdout"), ("err", "stderr"), ("file", "file")):
+        expect(f"{name} {stream}", messages(f"{name}/{log}"), [f"{name} {stream}"] if stream in streams.split() else [])
 for log in ("steady/stdout", "steady/stderr", "blocks/stdout"):
     records = logs.pop(log)
     expect(f"{log}: gaps", lost(records), (0, 0))
@@ -281,7 +295,7 @@ for brief in range(briefs):
         records = logs.pop(known if known in logs else nameless, [])
         expect(f"brief-{brief}/{stream}", [(r["message"], r.get("partial")) for r in records], [(f"{word} {brief}", None)])
 on = [line.split()[0] for line in open(f"{OUT}/phases") if line.split()[1] == "on"]
-for stream, word in (("stdout", "line"), ("stderr", "error")):
+for stream, word in (("stdout", "line"), ("stderr", "error"), ("file", "entry")):
     records = logs.pop(f"flip/{stream}", [])
     expect(f"flip/{stream}", [r["message"] for r in records], [f"phase {n} {word} {i}" for n in on for i in range(lines)])
     # Found open, each time that it was selected.
