@@ -6,12 +6,14 @@
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "complaints.h"
 #include "log.h"
 
 #define PROC_MAX_BYTES (64U << 10)
@@ -157,29 +159,39 @@ static const char *reason(int err)
 	}
 }
 
+/* The parser's own text quotes the file: untrusted. `line`: 0 for a file that is not read at all. */
+static void tell(const char *path, int err, int line)
+{
+	if (!complaints__is_new(path, err))
+		return;
+	if (line)
+		log_warn("%s: not readable as JSON (line %d); the container's name and image stay unknown", path, line);
+	else
+		log_warn("%s: cannot read it: %s; the container's name and image stay unknown", path, reason(err));
+}
+
 int runtime_file__read(const struct runtime_dir *dir, const char *file, json_t **out)
 {
+	char path[PATH_MAX];
 	json_error_t error;
 	char *text = NULL;
 	json_t *json;
 	size_t len = 0;
 	int err = runtime_file__text(dir, file, dir->uid ? RUNTIME_USERS_TEXT_MAX : RUNTIME_TEXT_MAX, &text, &len);
 
-	if (err == -ENOENT)
-		return err;
+	snprintf(path, sizeof(path), "%s%s/%s", dir->root, dir->path, file);
 	if (err) {
-		log_warn("%s%s/%s: cannot read it: %s; the container's name and image stay unknown",
-			 dir->root, dir->path, file, reason(err));
+		if (err != -ENOENT)
+			tell(path, err, 0);
 		return err;
 	}
 	json = json_loadb(text, len, JSON_FLAGS, &error);
 	free(text);
 	if (!json) {
-		/* The parser's own text quotes the file: untrusted. */
-		log_warn("%s%s/%s: not readable as JSON (line %d); the container's name and image stay "
-			 "unknown", dir->root, dir->path, file, error.line);
+		tell(path, -EBADMSG, error.line);
 		return -EBADMSG;
 	}
+	complaints__settle(path);
 	*out = json;
 	return 0;
 }

@@ -33,7 +33,7 @@ struct runtime_dir {
 int runtime_file__text(const struct runtime_dir *dir, const char *file, size_t max, char **out,
 		       size_t *out_len);
 
-/* A file as JSON, up to RUNTIME_TEXT_MAX, a user's up to RUNTIME_USERS_TEXT_MAX. 0, -ENOENT, another -errno (told). */
+/* A file as JSON, up to RUNTIME_TEXT_MAX, a user's up to RUNTIME_USERS_TEXT_MAX. 0, -ENOENT, another -errno (told once, see complaints.h). */
 int runtime_file__read(const struct runtime_dir *dir, const char *file, json_t **out);
 
 /* Text that is JSON itself, as annotations have it; NULL when it is not. */

@@ -405,6 +405,34 @@ static void incomplete_identity_is_read_again(void **state)
 	assert_nginx(get(fixture, &cri_names));
 }
 
+/* Each look at an unknown container reads its files again, and each of its streams looks. */
+static void broken_file_is_told_once(void **state)
+{
+	const struct cgroup_names other = { { "cri-containerd-" C2 ".scope", POD_SLICE, "kubepods-burstable.slice" } };
+	char path[PATH_MAX];
+	struct fixture *fixture = *state;
+
+	write_text(fixture, CRI_CONFIG, "{");
+	assert_told(fixture, &cri_names, "not readable as JSON");
+	assert_silent(fixture, &cri_names);
+	write_text(fixture, BUNDLES "k8s.io/" C2 "/config.json", "{");
+	assert_told(fixture, &other, C2 "/config.json: not readable");
+	assert_silent(fixture, &other);
+	assert_silent(fixture, &cri_names);
+	write_link(fixture, CRI_CONFIG, "elsewhere");
+	assert_told(fixture, &cri_names, "a symbolic link");
+	assert_silent(fixture, &cri_names);
+	make_path(fixture, CRI_CONFIG, path);
+	assert_int_equal(remove(path), 0);
+	write_text(fixture, CRI_CONFIG, CRI_TEXT);
+	assert_silent(fixture, &cri_names);
+	write_text(fixture, CRI_CONFIG, "{");
+	/* In order meanwhile, it is worth a word again: the container is started anew. */
+	identity_cache__free(fixture->cache);
+	assert_int_equal(identity_cache__new(fixture->root, 8, &fixture->cache), 0);
+	assert_told(fixture, &cri_names, "not readable as JSON");
+}
+
 static void complete_identity_outlives_its_files(void **state)
 {
 	struct fixture *fixture = *state;
@@ -884,6 +912,7 @@ int main(void)
 		TEST(free_names_need_a_file_or_a_pid_namespace),
 		TEST(services_and_logins_are_no_containers),
 		TEST(incomplete_identity_is_read_again),
+		TEST(broken_file_is_told_once),
 		TEST(complete_identity_outlives_its_files),
 		TEST(reused_free_name_is_another_container),
 		TEST(namespaces_that_come_later_are_found),
