@@ -107,4 +107,35 @@ static inline void bolt_podmans(struct bolt_image *image, const char *id, const 
 	bolt_meta(image, 3, 7);
 }
 
+/* An item whose value is a bucket of these items, right there, in `room`. */
+static inline struct bolt_item bolt_inline(const char *key, const struct bolt_item *item, uint16_t count,
+					   unsigned char room[1024])
+{
+	memset(room, 0, 1024);
+	return (struct bolt_item){
+		.key = key, .value = room, .length = 16 + bolt_write(room + 16, 0, BOLT_LEAF, item, count), .bucket = true,
+	};
+}
+
+/* containerd's: v1/NAMESPACE/containers/ID has the image and a bucket of labels, here of one. */
+static inline void bolt_containerds(struct bolt_image *image, const char *namespace, const char *id, const char *reference,
+				    const char *label, const char *value)
+{
+	unsigned char room[5][1024];
+	const struct bolt_item labels[] = { { .key = label, .value = value, .length = strlen(value) } };
+	const struct bolt_item container[] = {
+		{ .key = "image", .value = reference, .length = strlen(reference) },
+		bolt_inline("labels", labels, 1, room[0]),
+	};
+	const struct bolt_item ids[] = { bolt_inline(id, container, 2, room[1]) };
+	const struct bolt_item objects[] = { bolt_inline("containers", ids, 1, room[2]) };
+	const struct bolt_item namespaces[] = { bolt_inline(namespace, objects, 1, room[3]) };
+	const struct bolt_item root[] = { bolt_inline("v1", namespaces, 1, room[4]) };
+
+	memset(image, 0, sizeof(*image));
+	bolt_write(image->bytes + 3 * BOLT_PAGE, 3, BOLT_LEAF, root, 1);
+	bolt_meta(image, 3, 6);
+	bolt_meta(image, 3, 7);
+}
+
 #endif

@@ -1,3 +1,4 @@
+#include "bolt_fixture.h"
 #include "runtime_fixture.h"
 
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -403,6 +404,56 @@ static void incomplete_identity_is_read_again(void **state)
 	assert_false(get(fixture, &cri_names)->complete);
 	write_text(fixture, CRI_CONFIG, CRI_TEXT);
 	assert_nginx(get(fixture, &cri_names));
+}
+
+static void write_containerds(const struct fixture *fixture, const char *id, const char *image, const char *label,
+			      const char *value)
+{
+	static struct bolt_image database;
+
+	bolt_containerds(&database, "default", id, image, label, value);
+	write_bytes(fixture, "/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db", (const char *)database.bytes,
+		    sizeof(database.bytes));
+}
+
+static void containerds_database_has_image_and_restarts(void **state)
+{
+	const struct cgroup_names names = { { "nerdctl-" C ".scope", "system.slice" } };
+	const struct identity *identity;
+	struct fixture *fixture = *state;
+
+	write_text(fixture, BUNDLES "default/" C "/config.json", CONFIG("\"nerdctl/name\":\"tool\""));
+	write_containerds(fixture, C, "docker.io/library/tool:1", "containerd.io/restart.policy", "always");
+	identity = get(fixture, &names);
+	assert_string_equal(identity->container_name, "tool");
+	assert_string_equal(identity->image, "docker.io/library/tool:1");
+	assert_string_equal(identity->restart_count, "0");
+	write_containerds(fixture, C, "docker.io/library/tool:1", "containerd.io/restart.count", "3");
+	assert_string_equal(get(fixture, &names)->restart_count, "0");
+	assert_string_equal(identity_cache__get(fixture->cache, 8, &names, false)->restart_count, "3");
+	write_containerds(fixture, C, "", "containerd.io/restart.count", "3\"x");
+	identity = identity_cache__get(fixture->cache, 9, &names, false);
+	assert_string_equal(identity->container_name, "tool");
+	assert_string_equal(identity->image, "");
+	assert_string_equal(identity->restart_count, "");
+	/* ctr's are called as they like, also like another's. */
+	write_text(fixture, BUNDLES "default/web-1/config.json", CONFIG(""));
+	write_containerds(fixture, "web-1", "docker.io/library/web:2", "a", "b");
+	identity = get(fixture, &ctr_names);
+	assert_string_equal(identity->container_name, "web-1");
+	assert_string_equal(identity->image, "docker.io/library/web:2");
+	assert_string_equal(identity->restart_count, "");
+}
+
+static void containerds_broken_database_costs_what_is_in_it(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, BUNDLES "default/web-1/config.json", CONFIG(""));
+	write_text(fixture, "/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db", "no database");
+	assert_told(fixture, &ctr_names, "meta.db: cannot read it: it is damaged");
+	assert_string_equal(get(fixture, &ctr_names)->container_name, "web-1");
+	assert_true(get(fixture, &ctr_names)->complete);
 }
 
 /* Each look at an unknown container reads its files again, and each of its streams looks. */
@@ -912,6 +963,8 @@ int main(void)
 		TEST(free_names_need_a_file_or_a_pid_namespace),
 		TEST(services_and_logins_are_no_containers),
 		TEST(incomplete_identity_is_read_again),
+		TEST(containerds_database_has_image_and_restarts),
+		TEST(containerds_broken_database_costs_what_is_in_it),
 		TEST(broken_file_is_told_once),
 		TEST(complete_identity_outlives_its_files),
 		TEST(reused_free_name_is_another_container),
