@@ -9,9 +9,8 @@
 #include "runtime_file.h"
 
 #define DATABASE "io.containerd.metadata.v1.bolt/meta.db"
-/* Of containerd's own restart monitor, which nerdctl's --restart asks for; before the first restart there is only the other. */
+/* Of containerd's own restart monitor, which nerdctl's --restart asks for: from 1.7 on, and from the first restart on. */
 #define RESTARTS "containerd.io/restart.count"
-#define POLICY "containerd.io/restart.policy"
 
 /* Text of at most `max` bytes; NULL: there is none. */
 static char *read_text(const struct runtime_dir *dir, const char *const bucket[], const char *key, size_t max)
@@ -32,20 +31,17 @@ static bool is_count(const char *text)
 	return text[strspn(text, "0123456789")] == '\0';
 }
 
-int containerd_state__fill(const struct runtime_dir *dir, const char *namespace, const char *id, struct identity *out)
+void containerd_state__fill(const struct runtime_dir *dir, const char *namespace, const char *id, struct identity *out)
 {
 	const char *const container[] = { "v1", namespace, "containers", id, NULL };
 	const char *const labels[] = { "v1", namespace, "containers", id, "labels", NULL };
-	char *policy, *restarts;
-	int err = 0;
+	char *restarts;
 
 	if (!out->image)
 		out->image = read_text(dir, container, "image", RUNTIME_IMAGE_MAX);
 	restarts = read_text(dir, labels, RESTARTS, 9);
-	policy = restarts ? NULL : read_text(dir, labels, POLICY, RUNTIME_NAME_MAX);
-	if (restarts ? is_count(restarts) : policy != NULL)
-		err = runtime_file__set(&out->restart_count, restarts ? restarts : "0");
-	free(policy);
-	free(restarts);
-	return err;
+	if (restarts && is_count(restarts))
+		out->restart_count = restarts;
+	else
+		free(restarts);
 }

@@ -8,7 +8,7 @@
 struct identity;
 struct runtime_dir;
 
-/* `dir`: containerd's root. What is known of `out` already stays. 0, also when nothing is known, or -ENOMEM. */
-int containerd_state__fill(const struct runtime_dir *dir, const char *namespace, const char *id, struct identity *out);
+/* `dir`: containerd's root. An image that is known stays; `out` has no restart count yet. */
+void containerd_state__fill(const struct runtime_dir *dir, const char *namespace, const char *id, struct identity *out);
 
 #endif

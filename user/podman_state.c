@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "identity.h"
+#include "isolation.h"
 #include "runtime_database.h"
 #include "runtime_file.h"
 
@@ -44,6 +45,7 @@ int podman_state__fill(const struct runtime_dir *containers, const char *id, str
 	if (err)
 		return err;
 	json = read_value(&storage, id, "config");
+	isolation__tell(json_string_value(json_object_get(json, "runtime")), id);
 	err = labels__set_all(&out->labels, json_object_get(json, "labels"));
 	json_decref(json);
 	return err == -E2BIG ? 0 : err;

@@ -224,8 +224,8 @@ static int read_bundle(struct containerd *containerd, unsigned int i,
 	json_decref(config);
 	/* The CRI plugin's bundles say all, and Docker has files of its own. */
 	if (!err && !out->image && !out->sandbox && strcmp(bundles->namespace, DOCKER_NAMESPACE) != 0)
-		err = containerd_state__fill(&(struct runtime_dir){ containerd->root, bundles->home->root, 0 }, bundles->namespace,
-					     place->container_id, out);
+		containerd_state__fill(&(struct runtime_dir){ containerd->root, bundles->home->root, 0 }, bundles->namespace,
+				       place->container_id, out);
 	if (err)
 		return err;
 	tell_isolation(containerd, bundles, place);

@@ -294,9 +294,19 @@ static void shim_that_hides_processes_is_told(void **state)
 	struct fixture *fixture = *state;
 
 	write_text(fixture, CRI_CONFIG, CRI_TEXT);
-	write_text(fixture, BUNDLES "k8s.io/" C "/shim-binary-path", "/usr/local/bin/containerd-shim-runsc-v1");
+	write_text(fixture, BUNDLES "k8s.io/" C "/shim-binary-path", "/usr/local/bin/gvisor-containerd-shim");
 	assert_told(fixture, &cri_names, "container " C " runs in gVisor");
 	assert_nginx(get(fixture, &cri_names));
+}
+
+/* Its container has its pipes, and no process that is to be seen. */
+static void runsc_that_is_called_directly_is_told(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, "/run/runsc/web-1_sandbox:web-1.lock", "");
+	assert_told(fixture, &ctr_names, "container web-1 runs in gVisor");
+	assert_null(get(fixture, &ctr_names));
 }
 
 static void docker_is_known_by_its_namespace(void **state)
@@ -427,9 +437,9 @@ static void containerds_database_has_image_and_restarts(void **state)
 	identity = get(fixture, &names);
 	assert_string_equal(identity->container_name, "tool");
 	assert_string_equal(identity->image, "docker.io/library/tool:1");
-	assert_string_equal(identity->restart_count, "0");
+	assert_string_equal(identity->restart_count, "");
 	write_containerds(fixture, C, "docker.io/library/tool:1", "containerd.io/restart.count", "3");
-	assert_string_equal(get(fixture, &names)->restart_count, "0");
+	assert_string_equal(get(fixture, &names)->restart_count, "");
 	assert_string_equal(identity_cache__get(fixture->cache, 8, &names, false)->restart_count, "3");
 	write_containerds(fixture, C, "", "containerd.io/restart.count", "3\"x");
 	identity = identity_cache__get(fixture->cache, 9, &names, false);
@@ -955,6 +965,7 @@ int main(void)
 		TEST(pod_annotations_count_in_the_cri_namespace_only),
 		TEST(labels_of_nerdctls_container_make_no_pod),
 		TEST(shim_that_hides_processes_is_told),
+		TEST(runsc_that_is_called_directly_is_told),
 		TEST(docker_is_known_by_its_namespace),
 		TEST(prefix_tells_the_runtime_when_no_file_does),
 		TEST(podman_keeps_its_name_over_crun),

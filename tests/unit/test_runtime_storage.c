@@ -307,13 +307,22 @@ static void podmans_database_has_labels_and_restarts(void **state)
 	struct fixture *fixture = *state;
 
 	write_podmans(fixture);
-	write_database(fixture, DATABASE, "{\"id\":\"" C "\",\"labels\":{\"tier\":\"front\",\"n\":7}}",
+	write_database(fixture, DATABASE, "{\"id\":\"" C "\",\"labels\":{\"tier\":\"front\",\"n\":7},\"runtime\":\"crun\"}",
 		       "{\"state\":2,\"pid\":7,\"restartCount\":12}");
 	identity = get(fixture, &podman_names);
 	assert_podmans(identity, "web");
 	assert_string_equal(identity->restart_count, "12");
 	assert_int_equal(identity->labels.count, 1);
 	assert_string_equal(labels__get(&identity->labels, "tier"), "front");
+}
+
+static void podmans_runtime_that_hides_processes_is_told(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_podmans(fixture);
+	write_database(fixture, DATABASE, "{\"runtime\":\"/usr/local/bin/runsc\"}", "{}");
+	assert_told(fixture, &podman_names, "container " C " runs in gVisor");
 }
 
 /* Started again, it has another cgroup, in which crun makes a child of its own. */
@@ -400,6 +409,7 @@ int main(void)
 		TEST(users_conmon_says_nothing_of_roots_containers),
 		TEST(broken_storage_costs_the_names_alone),
 		TEST(podmans_database_has_labels_and_restarts),
+		TEST(podmans_runtime_that_hides_processes_is_told),
 		TEST(restarted_container_is_read_again),
 		TEST(broken_database_costs_what_is_in_it),
 		TEST(users_database_is_the_users),

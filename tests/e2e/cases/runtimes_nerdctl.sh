@@ -1,6 +1,7 @@
 # Shows that each line of a container of nerdctl's says whose it is: id, name, image, labels and log, from its first line to its
 # last, also of one in the background, that ends at once, that is started again by its policy or by hand. What nerdctl's
-# own logger, which is at the other end of the pipes, has of them is the same. nerdctl 1.7, built from source.
+# own logger, which is at the other end of the pipes, has of them is the same. nerdctl 1.7, built from source;
+# Debian's containerd 1.6 does not count restarts.
 # needs: logtap nerdctl
 # timeout: 400
 # slow: nerdctl takes seconds a command on an emulated processor
@@ -37,7 +38,7 @@ guest()
 		>"$OUT/web.out" 2>"$OUT/web.err"
 	engine run --net none --name back -d localhost/busybox:1 sh -c "$SPEAK" >/dev/null
 	engine run --net none --name short -d localhost/busybox:1 echo "only line" >/dev/null
-	engine run --net none --name again -d --restart on-failure:2 localhost/busybox:1 sh -c 'echo attempt; exit 1' >/dev/null
+	engine run --net none --name again -d --restart always localhost/busybox:1 sh -c 'echo attempt; exit 1' >/dev/null
 	engine run --net none --name anew -d localhost/busybox:1 sh -c 'echo attempt; exec sleep 1000' >/dev/null
 	wait_for "its line" 60 told anew 1
 	engine restart -t 0 anew >/dev/null
@@ -45,6 +46,7 @@ guest()
 	wait_for "two restarts" 120 told again 3
 	wait_for "lines of what ran in the background" 60 told back 4
 	wait_for "the line of what ended at once" 60 told short 1
+	engine stop again >/dev/null
 	for name in web back short again anew; do
 		keep "$name"
 	done
@@ -74,11 +76,9 @@ check()
 		    for stream, wanted in streams.items():
 		        lines = [record for record in its if record["stream"] == stream]
 		        expect(f"{name}/{stream}", [record["message"] for record in lines], wanted)
-		        for i, record in enumerate(lines):
+		        for record in lines:
 		            container = {"id": about["Id"], "name": name, "image": "localhost/busybox:1", "runtime": "containerd",
 		                         "labels": labels}
-		            if name == "again":
-		                container["restart_count"] = i
 		            expect(f"{name}/{stream}: container", record["container"], container)
 		            expect(f"{name}/{stream}: file", record["file"], about["LogPath"])
 		            expect(f"{name}/{stream}: partial", record.get("partial"), None)
