@@ -267,7 +267,8 @@ static struct entry *get_entry(struct identity_cache *cache, uint64_t cgroup_id,
 		 * Another cgroup: it was started again. Those below its own are the container's to make, as many as it
 		 * likes; but crun makes one, in which the container is.
 		 */
-		if (entry->identity.complete && (entry->cgroup_id == cgroup_id || place->at > entry->at))
+		if (entry->identity.complete && !entry->identity.starting &&
+		    (entry->cgroup_id == cgroup_id || place->at > entry->at))
 			return entry;
 	}
 	if (read_identity(cache, place, &fresh))

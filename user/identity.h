@@ -39,6 +39,7 @@ struct identity {
 	bool sandbox;            /* a pod's pause container: it has no name of its own */
 	bool privileged;         /* Docker's --privileged */
 	bool complete;           /* the runtime's files were found and read */
+	bool starting;           /* they may be those of before its start: they are read again when it is asked for */
 };
 
 struct identity_cache;

@@ -1,6 +1,7 @@
 #include "podman_state.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,9 @@
 
 #define DATABASE "libpod/bolt_state.db"
 #define BUCKET "ctr"
+/* libpod/define/containerstate.go */
+#define STATE_CREATED 2
+#define STATE_RUNNING 3
 
 /* The JSON that is kept of the container under this name; NULL: none. */
 static json_t *read_value(const struct runtime_dir *storage, const char *id, const char *key)
@@ -27,6 +31,14 @@ static json_t *read_value(const struct runtime_dir *storage, const char *id, con
 	return json;
 }
 
+/* What is said of a start is written when crun has made the container, before it runs. */
+static bool is_starting(const json_t *state)
+{
+	double number = json_number_value(json_object_get(state, "state"));
+
+	return state && number != STATE_CREATED && number != STATE_RUNNING;
+}
+
 int podman_state__fill(const struct runtime_dir *containers, const char *id, struct identity *out)
 {
 	char path[PATH_MAX];
@@ -41,6 +53,7 @@ int podman_state__fill(const struct runtime_dir *containers, const char *id, str
 	path[slash - containers->path] = '\0';
 	json = read_value(&storage, id, "state");
 	err = runtime_file__copy_count(json, "restartCount", &out->restart_count);
+	out->starting = is_starting(json);
 	json_decref(json);
 	if (err)
 		return err;

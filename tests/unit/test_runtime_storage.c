@@ -333,10 +333,10 @@ static void restarted_container_is_read_again(void **state)
 	const struct identity *identity;
 
 	write_podmans(fixture);
-	write_database(fixture, DATABASE, "{}", "{}");
+	write_database(fixture, DATABASE, "{}", "{\"state\":3}");
 	assert_string_equal(get(fixture, &podman_names)->restart_count, "0");
 	write_text(fixture, LIB "containers.json", STORAGE_TEXT(C, "renamed"));
-	write_database(fixture, DATABASE, "{}", "{\"restartCount\":1}");
+	write_database(fixture, DATABASE, "{}", "{\"state\":3,\"restartCount\":1}");
 	/* What it makes below is its own to make: as many as it likes. */
 	assert_podmans(identity_cache__get(fixture->cache, 8, &inner, false), "web");
 	assert_podmans(get(fixture, &podman_names), "web");
@@ -351,6 +351,20 @@ static void restarted_container_is_read_again(void **state)
 	assert_podmans(identity_cache__get(fixture->cache, 10, &podman_names, false), "web");
 	write_text(fixture, LIB "containers.json", STORAGE_TEXT(C, "renamed"));
 	assert_podmans(identity_cache__get(fixture->cache, 8, &inner, false), "web");
+}
+
+/* Its cgroup is there while Podman's word is still that of the run before. */
+static void container_that_starts_is_read_again(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_podmans(fixture);
+	write_database(fixture, DATABASE, "{}", "{\"state\":6,\"restartCount\":2}");
+	assert_string_equal(get(fixture, &podman_names)->restart_count, "2");
+	write_database(fixture, DATABASE, "{}", "{\"state\":2}");
+	assert_string_equal(get(fixture, &podman_names)->restart_count, "0");
+	write_database(fixture, DATABASE, "{}", "{\"state\":6,\"restartCount\":1}");
+	assert_string_equal(get(fixture, &podman_names)->restart_count, "0");
 }
 
 static void broken_database_costs_what_is_in_it(void **state)
@@ -411,6 +425,7 @@ int main(void)
 		TEST(podmans_database_has_labels_and_restarts),
 		TEST(podmans_runtime_that_hides_processes_is_told),
 		TEST(restarted_container_is_read_again),
+		TEST(container_that_starts_is_read_again),
 		TEST(broken_database_costs_what_is_in_it),
 		TEST(users_database_is_the_users),
 	};
