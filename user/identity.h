@@ -34,7 +34,7 @@ struct identity {
 	char *sandbox_id;        /* of the pod's pause container */
 	char *restart_count;     /* digits */
 	char *log_path;          /* where the runtime writes what the container prints */
-	struct labels labels;    /* the container's own: docker's, nerdctl's */
+	struct labels labels;    /* the container's own: Docker's, nerdctl's, Podman's */
 	struct labels pod_labels, pod_annotations; /* as of the sandbox's start: CRI-O */
 	bool sandbox;            /* a pod's pause container: it has no name of its own */
 	bool privileged;         /* Docker's --privileged */

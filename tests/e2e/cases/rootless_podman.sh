@@ -1,7 +1,7 @@
 # Shows that each line of a container that an ordinary user runs with Podman says whose it is: id, name, image, labels, restarts
 # and log, out of the user's own storage, from its first line to its last, also of one that ends at once and one that its
-# policy starts again. A user's systemd, podman 4.3 with crun and conmon, a user namespace by newuidmap; logtap runs as
-# root on the host.
+# policy starts again. One that gets no cgroup of its own, as without systemd, is not seen. A user's systemd, podman 4.3 with
+# crun and conmon, a user namespace by newuidmap; logtap runs as root on the host.
 # needs: logtap rootless
 # init: systemd
 # timeout: 300
@@ -91,6 +91,9 @@ guest()
 	run --name short localhost/busybox:1 echo "only line" >/dev/null
 	run --name again -d --restart on-failure:1 localhost/busybox:1 sh -c 'echo attempt; exit 1' >/dev/null
 	wait_for "a restart" 120 told again 2
+	pod --cgroup-manager cgroupfs run --network none --security-opt seccomp=unconfined --name bare localhost/busybox:1 \
+		echo "of no cgroup" >"$OUT/bare"
+	expect "the container without a cgroup" "$(cat "$OUT/bare")" "of no cgroup"
 	for name in web short again; do
 		pod inspect "$name" >"$OUT/inspect.$name"
 	done
