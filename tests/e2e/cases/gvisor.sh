@@ -1,11 +1,12 @@
 # Shows that containers of gVisor, whose processes this kernel does not run, are recognised and said: by runsc alone, by
-# containerd's shim for it, and a pod over the real CRI. They print what they should and nothing of it is captured, also nothing
-# of what runsc itself says, while an ordinary container's lines come. runsc on ptrace, built from source.
+# containerd's shim for it, and a pod over the real CRI. They print what they should and nothing of it is captured, while an
+# ordinary container's lines come; but of a container of containerd's that is alone in its sandbox all is, as that container's.
+# runsc on ptrace, built from source.
 # needs: logtap gvisor
 # timeout: 300
 # slow: a kernel in Go starts on an emulated processor
 
-SPEAK='echo first; echo "first error" >&2; cat /proc/version; echo last'
+SPEAK='echo first; echo "first error" >&2; read version </proc/version; echo "$version"; echo last'
 
 # runsc as the shim calls it, too: without a network and without hardware that helps.
 runsc_prepare()
@@ -42,6 +43,7 @@ guest()
 {
 	local sandbox container
 
+	cat /proc/version >"$OUT/version"
 	runsc_prepare
 	containerd_start
 	ctr images import --snapshotter native "$E2E_CACHE/image.tar" >/dev/null
@@ -77,19 +79,30 @@ check()
 		def text(name):
 		    return open(f"{sys.argv[1]}/{name}").read()
 
-		def judge(logtap, containers):
+		def judge(logtap, containers, captured=()):
 		    said = text(f"{logtap}.err")
 		    expect(f"{logtap}: what is said", said.count("runs in gVisor"), 1)
 		    expect(f"{logtap}: of which", [c for c in containers if f"container {c} runs in gVisor" in said] != [], True)
 		    records = list(records_of(f"{sys.argv[1]}/{logtap}.out"))
-		    expect(f"{logtap}: whose lines came", {record["container"]["id"] for record in records}, {"ordinary"})
-		    expect(f"{logtap}: lines", len(records), 4)
+		    expect(f"{logtap}: whose lines came", {record["container"]["id"] for record in records}, {"ordinary", *captured})
+		    return records
 
-		for logtap, container in (("plain", "alone"), ("shim", "shims")):
+		def judge_lines(name, records, container, version):
+		    its = [record for record in records if record["container"]["id"] == name]
+		    expect(f"{name}: lines", [(record["stream"], record["message"]) for record in its],
+		           [("stdout", "first"), ("stderr", "first error"), ("stdout", version), ("stdout", "last")])
+		    for record in its:
+		        expect(f"{name}: whose they are", record["container"], container)
+
+		hosts = text("version").strip()
+		for logtap, container, captured in (("plain", "alone", ()), ("shim", "shims", ["shims"])):
 		    lines = text(f"{container}.out").splitlines()
 		    expect(f"{container}: what it printed", (lines[0], lines[-1], text(f"{container}.err")), ("first", "last", "first error\n"))
 		    expect(f"{container}: whose kernel that is", lines[1].split()[:3], ["Linux", "version", "4.4.0"])
-		    judge(logtap, [container])
+		    records = judge(logtap, [container], captured)
+		    judge_lines("ordinary", records, {"id": "ordinary", "name": "ordinary", "runtime": "runc"}, hosts)
+		judge_lines("shims", records,
+		            {"id": "shims", "name": "shims", "image": "localhost/busybox:1", "runtime": "containerd"}, lines[1])
 		lines = [line.split(" ", 3) for line in text("pod.log").splitlines()]
 		expect("the pod's log", sorted((line[1], line[3][:19]) for line in lines),
 		       [("stderr", "first error"), ("stdout", "Linux version 4.4.0"), ("stdout", "first"), ("stdout", "last")])
