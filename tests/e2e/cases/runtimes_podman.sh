@@ -4,7 +4,7 @@
 # CRI-O itself is no package of Debian's: conmon and runc run from its files.
 # needs: logtap podman
 # init: systemd
-# timeout: 300
+# timeout: 400
 # slow: Podman starts a dozen times on an emulated processor
 
 SPEAK='echo first; echo "first error" >&2; sleep 0.5; echo last; echo "last error" >&2'
