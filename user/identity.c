@@ -27,7 +27,7 @@ struct entry {
 	LIST_ENTRY(entry) same_hash;
 	TAILQ_ENTRY(entry) age;
 	uint64_t cgroup_id;
-	unsigned int uid;        /* whose cgroup it is, as in struct cgroup_place */
+	unsigned int uid, at;    /* whose cgroup it is, and how far below, as in struct cgroup_place */
 	bool guessed;            /* see is_guessed */
 	struct identity identity;
 	struct identity_cache *inside; /* of a node in a container: its pods; else NULL */
@@ -179,6 +179,7 @@ static struct entry *add_entry(struct identity_cache *cache, const struct cgroup
 		return NULL;
 	*entry = (struct entry){ .cgroup_id = cgroup_id,
 				 .uid = place->uid,
+				 .at = place->at,
 				 .guessed = is_guessed(place),
 				 .identity = *identity };
 	if (cache->count == cache->capacity)
@@ -196,7 +197,8 @@ static void touch_entry(struct identity_cache *cache, struct entry *entry)
 }
 
 /* Takes over what `fresh` holds. What was known stays when the files are gone. */
-static void renew_entry(struct entry *entry, uint64_t cgroup_id, struct identity *fresh)
+static void renew_entry(struct entry *entry, const struct cgroup_place *place, uint64_t cgroup_id,
+			struct identity *fresh)
 {
 	if (entry->identity.complete && !fresh->complete) {
 		identity__clear(fresh);
@@ -205,6 +207,7 @@ static void renew_entry(struct entry *entry, uint64_t cgroup_id, struct identity
 	identity__clear(&entry->identity);
 	entry->identity = *fresh;
 	entry->cgroup_id = cgroup_id;
+	entry->at = place->at;
 }
 
 static int open_runtimes(struct identity_cache *cache)
@@ -260,14 +263,18 @@ static struct entry *get_entry(struct identity_cache *cache, uint64_t cgroup_id,
 
 	if (entry) {
 		touch_entry(cache, entry);
-		/* Cgroups below its own are the container's to make, as many as it likes. */
-		if (entry->identity.complete && (entry->cgroup_id == cgroup_id || place->at))
+		/*
+		 * Another cgroup: it was started again. Those below its own are the container's to make, as many as it
+		 * likes; but crun makes one, in which the container is.
+		 */
+		if (entry->identity.complete && !entry->identity.starting &&
+		    (entry->cgroup_id == cgroup_id || place->at > entry->at))
 			return entry;
 	}
 	if (read_identity(cache, place, &fresh))
 		goto out_of_memory;
 	if (entry) {
-		renew_entry(entry, cgroup_id, &fresh);
+		renew_entry(entry, place, cgroup_id, &fresh);
 		return entry;
 	}
 	if (place->free_name && !fresh.complete && !own_pid_namespace) {

@@ -34,12 +34,13 @@ struct identity {
 	char *sandbox_id;        /* of the pod's pause container */
 	char *restart_count;     /* digits */
 	char *log_path;          /* where the runtime writes what the container prints */
-	struct labels labels;    /* the container's own: docker's, nerdctl's */
+	struct labels labels;    /* the container's own: Docker's, nerdctl's, Podman's */
 	struct labels pod_labels, pod_annotations; /* as of the sandbox's start: CRI-O */
 	bool tells_pod;          /* these are known, and whole */
 	bool sandbox;            /* a pod's pause container: it has no name of its own */
 	bool privileged;         /* Docker's --privileged */
 	bool complete;           /* the runtime's files were found and read */
+	bool starting;           /* they may be those of before its start: they are read again when it is asked for */
 };
 
 struct identity_cache;

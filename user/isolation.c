@@ -25,8 +25,8 @@ void isolation__tell(const char *runtime, const char *container_id)
 		if (!strstr(program, isolated[i].part) ||
 		    __atomic_exchange_n(&isolated[i].told, true, __ATOMIC_RELAXED))
 			continue;
-		log_warn("container %s runs in %s: this kernel does not see its processes, so the output of such "
-			 "containers is not captured; read it where the runtime writes it",
+		log_warn("container %s runs in %s: this kernel does not see its processes, so what such containers print "
+			 "is not captured, or only of those that are alone in a sandbox; read it where the runtime writes it",
 			 container_id, isolated[i].name);
 	}
 }

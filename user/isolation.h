@@ -1,5 +1,5 @@
 /*
- * Runtimes whose containers' processes this kernel does not run: gVisor, Kata. Their output cannot
+ * Runtimes whose containers' processes this kernel does not run: gVisor, Kata. Hardly any of their output can
  * be captured, and that is said. Any thread.
  */
 #ifndef LOGTAP_ISOLATION_H

@@ -129,13 +129,19 @@ bool layout_source__unenriched(const struct layout_source *source)
 	return source->stream->enrichment && !source->stream->pod && layout_source__has_pod(source);
 }
 
+/*
+ * Around a restart the API may speak of the container of this name before this one, or of the one after it. Where it names none,
+ * what it says of the image is of the one before, too.
+ */
 const struct pod_container *layout_source__container(const struct layout_source *source)
 {
 	const struct stream_source *stream = source->stream;
+	const struct pod_container *container;
 
 	if (!stream->pod || !stream->identity)
 		return NULL;
-	return pod__container(stream->pod, stream->identity->container_name);
+	container = pod__container(stream->pod, stream->identity->container_name);
+	return container && container->id && !strcmp(container->id, stream->identity->container_id) ? container : NULL;
 }
 
 const char *layout_source__restart_count(const struct layout_source *source, char buffer[RESTART_COUNT_SIZE])
@@ -145,8 +151,7 @@ const char *layout_source__restart_count(const struct layout_source *source, cha
 
 	if (identity && identity->restart_count && *identity->restart_count)
 		return identity->restart_count;
-	/* The API may speak of the container before this one, or after it. */
-	if (!container || !container->id || strcmp(container->id, identity->container_id))
+	if (!container)
 		return "";
 	snprintf(buffer, RESTART_COUNT_SIZE, "%u", container->restart_count);
 	return buffer;

@@ -43,7 +43,7 @@ const char *layout_source__path(const struct layout_source *source);
 bool layout_source__has_pod(const struct layout_source *source);
 /* True when its labels were asked for and are not known. */
 bool layout_source__unenriched(const struct layout_source *source);
-/* The API's word of this container; NULL when it is not known. */
+/* The API's word of this very container, by its ID; NULL when it is not known. */
 const struct pod_container *layout_source__container(const struct layout_source *source);
 #define RESTART_COUNT_SIZE 16
 /* Its digits, or other text of the runtime's; "" when it is not known. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cgroup_path.h"
+#include "containerd_state.h"
 #include "identity.h"
 #include "isolation.h"
 #include "pod_logs.h"
@@ -20,18 +21,23 @@
 #define NAMESPACES_MAX 128
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Where a containerd keeps what ends with the host, and what does not. */
+struct home {
+	const char *state, *root;
+};
+
 /* Not /var/run: an absolute link on most hosts, it would lead out of a root like /proc/1/root. */
-static const char *const state_dir[] = {
-	"/run/containerd",
-	"/run/k3s/containerd",
-	"/run/k0s/containerd",
-	"/var/snap/microk8s/common/run/containerd",
-	"/run/docker/containerd/daemon",
+static const struct home home[] = {
+	{ "/run/containerd", "/var/lib/containerd" },
+	{ "/run/k3s/containerd", "/var/lib/rancher/k3s/agent/containerd" },
+	{ "/run/k0s/containerd", "/var/lib/k0s/containerd" },
+	{ "/var/snap/microk8s/common/run/containerd", "/var/snap/microk8s/common/var/lib/containerd" },
+	{ "/run/docker/containerd/daemon", "/var/lib/docker/containerd/daemon" },
 };
 
 /* Where bundles were or may be: the place of the last container found comes first. */
 struct bundles {
-	const char *state_dir;
+	const struct home *home;
 	char namespace[CONTAINER_ID_MAX + 1];
 };
 
@@ -65,20 +71,20 @@ static void to_front(struct containerd *containerd, unsigned int i)
 	containerd->known[0] = front;
 }
 
-static bool is_known(const struct containerd *containerd, const char *dir, const char *namespace)
+static bool is_known(const struct containerd *containerd, const struct home *where, const char *namespace)
 {
 	for (unsigned int i = 0; i < containerd->count; i++) {
 		const struct bundles *bundles = &containerd->known[i];
 
-		if (bundles->state_dir == dir && strcmp(bundles->namespace, namespace) == 0)
+		if (bundles->home == where && strcmp(bundles->namespace, namespace) == 0)
 			return true;
 	}
 	return false;
 }
 
-static void list_namespaces(struct containerd *containerd, const char *dir)
+static void list_namespaces(struct containerd *containerd, const struct home *where)
 {
-	DIR *stream = runtime_file__list(&(struct runtime_dir){ containerd->root, dir, 0 }, TASKS);
+	DIR *stream = runtime_file__list(&(struct runtime_dir){ containerd->root, where->state, 0 }, TASKS);
 	struct dirent *entry;
 
 	if (!stream)
@@ -87,9 +93,9 @@ static void list_namespaces(struct containerd *containerd, const char *dir)
 		struct bundles *bundles = &containerd->known[containerd->count];
 
 		if (!cgroup_path__valid_name(entry->d_name) ||
-		    is_known(containerd, dir, entry->d_name))
+		    is_known(containerd, where, entry->d_name))
 			continue;
-		bundles->state_dir = dir;
+		bundles->home = where;
 		strcpy(bundles->namespace, entry->d_name);
 		containerd->count++;
 		if (strcmp(entry->d_name, CRI_NAMESPACE) == 0)
@@ -186,7 +192,7 @@ static int fill(const char *root, const json_t *config, const char *namespace,
 static void tell_isolation(const struct containerd *containerd, const struct bundles *bundles,
 			   const struct cgroup_place *place)
 {
-	const struct runtime_dir dir = { containerd->root, bundles->state_dir, 0 };
+	const struct runtime_dir dir = { containerd->root, bundles->home->state, 0 };
 	char path[PATH_MAX];
 	char *shim;
 
@@ -202,7 +208,7 @@ static int read_bundle(struct containerd *containerd, unsigned int i,
 		       const struct cgroup_place *place, struct identity *out)
 {
 	const struct bundles *bundles = &containerd->known[i];
-	const struct runtime_dir dir = { containerd->root, bundles->state_dir, 0 };
+	const struct runtime_dir dir = { containerd->root, bundles->home->state, 0 };
 	char path[PATH_MAX];
 	json_t *config;
 	int err;
@@ -216,6 +222,10 @@ static int read_bundle(struct containerd *containerd, unsigned int i,
 		return err;
 	err = fill(containerd->root, config, bundles->namespace, place, out);
 	json_decref(config);
+	/* The CRI plugin's bundles say all, and Docker has files of its own. */
+	if (!err && !out->image && !out->sandbox && strcmp(bundles->namespace, DOCKER_NAMESPACE) != 0)
+		containerd_state__fill(&(struct runtime_dir){ containerd->root, bundles->home->root, 0 }, bundles->namespace,
+				       place->container_id, out);
 	if (err)
 		return err;
 	tell_isolation(containerd, bundles, place);
@@ -248,8 +258,8 @@ static int containerd__read(void *state, const struct cgroup_place *place, struc
 	if (containerd->count == NAMESPACES_MAX)
 		containerd->count = 0;
 	tried = containerd->count;
-	for (size_t i = 0; i < ARRAY_SIZE(state_dir); i++)
-		list_namespaces(containerd, state_dir[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(home); i++)
+		list_namespaces(containerd, &home[i]);
 	return containerd->count == tried ? -ENOENT : read_bundles(containerd, place, out);
 }
 

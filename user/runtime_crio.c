@@ -28,15 +28,8 @@ static void crio__close(void *state)
 static int fill_metadata(const json_t *annotations, struct identity *out)
 {
 	json_t *metadata = runtime_file__inner(annotations, CRIO "Metadata");
-	const json_t *attempt = json_object_get(metadata, "attempt");
-	double number = json_is_number(attempt) ? json_number_value(attempt) : 0;
-	char digits[16];
-	int err = 0;
+	int err = runtime_file__copy_count(metadata, "attempt", &out->restart_count);
 
-	if (json_is_object(metadata) && number >= 0 && number < 1e9) {
-		snprintf(digits, sizeof(digits), "%.0f", number);
-		err = runtime_file__set(&out->restart_count, digits);
-	}
 	if (!err)
 		err = runtime_file__copy_text(metadata, "name", RUNTIME_NAME_MAX, &out->container_name);
 	json_decref(metadata);

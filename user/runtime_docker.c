@@ -174,7 +174,6 @@ static int fill_attempt(const char *name, struct identity *out)
 static int fill_names(const json_t *config, const struct cgroup_place *place, struct identity *out)
 {
 	const json_t *inner = json_object_get(config, "Config");
-	const json_t *restarts = json_object_get(config, "RestartCount");
 	const json_t *labels = json_object_get(inner, "Labels");
 	char *name = NULL;
 	int err = runtime_file__copy_text(config, "Name", RUNTIME_NAME_MAX + 1, &name);
@@ -185,13 +184,8 @@ static int fill_names(const json_t *config, const struct cgroup_place *place, st
 		err = runtime_file__copy_text(inner, "Image", RUNTIME_IMAGE_MAX, &out->image);
 	if (!err)
 		err = runtime_file__copy_text(config, "LogPath", PATH_MAX - 1, &out->log_path);
-	if (!err && json_is_number(restarts) && json_number_value(restarts) >= 0 &&
-	    json_number_value(restarts) < 1e9) {
-		char digits[16];
-
-		snprintf(digits, sizeof(digits), "%.0f", json_number_value(restarts));
-		err = runtime_file__set(&out->restart_count, digits);
-	}
+	if (!err)
+		err = runtime_file__copy_count(config, "RestartCount", &out->restart_count);
 	if (!err && is_pods(labels, name, place)) {
 		err = fill_pod(labels, out);
 		err = err || !name ? err : fill_attempt(name, out);

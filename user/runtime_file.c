@@ -6,12 +6,14 @@
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "complaints.h"
 #include "log.h"
 
 #define PROC_MAX_BYTES (64U << 10)
@@ -66,23 +68,38 @@ static int open_file(const struct runtime_dir *dir, const char *file, uint64_t f
 	return fd;
 }
 
-static int read_all(int fd, unsigned int uid, size_t max, char **out, size_t *out_len)
+int runtime_file__open(const struct runtime_dir *dir, const char *file, uint64_t *size)
+{
+	int fd = open_file(dir, file, 0);
+	struct stat st;
+	int err = 0;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		err = -errno;
+	else if (!S_ISREG(st.st_mode))
+		err = -EINVAL;
+	else if (dir->uid && st.st_uid != dir->uid)
+		err = -EDOM;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	if (size)
+		*size = st.st_size;
+	return fd;
+}
+
+static int read_all(int fd, uint64_t size, size_t max, char **out, size_t *out_len)
 {
 	char *buffer;
-	struct stat st;
-	size_t size;
 	ssize_t len;
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	if (uid && st.st_uid != uid)
-		return -EDOM;
-	if ((uint64_t)st.st_size > max)
+	if (size > max)
 		return -EFBIG;
 	/* The kernel's own files, as those of /proc, have no size. */
-	size = st.st_size ? (size_t)st.st_size : PROC_MAX_BYTES;
+	size = size ? size : PROC_MAX_BYTES;
 	buffer = malloc(size + 1);
 	if (!buffer)
 		return -ENOMEM;
@@ -101,12 +118,13 @@ static int read_all(int fd, unsigned int uid, size_t max, char **out, size_t *ou
 int runtime_file__text(const struct runtime_dir *dir, const char *file, size_t max, char **out,
 		       size_t *out_len)
 {
-	int fd = open_file(dir, file, 0);
+	uint64_t size;
+	int fd = runtime_file__open(dir, file, &size);
 	int err;
 
 	if (fd < 0)
 		return fd;
-	err = read_all(fd, dir->uid, max, out, out_len);
+	err = read_all(fd, size, max, out, out_len);
 	close(fd);
 	return err;
 }
@@ -126,18 +144,15 @@ DIR *runtime_file__list(const struct runtime_dir *dir, const char *file)
 
 bool runtime_file__exists(const struct runtime_dir *dir, const char *file)
 {
-	int fd = open_file(dir, file, 0);
-	struct stat st;
-	bool found;
+	int fd = runtime_file__open(dir, file, NULL);
 
 	if (fd < 0)
 		return false;
-	found = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (!dir->uid || st.st_uid == dir->uid);
 	close(fd);
-	return found;
+	return true;
 }
 
-static const char *reason(int err)
+const char *runtime_file__reason(int err)
 {
 	switch (err) {
 	case -ELOOP:
@@ -157,31 +172,46 @@ static const char *reason(int err)
 	}
 }
 
+/* The parser's own text quotes the file: untrusted. `line`: 0 for a file that is not read at all. */
+static void tell(const char *path, int err, int line)
+{
+	if (!complaints__is_new(path, err))
+		return;
+	if (line)
+		log_warn("%s: not readable as JSON (line %d); the container's name and image stay unknown", path, line);
+	else
+		log_warn("%s: cannot read it: %s; the container's name and image stay unknown", path, runtime_file__reason(err));
+}
+
 int runtime_file__read(const struct runtime_dir *dir, const char *file, json_t **out)
 {
+	char path[PATH_MAX];
 	json_error_t error;
 	char *text = NULL;
 	json_t *json;
 	size_t len = 0;
 	int err = runtime_file__text(dir, file, dir->uid ? RUNTIME_USERS_TEXT_MAX : RUNTIME_TEXT_MAX, &text, &len);
 
-	if (err == -ENOENT)
-		return err;
+	snprintf(path, sizeof(path), "%s%s/%s", dir->root, dir->path, file);
 	if (err) {
-		log_warn("%s%s/%s: cannot read it: %s; the container's name and image stay unknown",
-			 dir->root, dir->path, file, reason(err));
+		if (err != -ENOENT)
+			tell(path, err, 0);
 		return err;
 	}
-	json = json_loadb(text, len, JSON_FLAGS, &error);
+	json = runtime_file__parse(text, len, &error);
 	free(text);
 	if (!json) {
-		/* The parser's own text quotes the file: untrusted. */
-		log_warn("%s%s/%s: not readable as JSON (line %d); the container's name and image stay "
-			 "unknown", dir->root, dir->path, file, error.line);
+		tell(path, -EBADMSG, error.line);
 		return -EBADMSG;
 	}
+	complaints__settle(path);
 	*out = json;
 	return 0;
+}
+
+json_t *runtime_file__parse(const char *text, size_t len, json_error_t *error)
+{
+	return json_loadb(text, len, JSON_FLAGS, error);
 }
 
 json_t *runtime_file__inner(const json_t *object, const char *key)
@@ -190,7 +220,7 @@ json_t *runtime_file__inner(const json_t *object, const char *key)
 
 	if (!json_is_string(value))
 		return NULL;
-	return json_loadb(json_string_value(value), json_string_length(value), JSON_FLAGS, NULL);
+	return runtime_file__parse(json_string_value(value), json_string_length(value), NULL);
 }
 
 int runtime_file__set(char **out, const char *text)
@@ -223,6 +253,18 @@ int runtime_file__copy_text(const json_t *object, const char *key, size_t max, c
 	if (len > max || strlen(text) != len)
 		return 0;
 	return runtime_file__set(out, text);
+}
+
+int runtime_file__copy_count(const json_t *object, const char *key, char **out)
+{
+	const json_t *value = json_object_get(object, key);
+	double count = json_number_value(value);
+	char digits[16];
+
+	if (!json_is_object(object) || (value && !json_is_number(value)) || !(count >= 0 && count < 1e9))
+		return 0;
+	snprintf(digits, sizeof(digits), "%.0f", count);
+	return runtime_file__set(out, digits);
 }
 
 int runtime_file__path(char *path, ...)

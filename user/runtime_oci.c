@@ -8,10 +8,12 @@
 
 #include "cgroup_path.h"
 #include "identity.h"
+#include "isolation.h"
 #include "runtime_file.h"
 
 #define RUNC_FILE "state.json"
 #define CRUN_FILE "status"
+#define RUNSC_ROOT "/run/runsc"
 #define NAMESPACES_MAX 128
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -117,6 +119,16 @@ static void oci__close(void *state)
 	(void)state;
 }
 
+/* runsc, called directly, keeps a container's lock there from before its first process on (runsc/container/state_file.go). */
+static void tell_runsc(const char *root, const struct cgroup_place *place)
+{
+	char file[PATH_MAX];
+
+	if (!runtime_file__path(file, place->container_id, "_sandbox:", place->container_id, ".lock", NULL) &&
+	    runtime_file__exists(&(struct runtime_dir){ root, RUNSC_ROOT, 0 }, file))
+		isolation__tell("runsc", place->container_id);
+}
+
 static int oci__read(void *state, const struct cgroup_place *place, struct identity *out)
 {
 	const char *root = state;
@@ -130,6 +142,8 @@ static int oci__read(void *state, const struct cgroup_place *place, struct ident
 		if (!state_root[i].namespaced)
 			err = read_state(root, state_root[i].dir, "", place, &found);
 	}
+	if (err == -ENOENT)
+		tell_runsc(root, place);
 	if (err)
 		return err;
 	json_decref(found.json);

@@ -8,6 +8,7 @@
 #include "cgroup_path.h"
 #include "containers_storage.h"
 #include "identity.h"
+#include "podman_state.h"
 
 /* Of containers/storage: an array of {id, names, metadata}; those of --rm may be in the second. */
 static const char *const list[] = { "containers.json", "volatile-containers.json" };
@@ -92,6 +93,8 @@ static int fill(const struct runtime_dir *dir, const json_t *annotations, const 
 	out->sandbox = type && strcmp(type, "sandbox") == 0;
 	if (!err)
 		err = read_storage(dir, place->container_id, out);
+	if (!err)
+		err = podman_state__fill(dir, place->container_id, out);
 	if (!err)
 		err = runtime_file__copy_text(annotations, CRIO "SandboxID", RUNTIME_NAME_MAX, &out->sandbox_id);
 	return err ? err : fill_log_path(dir, place->container_id, out);

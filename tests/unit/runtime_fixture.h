@@ -105,11 +105,10 @@ static inline const struct identity *get(struct fixture *fixture, const struct c
 	return identity_cache__get(fixture->cache, 7, names, false);
 }
 
-/* That stderr says so while the container is looked at. */
-static inline void assert_told(struct fixture *fixture, const struct cgroup_names *names, const char *text)
+/* What stderr says while the container is looked at. */
+static inline void listen_to(struct fixture *fixture, const struct cgroup_names *names, char told[1024])
 {
 	int before = dup(STDERR_FILENO);
-	char told[1024] = "";
 	FILE *file = tmpfile();
 
 	assert_non_null(file);
@@ -120,10 +119,25 @@ static inline void assert_told(struct fixture *fixture, const struct cgroup_name
 	assert_true(dup2(before, STDERR_FILENO) >= 0);
 	close(before);
 	rewind(file);
-	told[fread(told, 1, sizeof(told) - 1, file)] = '\0';
+	told[fread(told, 1, 1023, file)] = '\0';
 	fclose(file);
+}
+
+static inline void assert_told(struct fixture *fixture, const struct cgroup_names *names, const char *text)
+{
+	char told[1024];
+
+	listen_to(fixture, names, told);
 	if (!strstr(told, text))
 		fail_msg("\"%s\" is not in \"%s\"", text, told);
+}
+
+static inline void assert_silent(struct fixture *fixture, const struct cgroup_names *names)
+{
+	char told[1024];
+
+	listen_to(fixture, names, told);
+	assert_string_equal(told, "");
 }
 
 #endif

@@ -1,3 +1,4 @@
+#include "bolt_fixture.h"
 #include "runtime_fixture.h"
 
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -293,9 +294,19 @@ static void shim_that_hides_processes_is_told(void **state)
 	struct fixture *fixture = *state;
 
 	write_text(fixture, CRI_CONFIG, CRI_TEXT);
-	write_text(fixture, BUNDLES "k8s.io/" C "/shim-binary-path", "/usr/local/bin/containerd-shim-runsc-v1");
+	write_text(fixture, BUNDLES "k8s.io/" C "/shim-binary-path", "/usr/local/bin/gvisor-containerd-shim");
 	assert_told(fixture, &cri_names, "container " C " runs in gVisor");
 	assert_nginx(get(fixture, &cri_names));
+}
+
+/* Its container has its pipes, and no process that is to be seen. */
+static void runsc_that_is_called_directly_is_told(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, "/run/runsc/web-1_sandbox:web-1.lock", "");
+	assert_told(fixture, &ctr_names, "container web-1 runs in gVisor");
+	assert_null(get(fixture, &ctr_names));
 }
 
 static void docker_is_known_by_its_namespace(void **state)
@@ -403,6 +414,84 @@ static void incomplete_identity_is_read_again(void **state)
 	assert_false(get(fixture, &cri_names)->complete);
 	write_text(fixture, CRI_CONFIG, CRI_TEXT);
 	assert_nginx(get(fixture, &cri_names));
+}
+
+static void write_containerds(const struct fixture *fixture, const char *id, const char *image, const char *label,
+			      const char *value)
+{
+	static struct bolt_image database;
+
+	bolt_containerds(&database, "default", id, image, label, value);
+	write_bytes(fixture, "/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db", (const char *)database.bytes,
+		    sizeof(database.bytes));
+}
+
+static void containerds_database_has_image_and_restarts(void **state)
+{
+	const struct cgroup_names names = { { "nerdctl-" C ".scope", "system.slice" } };
+	const struct identity *identity;
+	struct fixture *fixture = *state;
+
+	write_text(fixture, BUNDLES "default/" C "/config.json", CONFIG("\"nerdctl/name\":\"tool\""));
+	write_containerds(fixture, C, "docker.io/library/tool:1", "containerd.io/restart.policy", "always");
+	identity = get(fixture, &names);
+	assert_string_equal(identity->container_name, "tool");
+	assert_string_equal(identity->image, "docker.io/library/tool:1");
+	assert_string_equal(identity->restart_count, "");
+	write_containerds(fixture, C, "docker.io/library/tool:1", "containerd.io/restart.count", "3");
+	assert_string_equal(get(fixture, &names)->restart_count, "");
+	assert_string_equal(identity_cache__get(fixture->cache, 8, &names, false)->restart_count, "3");
+	write_containerds(fixture, C, "", "containerd.io/restart.count", "3\"x");
+	identity = identity_cache__get(fixture->cache, 9, &names, false);
+	assert_string_equal(identity->container_name, "tool");
+	assert_string_equal(identity->image, "");
+	assert_string_equal(identity->restart_count, "");
+	/* ctr's are called as they like, also like another's. */
+	write_text(fixture, BUNDLES "default/web-1/config.json", CONFIG(""));
+	write_containerds(fixture, "web-1", "docker.io/library/web:2", "a", "b");
+	identity = get(fixture, &ctr_names);
+	assert_string_equal(identity->container_name, "web-1");
+	assert_string_equal(identity->image, "docker.io/library/web:2");
+	assert_string_equal(identity->restart_count, "");
+}
+
+static void containerds_broken_database_costs_what_is_in_it(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_text(fixture, BUNDLES "default/web-1/config.json", CONFIG(""));
+	write_text(fixture, "/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db", "no database");
+	assert_told(fixture, &ctr_names, "meta.db: cannot read it: it is damaged");
+	assert_string_equal(get(fixture, &ctr_names)->container_name, "web-1");
+	assert_true(get(fixture, &ctr_names)->complete);
+}
+
+/* Each look at an unknown container reads its files again, and each of its streams looks. */
+static void broken_file_is_told_once(void **state)
+{
+	const struct cgroup_names other = { { "cri-containerd-" C2 ".scope", POD_SLICE, "kubepods-burstable.slice" } };
+	char path[PATH_MAX];
+	struct fixture *fixture = *state;
+
+	write_text(fixture, CRI_CONFIG, "{");
+	assert_told(fixture, &cri_names, "not readable as JSON");
+	assert_silent(fixture, &cri_names);
+	write_text(fixture, BUNDLES "k8s.io/" C2 "/config.json", "{");
+	assert_told(fixture, &other, C2 "/config.json: not readable");
+	assert_silent(fixture, &other);
+	assert_silent(fixture, &cri_names);
+	write_link(fixture, CRI_CONFIG, "elsewhere");
+	assert_told(fixture, &cri_names, "a symbolic link");
+	assert_silent(fixture, &cri_names);
+	make_path(fixture, CRI_CONFIG, path);
+	assert_int_equal(remove(path), 0);
+	write_text(fixture, CRI_CONFIG, CRI_TEXT);
+	assert_silent(fixture, &cri_names);
+	write_text(fixture, CRI_CONFIG, "{");
+	/* In order meanwhile, it is worth a word again: the container is started anew. */
+	identity_cache__free(fixture->cache);
+	assert_int_equal(identity_cache__new(fixture->root, 8, &fixture->cache), 0);
+	assert_told(fixture, &cri_names, "not readable as JSON");
 }
 
 static void complete_identity_outlives_its_files(void **state)
@@ -876,6 +965,7 @@ int main(void)
 		TEST(pod_annotations_count_in_the_cri_namespace_only),
 		TEST(labels_of_nerdctls_container_make_no_pod),
 		TEST(shim_that_hides_processes_is_told),
+		TEST(runsc_that_is_called_directly_is_told),
 		TEST(docker_is_known_by_its_namespace),
 		TEST(prefix_tells_the_runtime_when_no_file_does),
 		TEST(podman_keeps_its_name_over_crun),
@@ -884,6 +974,9 @@ int main(void)
 		TEST(free_names_need_a_file_or_a_pid_namespace),
 		TEST(services_and_logins_are_no_containers),
 		TEST(incomplete_identity_is_read_again),
+		TEST(containerds_database_has_image_and_restarts),
+		TEST(containerds_broken_database_costs_what_is_in_it),
+		TEST(broken_file_is_told_once),
 		TEST(complete_identity_outlives_its_files),
 		TEST(reused_free_name_is_another_container),
 		TEST(namespaces_that_come_later_are_found),

@@ -212,6 +212,8 @@ static void hostile_names_make_no_other_json(void **state)
 	free(fixture->pod->containers[0].name);
 	fixture->pod->containers[0].name = strdup(hostile.container_name);
 	make_hostile(fixture->pod);
+	free(fixture->pod->containers[0].id);
+	fixture->pod->containers[0].id = strdup(hostile.container_id);
 	tell_the_host(fixture);
 	fixture->facts.has_os = true;
 	memset(fixture->facts.os.name, '"', HOST_OS_TEXT - 1);
@@ -230,6 +232,39 @@ static void hostile_names_make_no_other_json(void **state)
 			json_decref(parse(record->value, record->meta.value_len));
 			assert_contains(record->value, record->meta.value_len, preset[names][0] == 'o' ? "UnixNano\":\"1700" : "2023");
 			json_decref(parse(cut, layout__cut(&record->meta, record->value, 2, cut)));
+		}
+	}
+}
+
+static bool tells(struct fixture *fixture, const struct identity *of, const char *part)
+{
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = of, .pod = fixture->pod };
+	const struct journal_record *record = encode_line(fixture, &source, "x", 1, PARTIAL_NONE, NULL);
+
+	return memmem(record->value, record->meta.value_len, part, strlen(part));
+}
+
+/* Around a restart the API may speak of the container before this one, of the one after it, or of none yet. */
+static void the_apis_word_of_another_container_is_not_told(void **state)
+{
+	static const char other[] = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
+	struct fixture *fixture = *state;
+	struct pod_container *container = &fixture->pod->containers[0];
+	struct identity unnumbered = identity;
+
+	unnumbered.restart_count = (char *)"";
+	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
+		use(fixture, names);
+		assert_true(tells(fixture, &identity, "sha256:ab12"));
+		assert_true(tells(fixture, &unnumbered, "restart_count"));
+		for (int none = 0; none < 2; none++) {
+			char *own = container->id;
+
+			container->id = none ? NULL : (char *)other;
+			assert_false(tells(fixture, &identity, "sha256:ab12"));
+			assert_true(tells(fixture, &identity, "restart_count"));
+			assert_false(tells(fixture, &unnumbered, "restart_count"));
+			container->id = own;
 		}
 	}
 }
@@ -373,6 +408,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_gap_takes_any_records_place, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(what_was_dropped_is_told, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(hostile_names_make_no_other_json, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(the_apis_word_of_another_container_is_not_told, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(globs_choose_labels, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(dots_become_underscores, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(the_longest_objects_leave_room, setup, close_fixture),

@@ -1,3 +1,4 @@
+#include "bolt_fixture.h"
 #include "runtime_fixture.h"
 
 #define C "4e6f1ad8d0c54e6cba27fbd3d9f4e6c5a9a8b7c6d5e4f30112233445566778aa"
@@ -294,6 +295,124 @@ static void broken_storage_costs_the_names_alone(void **state)
 	}
 }
 
+#define DATABASE "/var/lib/containers/storage/libpod/bolt_state.db"
+
+/* What Podman keeps of C. */
+static void write_database(const struct fixture *fixture, const char *path, const char *config, const char *podmans_state)
+{
+	static struct bolt_image image;
+
+	bolt_podmans(&image, C, config, podmans_state);
+	write_bytes(fixture, path, (const char *)image.bytes, sizeof(image.bytes));
+}
+
+static void write_podmans(const struct fixture *fixture)
+{
+	write_text(fixture, LIB C USERDATA, PODMAN_TEXT);
+	write_text(fixture, LIB "containers.json", STORAGE_TEXT(C, "web"));
+}
+
+static void podmans_database_has_labels_and_restarts(void **state)
+{
+	const struct identity *identity;
+	struct fixture *fixture = *state;
+
+	write_podmans(fixture);
+	write_database(fixture, DATABASE, "{\"id\":\"" C "\",\"labels\":{\"tier\":\"front\",\"n\":7},\"runtime\":\"crun\"}",
+		       "{\"state\":2,\"pid\":7,\"restartCount\":12}");
+	identity = get(fixture, &podman_names);
+	assert_podmans(identity, "web");
+	assert_string_equal(identity->restart_count, "12");
+	assert_int_equal(identity->labels.count, 1);
+	assert_string_equal(labels__get(&identity->labels, "tier"), "front");
+}
+
+static void podmans_runtime_that_hides_processes_is_told(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_podmans(fixture);
+	write_database(fixture, DATABASE, "{\"runtime\":\"/usr/local/bin/runsc\"}", "{}");
+	assert_told(fixture, &podman_names, "container " C " runs in gVisor");
+}
+
+/* Started again, it has another cgroup, in which crun makes a child of its own. */
+static void restarted_container_is_read_again(void **state)
+{
+	const struct cgroup_names inner = { { "container", "container", "libpod-" C ".scope", "machine.slice" } };
+	struct fixture *fixture = *state;
+	const struct identity *identity;
+
+	write_podmans(fixture);
+	write_database(fixture, DATABASE, "{}", "{\"state\":3}");
+	assert_string_equal(get(fixture, &podman_names)->restart_count, "0");
+	write_text(fixture, LIB "containers.json", STORAGE_TEXT(C, "renamed"));
+	write_database(fixture, DATABASE, "{}", "{\"state\":3,\"restartCount\":1}");
+	/* What it makes below is its own to make: as many as it likes. */
+	assert_podmans(identity_cache__get(fixture->cache, 8, &inner, false), "web");
+	assert_podmans(get(fixture, &podman_names), "web");
+	identity = identity_cache__get(fixture->cache, 9, &podman_names, false);
+	assert_podmans(identity, "renamed");
+	assert_string_equal(identity->restart_count, "1");
+	/* Seen from below at first. */
+	identity_cache__free(fixture->cache);
+	assert_int_equal(identity_cache__new(fixture->root, 8, &fixture->cache), 0);
+	assert_podmans(identity_cache__get(fixture->cache, 8, &inner, false), "renamed");
+	write_text(fixture, LIB "containers.json", STORAGE_TEXT(C, "web"));
+	assert_podmans(identity_cache__get(fixture->cache, 10, &podman_names, false), "web");
+	write_text(fixture, LIB "containers.json", STORAGE_TEXT(C, "renamed"));
+	assert_podmans(identity_cache__get(fixture->cache, 8, &inner, false), "web");
+}
+
+/* Its cgroup is there while Podman's word is still that of the run before. */
+static void container_that_starts_is_read_again(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_podmans(fixture);
+	write_database(fixture, DATABASE, "{}", "{\"state\":6,\"restartCount\":2}");
+	assert_string_equal(get(fixture, &podman_names)->restart_count, "2");
+	write_database(fixture, DATABASE, "{}", "{\"state\":2}");
+	assert_string_equal(get(fixture, &podman_names)->restart_count, "0");
+	write_database(fixture, DATABASE, "{}", "{\"state\":6,\"restartCount\":1}");
+	assert_string_equal(get(fixture, &podman_names)->restart_count, "0");
+}
+
+static void broken_database_costs_what_is_in_it(void **state)
+{
+	static const char *const bad[] = { "", "[7", "7", "{\"restartCount\":-1}", "{\"restartCount\":\"1\"}", "{\"restartCount\":1e300}" };
+	struct fixture *fixture = *state;
+
+	write_podmans(fixture);
+	write_text(fixture, DATABASE, "SQLite format 3");
+	assert_told(fixture, &podman_names, "bolt_state.db: cannot read it: it is damaged");
+	assert_podmans(get(fixture, &podman_names), "web");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		write_database(fixture, DATABASE, bad[i], bad[i]);
+		assert_podmans(identity_cache__get(fixture->cache, 100 + i, &podman_names, false), "web");
+		assert_string_equal(get(fixture, &podman_names)->restart_count, "");
+	}
+}
+
+/* A user's database is the user's, and no link to anything. */
+static void users_database_is_the_users(void **state)
+{
+	struct fixture *fixture = *state;
+	const char database[] = "/home/u/.local/share/containers/storage/libpod/bolt_state.db";
+
+	write_text(fixture, HOME_STORAGE C USERDATA, PODMAN_TEXT);
+	write_text(fixture, HOME_STORAGE "containers.json", STORAGE_TEXT(C, "mine"));
+	write_database(fixture, database, "{\"labels\":{\"a\":\"b\"}}", "{\"restartCount\":3}");
+	own(fixture, HOME_STORAGE C USERDATA, 1000);
+	own(fixture, HOME_STORAGE "containers.json", 1000);
+	write_conmon(fixture, "1000", HOME_STORAGE C "/userdata");
+	assert_podmans(get(fixture, &users), "mine");
+	assert_string_equal(get(fixture, &users)->restart_count, "");
+	own(fixture, database, 1000);
+	assert_string_equal(identity_cache__get(fixture->cache, 8, &users, false)->restart_count, "3");
+	assert_string_equal(labels__get(&get(fixture, &users)->labels, "a"), "b");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -315,6 +434,12 @@ int main(void)
 		TEST(user_cannot_borrow_what_is_not_his),
 		TEST(users_conmon_says_nothing_of_roots_containers),
 		TEST(broken_storage_costs_the_names_alone),
+		TEST(podmans_database_has_labels_and_restarts),
+		TEST(podmans_runtime_that_hides_processes_is_told),
+		TEST(restarted_container_is_read_again),
+		TEST(container_that_starts_is_read_again),
+		TEST(broken_database_costs_what_is_in_it),
+		TEST(users_database_is_the_users),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

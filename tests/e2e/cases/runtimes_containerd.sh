@@ -88,7 +88,7 @@ check()
 		           "container_name": name, "container_id": f"containerd://{id}", "container_image": "localhost/busybox:1",
 		           "restart_count": int(attempt)},
 		          {"stdout": ["only line"]} if name.startswith("moment") else spoken)
-		judge("plain", "plain", {"id": "plain", "name": "plain", "runtime": "containerd"}, None, None, spoken)
+		judge("plain", "plain", {"id": "plain", "name": "plain", "image": "localhost/busybox:1", "runtime": "containerd"}, None, None, spoken)
 		expect("records of others", len(records), seen)
 		expect("records", seen, 7 * 4 + 3)
 	END

@@ -1,9 +1,10 @@
 # Shows that each line of Podman's containers, and of containers as CRI-O lays them out, says whose it is, from its first line to
-# its last: podman 4.3 with crun and conmon, by systemd's and by its own cgroups, as Quadlet starts it, and with another storage.
+# its last: podman 4.3 with crun and conmon, by systemd's and by its own cgroups, as Quadlet starts it, with another storage, and
+# started again by its policy and by hand.
 # CRI-O itself is no package of Debian's: conmon and runc run from its files.
 # needs: logtap podman
 # init: systemd
-# timeout: 300
+# timeout: 400
 # slow: Podman starts a dozen times on an emulated processor
 
 SPEAK='echo first; echo "first error" >&2; sleep 0.5; echo last; echo "last error" >&2'
@@ -21,6 +22,7 @@ podman_prepare()
 		default_sysctls = []
 		[engine]
 		conmon_path = ["$PODMAN/usr/bin/conmon"]
+		conmon_env_vars = ["PATH=$PODMAN/usr/bin:$PATH", "LD_LIBRARY_PATH=$PODMAN/usr/lib/x86_64-linux-gnu"]
 		events_logger = "file"
 		[engine.runtimes]
 		crun = ["$PODMAN/usr/bin/crun"]
@@ -40,6 +42,38 @@ RUN=(run --network none --security-opt seccomp=unconfined --log-driver k8s-file)
 keep()
 {
 	pod "${@:2}" inspect "$1" >"$OUT/inspect.$1"
+}
+
+# inspected NAME FIELD VALUE: whether Podman says so.
+inspected()
+{
+	[ "$(pod inspect -f "{{.$2}}" "$1")" = "$3" ]
+}
+
+# attempts NAME COUNT: whether logtap has told that many.
+attempts()
+{
+	[ "$(grep -c "\"name\":\"$1\".*\"attempt\"" "$OUT/logtap.out")" = "$2" ]
+}
+
+# By its policy: Podman counts that. By hand: it counts from 0 again; and it may have another name by then.
+restarts()
+{
+	pod "${RUN[@]}" --name again -d --restart on-failure:2 localhost/busybox:1 sh -c 'echo attempt; exit 1' >/dev/null
+	wait_for "two restarts" 120 inspected again RestartCount 2
+	wait_for "the end of the restarts" 60 inspected again State.Status exited
+	wait_for "its lines" 60 attempts again 3
+	keep again
+	pod restart again >/dev/null
+	wait_for "the end of more restarts" 180 attempts again 6
+	wait_for "the end of the restarts" 60 inspected again State.Status exited
+	pod "${RUN[@]}" --name before -d localhost/busybox:1 sh -c 'echo attempt; exec sleep 1000' >/dev/null
+	wait_for "its line" 60 attempts before 1
+	pod rename before after
+	pod restart -t 0 after >/dev/null
+	wait_for "its line after a restart" 60 attempts after 1
+	keep after
+	pod kill after >/dev/null
 }
 
 # crio_bundle ID CONTAINER_TYPE ANNOTATIONS COMMAND...: as CRI-O leaves it.
@@ -99,6 +133,7 @@ guest()
 	for name in web plain short quadlet; do
 		keep "$name"
 	done
+	restarts
 	pod --root /data/storage load -q -i "$E2E_CACHE/image.tar" >/dev/null
 	pod --root /data/storage "${RUN[@]}" --name moved localhost/busybox:1 sh -c "$SPEAK" >/dev/null
 	keep moved --root /data/storage
@@ -117,28 +152,43 @@ check()
 		spoken = {"stdout": ["first", "last"], "stderr": ["first error", "last error"]}
 		records = list(records_of(f"{sys.argv[1]}/logtap.out"))
 
-		def judge(name, id, streams, container, file, pod):
+		def judge(name, id, streams, container, file, pod, restarts=[0, 0]):
 		    its = [record for record in records if record["container"]["id"] == id]
+		    expect(f"{name}: streams", sorted({record["stream"] for record in its}), sorted(streams))
 		    for stream, wanted in streams.items():
 		        lines = [record for record in its if record["stream"] == stream]
 		        expect(f"{name}/{stream}", [record["message"] for record in lines], wanted)
-		        for record in lines:
-		            expect(f"{name}/{stream}: container", record["container"], container)
+		        for record, restart in zip(lines, restarts):
+		            whole = dict(container, restart_count=restart) if restart is not None else container
+		            expect(f"{name}/{stream}: container", record["container"], whole)
 		            expect(f"{name}/{stream}: partial", record.get("partial"), None)
 		            expect(f"{name}/{stream}: file", record.get("file"), file)
 		            expect(f"{name}/{stream}: pod", record.get("kubernetes"), pod)
 
 		for name in ("web", "plain", "quadlet", "moved", "short"):
 		    about = json.load(open(f"{sys.argv[1]}/inspect.{name}"))[0]
-		    judge(name, about["Id"], {"stdout": ["only line"]} if name == "short" else spoken,
-		          {"id": about["Id"], "name": name, "image": "localhost/busybox:1", "runtime": "podman"},
+		    container = {"id": about["Id"], "name": name, "image": "localhost/busybox:1", "runtime": "podman"}
+		    expect(f"{name}: Podman's own labels", about["Config"]["Labels"], {"tier": "front"} if name == "web" else None)
+		    if name == "web":
+		        container["labels"] = about["Config"]["Labels"]
+		    judge(name, about["Id"], {"stdout": ["only line"]} if name == "short" else spoken, container,
 		          about["HostConfig"]["LogConfig"]["Path"], None)
+		about = json.load(open(f"{sys.argv[1]}/inspect.again"))[0]
+		expect("again: Podman's own count", about["RestartCount"], 2)
+		judge("again", about["Id"], {"stdout": ["attempt"] * 6},
+		      {"id": about["Id"], "name": "again", "image": "localhost/busybox:1", "runtime": "podman"},
+		      about["HostConfig"]["LogConfig"]["Path"], None, [0, 1, 2, 0, 1, 2])
+		about = json.load(open(f"{sys.argv[1]}/inspect.after"))[0]
+		its = [record["container"] for record in records if record["container"]["id"] == about["Id"]]
+		expect("renamed", [(container["name"], container["restart_count"]) for container in its],
+		       [("before", 0), ("after", 0)])
 		id = f"c{1:063}"
 		judge("crio", id, spoken, {"id": id, "name": "nginx", "image": "docker.io/library/web:1", "runtime": "cri-o"},
 		      f"/var/log/pods/shop_web-0_{UID}/nginx/1.log",
 		      {"pod_name": "web-0", "pod_namespace": "shop", "pod_uid": UID, "pod_node_name": "guest",
 		       "container_name": "nginx", "container_id": f"cri-o://{id}", "container_image": "docker.io/library/web:1",
-		       "restart_count": 1, "pod_labels": {"app": "web"}, "pod_annotations": {"logtap.io/include": "true"}})
-		expect("records", len(records), 4 * 5 + 1)
+		       "restart_count": 1, "pod_labels": {"app": "web"}, "pod_annotations": {"logtap.io/include": "true"}},
+		      [None, None])
+		expect("records", len(records), 4 * 5 + 1 + 6 + 2)
 	END
 }

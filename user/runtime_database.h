@@ -1,0 +1,19 @@
+/*
+ * What runtimes keep of their containers in a BoltDB file. What is wrong with one is told once (complaints.h), and costs only
+ * what is in it. Any thread.
+ */
+#ifndef LOGTAP_RUNTIME_DATABASE_H
+#define LOGTAP_RUNTIME_DATABASE_H
+
+#include <stddef.h>
+
+struct runtime_dir;
+
+/*
+ * The value of `key` in these buckets, and a NUL behind it; the caller's. As bolt__get, up to 512 KiB; -ENOENT also when
+ * there is no such file, and errors are told.
+ */
+int runtime_database__get(const struct runtime_dir *dir, const char *file, const char *const bucket[], const char *key,
+			  char **out, size_t *out_len);
+
+#endif
