@@ -90,6 +90,8 @@ $(BUILD)/unit/test_%: tests/unit/test_%.c $(BUILD)/unit/logtap.a
 
 # Steps between which a kill must find the agent: the test makes them take longer.
 $(BUILD)/unit/test_shard $(BUILD)/unit/test_shard_full $(BUILD)/unit/test_shard_missed: WRAP := checkpoint__commit journal__publish ring__release heap__reclaim
+# The test's clock.
+$(BUILD)/unit/test_shard_pods: WRAP := clock_gettime
 # A record that the encoder makes none of.
 $(BUILD)/unit/test_pipeline: WRAP := journal__reserve journal__append
 
