@@ -1,5 +1,5 @@
 /*
- * One stream on a real journal and checkpoint, with slots that the test fills in place of the kernel half. Included once
+ * One stream on a real journal and checkpoint, with SLOTS slots that the test fills in place of the kernel half. Included once
  * in a program: it defines what capture.h declares.
  */
 #ifndef LOGTAP_STREAM_FIXTURE_H
@@ -30,10 +30,13 @@
 #define COVERED 0xef53
 #define RECORDS_MAX 4096
 #define COMMITS_MAX 16
+#ifndef SLOTS
+#define SLOTS 2
+#endif
 
 /* Stands in for the kernel half: slots that the test fills, file systems of which one is seen. */
 struct capture {
-	struct stream_slot slots[2];
+	struct stream_slot slots[SLOTS];
 };
 
 struct stream_slot *capture__slot(const struct capture *capture, uint32_t slot)
@@ -188,7 +191,7 @@ static inline int setup(void **state)
 	};
 	fixture->checkpoint_options = (struct checkpoint_options){
 		.directory = fixture->directory,
-		.streams = 2,
+		.streams = SLOTS,
 		.heap_limit = 4 * HEAP_STEP,
 		.epoch = 1,
 		.id_prefix = "",

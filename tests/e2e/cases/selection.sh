@@ -4,6 +4,7 @@
 # containers that begin meanwhile. So it is when the next agent has other rules.
 # needs: logtap tools
 # timeout: 180
+# pods: 22
 # slow: twelve phases, three agents
 
 SHARED=/run/e2e/selection
