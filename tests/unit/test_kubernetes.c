@@ -657,7 +657,7 @@ static void pod_of_a_cron_job_is_its(void **state)
 	stop(f);
 	assert_true(is_gone(f, "e"));
 	assert_string_equal(workload_of(f, "a"), "CronJob/backup");
-	pod = pods__get(f->pods, "a");
+	pod = pods__get(f->pods, "a", "", "");
 	assert_string_equal(pod->workload_uid, "u9");
 	pod__put(pod);
 }
@@ -722,7 +722,7 @@ static void labels_and_uids_of_namespace_and_node_are_the_pods(void **state)
 	wait_for(app_is(f, "a", "one"));
 	assert_string_equal(around_of(f, "a", true), "n1");
 	assert_string_equal(around_of(f, "a", false), "d1");
-	pod = pods__get(f->pods, "a");
+	pod = pods__get(f->pods, "a", "", "");
 	assert_string_equal(pod->namespace_uid, "u1");
 	assert_string_equal(pod->cluster_uid, "u0");
 	assert_string_equal(pod->node_uid, "u2");
