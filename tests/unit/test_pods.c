@@ -262,7 +262,7 @@ static void labels_version_rises_with_what_may_select_a_known_pod(void **state)
 	pod->ip = strdup("10.0.0.1");
 	assert_labels_rise(*state, pod, false);
 	version = pods__labels_version(*state);
-	pods__remove(*state, "a");
+	remove_named(*state, "a", "web");
 	assert_true(pods__labels_version(*state) == version);
 	assert_labels_rise(*state, make("a", "three"), true);
 }
