@@ -4,6 +4,7 @@
 # needs: logtap tools kafka
 # topics: patient:2 hasty:2
 # timeout: 300
+# pods: 2
 
 . "$REPO/tests/e2e/lines.sh"
 OUTAGE=12	# seconds

@@ -2,6 +2,7 @@
 # called by a free name, found by their first line and by the census.
 # needs: logtap
 # timeout: 240
+# pods: 4
 
 UID_OF_POD=8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b
 

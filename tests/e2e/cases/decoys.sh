@@ -4,6 +4,7 @@
 # needs: logtap containerd sshd
 # init: systemd
 # timeout: 300
+# pods: 1
 
 DECOY='echo decoy of a unit; echo decoy of a unit >&2'
 

@@ -4,6 +4,7 @@
 # slow: minutes; the faults case shows the same in short
 # needs: logtap tools
 # timeout: 240
+# pods: 2
 
 . "$REPO/tests/e2e/lines.sh"
 IMAGE=/run/e2e/disk.img

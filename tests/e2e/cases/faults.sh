@@ -5,6 +5,7 @@
 # needs: logtap next tools kafka
 # topics: lines:4
 # timeout: 600
+# pods: 8
 
 . "$REPO/tests/e2e/lines.sh"
 . "$REPO/tests/faults/load.sh"

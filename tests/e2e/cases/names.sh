@@ -4,6 +4,7 @@
 # needs: logtap kafka
 # topics: records:1:12000
 # timeout: 240
+# pods: 5
 
 PRESETS="default fluentbit ecs otel"
 
@@ -82,38 +83,7 @@ OUT = sys.argv[1]
 MACHINE, BOOT = (open(f"{OUT}/{name}").read().strip() for name in ("machine-id", "boot-id"))
 PRESETS = ["default", "fluentbit", "ecs", "otel"]
 records = [json.loads(line) for line in open(f"{OUT}/records")]
-
-
-def attributes(list_):
-    found = {}
-    for entry in list_:
-        expect("an attribute twice", entry["key"] in found, False)
-        [(kind, value)] = entry["value"].items()
-        found[entry["key"]] = int(value) if kind == "intValue" else value
-    return found
-
-
-def flat(record, prefix=""):
-    """The paths of a record's fields; of OTLP those of its resource, its log record and their attributes."""
-    if "resourceLogs" in record:
-        [resource] = record["resourceLogs"]
-        [scope] = resource["scopeLogs"]
-        [log] = scope["logRecords"]
-        return {**{f"resource {name}": value for name, value in attributes(resource["resource"]["attributes"]).items()},
-                **attributes(log["attributes"]), "body": log["body"]["stringValue"],
-                "timeUnixNano": log["timeUnixNano"], "observedTimeUnixNano": log["observedTimeUnixNano"]}
-    found = {}
-    for name, value in record.items():
-        found.update(flat(value, prefix + name + ".") if isinstance(value, dict) else {prefix + name: value})
-    return found
-
-
 MESSAGE = {"default": "message", "fluentbit": "log", "ecs": "message", "otel": "body"}
-
-
-def preset_of(record):
-    return ("otel" if "resourceLogs" in record else "ecs" if "ecs" in record else
-            "fluentbit" if "@timestamp" in record else "default")
 
 
 def find(preset, message):

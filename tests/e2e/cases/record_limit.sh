@@ -3,6 +3,7 @@
 # needs: logtap tools kafka
 # topics: lines:2:10000
 # timeout: 120
+# pods: 1
 
 . "$REPO/tests/e2e/lines.sh"
 WHOLE=6000	# bytes of a line that fits with everything around it

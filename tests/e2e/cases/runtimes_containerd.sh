@@ -3,6 +3,7 @@
 # `ctr run`. What the pause container is made to print is not captured.
 # needs: logtap containerd
 # timeout: 300
+# pods: 9
 # slow: a dozen real pods
 
 SPEAK='echo first; echo "first error" >&2; usleep 300000; echo last; echo "last error" >&2'

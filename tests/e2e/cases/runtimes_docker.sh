@@ -3,6 +3,7 @@
 # files elsewhere. dockerd 20.10.
 # needs: logtap docker
 # timeout: 300
+# pods: 1
 # slow: a Docker daemon starts on an emulated processor
 
 SPEAK='echo first; echo "first error" >&2; sleep 0.5; echo last; echo "last error" >&2'

@@ -4,6 +4,7 @@
 # needs: logtap podman
 # init: systemd
 # timeout: 300
+# pods: 1
 # slow: Podman starts a dozen times on an emulated processor
 
 SPEAK='echo first; echo "first error" >&2; sleep 0.5; echo last; echo "last error" >&2'

@@ -4,6 +4,7 @@
 # many as the guest has room for: the check says how many it were (9,958 on two quiet cores).
 # needs: logtap tools containerd
 # timeout: 420
+# pods: 203
 # slow: two hundred containers start beside a flood
 
 . "$REPO/tests/e2e/lines.sh"

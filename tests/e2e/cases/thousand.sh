@@ -4,6 +4,7 @@
 # stdout and stderr and is gone with its bundle.
 # needs: logtap tools containerd
 # timeout: 3000
+# pods: 1
 # slow: a thousand containers start, on two emulated processors
 
 . "$REPO/tests/e2e/lines.sh"

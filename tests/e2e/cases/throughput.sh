@@ -3,6 +3,7 @@
 # needs: logtap tools kafka
 # topics: lines:4
 # timeout: 300
+# pods: 2
 # slow: 470 MB through two emulated processors
 
 . "$REPO/tests/e2e/lines.sh"
