@@ -120,7 +120,7 @@ all_records()
 # What the pods' records of a case say without an API server.
 expect_unenriched()
 {
-	all_records | PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$REPO/tests/e2e/tools/unenriched.py" "${PODS:-0}" 2>"$OUT/judgement" ||
+	all_records | PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$REPO/tests/e2e/tools/unenriched.py" "${PODS:-0}" "$NAMELESS" 2>"$OUT/judgement" ||
 		fail "$(tail -n 1 "$OUT/judgement")"
 }
 

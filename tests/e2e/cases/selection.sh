@@ -4,7 +4,8 @@
 # containers that begin meanwhile. So it is when the next agent has other rules.
 # needs: logtap tools
 # timeout: 180
-# pods: 22
+# pods: 8
+# nameless: containers that lived while no agent did
 # slow: twelve phases, three agents
 
 SHARED=/run/e2e/selection

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""unenriched.py PODS <RECORDS: of a cluster whose API server does not answer. PODS is of how many pods' containers records must be there,
+"""unenriched.py PODS [NAMELESS] <RECORDS: of a cluster whose API server does not answer. PODS is of how many pods' containers records must be there,
 at least (0: none may be). Each record of a pod has all its names, in whatever preset, says that the API server's part is missing, and has
-nothing of it. Prints how many there are. Lines that are no records are others' to judge.
+nothing of it. Prints how many there are. Lines that are no records are others' to judge. With NAMELESS, a reason, names may be missing that only
+the runtime's files tell: all of them, as of a container that lived while no agent did.
 """
 import json
 import sys
@@ -20,6 +21,8 @@ NAMES = {
 CONTAINER = {"default": "kubernetes.container_id", "fluentbit": "kubernetes.docker_id", "ecs": "container.id", "otel": "resource container.id"}
 RUNTIME = {preset: next(name for name in names if name.endswith("container.runtime")) for preset, names in NAMES.items()}
 ENRICHED = {"default": "kubernetes.enriched", "fluentbit": "logtap.enriched", "ecs": "logtap.enriched", "otel": "resource logtap.enriched"}
+# Told by the cgroup's name and the configuration.
+OF_NO_FILE = ("pod_uid", "pod_id", "pod.uid", "container_id", "docker_id", "container.id", "node_name", "node.name", "host")
 # What the node knows of a pod's container besides. All else there is the API server's.
 OF_THE_NODE = {"kubernetes.restart_count", "resource k8s.container.restart_count"}
 # The API server's, where they stand beside what is not of pods.
@@ -42,25 +45,35 @@ def may_be_there(name, preset, runtime):
     return not name.startswith(("kubernetes.", "resource k8s.") + ADDED)
 
 
+def of_files(preset):
+    return {name for name in NAMES[preset] if not name.endswith(OF_NO_FILE)}
+
+
+def is_nameless(preset, fields):
+    return not any(fields.get(name) for name in of_files(preset))
+
+
 def judge(record, preset, fields):
     text = json.dumps(record)
-    for name in sorted(NAMES[preset]):
+    for name in sorted(NAMES[preset] - (of_files(preset) if nameless_may_be and is_nameless(preset, fields) else set())):
         if not fields.get(name):
             fail(f"without an API server: {name} is missing ({preset}): {shown(text)}")
     if fields.get(ENRICHED[preset]) is not False:
         fail(f"without an API server: {ENRICHED[preset]} is not false ({preset}): {shown(text)}")
     for name in fields:
-        if not may_be_there(name, preset, fields[RUNTIME[preset]]):
+        if not may_be_there(name, preset, fields.get(RUNTIME[preset])):
             fail(f"without an API server: who told {name}? ({preset}): {shown(text)}")
 
 
-count, containers, presets = 0, set(), set()
+nameless_may_be = len(sys.argv) > 2 and sys.argv[2]
+count, nameless, containers, presets = 0, 0, set(), set()
 # What is said of a stream, between time and id, is the same in all its records: judged once, as there may be millions.
 judged = {}
 for line in sys.stdin.buffer:
     said = line.partition(b',"id":"')[0].partition(b",")[2]
     if said in judged:
-        count += judged[said]
+        count += judged[said][0]
+        nameless += judged[said][1]
         continue
     try:
         record = json.loads(line)
@@ -68,17 +81,22 @@ for line in sys.stdin.buffer:
         continue
     fields = flat(record) if isinstance(record, dict) else {}
     if "source_type" in fields:
-        judged[said] = is_of_pod(fields)
+        judged[said] = (False, False)
     if not is_of_pod(fields):
         continue
     preset = preset_of(record)
     judge(record, preset, fields)
+    judged_as = (True, is_nameless(preset, fields))
+    if said in judged:
+        judged[said] = judged_as
     count += 1
-    containers.add(fields[CONTAINER[preset]])
+    nameless += judged_as[1]
+    if not judged_as[1]:
+        containers.add(fields[CONTAINER[preset]])
     presets.add(preset)
 wanted = int(sys.argv[1])
 if count and not wanted:
     fail(f"{count} records of pods: the case's head does not say `# pods: {len(containers)}`")
 if len(containers) < wanted:
     fail(f"without an API server: records of {len(containers)} pods' containers, not of {wanted}")
-print(f"without an API server: {count} records of {len(containers)} pods' containers, names: {' '.join(sorted(presets)) or 'none'}")
+print(f"without an API server: {count} records of {len(containers)} pods' containers, {nameless} without names, names: {' '.join(sorted(presets)) or 'none'}")
