@@ -106,7 +106,7 @@ static void kubernetes_fields(struct json_writer *writer, const struct layout_so
 	json_writer__open(writer, "kubernetes");
 	object_with(writer, "container", "name", identity->container_name);
 	json_writer__open(writer, "node");
-	json_writer__string(writer, "name", source->node);
+	json_writer__string(writer, "name", source->pod_node);
 	layout_source__labels(writer, "labels", &source->node_labels);
 	json_writer__close(writer);
 	json_writer__open(writer, "pod");
