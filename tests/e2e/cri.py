@@ -14,7 +14,8 @@ cri.py exec CONTAINER_ID -- COMMAND...    as `kubectl exec`; its output and exit
 cri.py wait CONTAINER_ID                  until it has ended; exit status: the container's
 cri.py remove SANDBOX_ID                  stops and removes the pod
 
-$CRI_SOCKET is containerd's, if it is not the usual one. The module cri_pb2 comes from cri.proto (tests/e2e/lib.sh makes it, PYTHONPATH says where).
+$CRI_SOCKET is containerd's, if it is not the usual one. The module cri_pb2 comes from cri.proto (tests/e2e/lib.sh makes it,
+PYTHONPATH says where).
 """
 import argparse
 import os
