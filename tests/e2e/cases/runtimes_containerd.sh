@@ -4,7 +4,7 @@
 # container is made to print is not captured.
 # needs: logtap containerd
 # init: systemd
-# timeout: 400
+# timeout: 600
 # slow: a dozen real pods
 
 SPEAK='echo first; echo "first error" >&2; usleep 300000; echo last; echo "last error" >&2'
