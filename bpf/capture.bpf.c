@@ -16,6 +16,7 @@
 #include "maps.bpf.h"
 #include "ring.bpf.h"
 #include "cgroups.bpf.h"
+#include "view.bpf.h"
 #include "streams.bpf.h"
 #include "writes.bpf.h"
 
@@ -149,7 +150,7 @@ int BPF_PROG(sched_process_exec, struct task_struct *task, pid_t old_pid, struct
 	u8 entered = 1;
 	int err;
 
-	if (!BPF_CORE_READ(cgroup, level) || in_init_mount_namespace(task))
+	if (!is_in_view(task) || !cgroup_depth(cgroup) || in_init_mount_namespace(task))
 		return 0;
 	if (moving && bpf_map_lookup_elem(&entered_before, &id))
 		return 0;
@@ -174,10 +175,11 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup, const char *path)
 	u64 id = cgroup_number(cgroup);
 	u32 shard = shard_of(id);
 	void *ring = bpf_map_lookup_elem(&rings, &shard);
+	int depth = cgroup_depth(cgroup);
 	struct cgroup_payload *payload;
 	struct record *record;
 
-	if (!ring || !is_followed(cgroup))
+	if (!ring || !is_followed(cgroup) || !is_in_view(bpf_get_current_task_btf()))
 		return 0;
 	record = bpf_ringbuf_reserve(ring, sizeof(*record) + sizeof(*payload), 0);
 	if (!record)
@@ -199,9 +201,9 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *cgroup, const char *path)
 		/* All at once would be a call. */
 		barrier();
 	}
-	payload->level = BPF_CORE_READ(cgroup, level);
+	payload->level = depth;
 	payload->reserved = 0;
-	read_cgroup_names(cgroup, payload->names, payload->top);
+	read_cgroup_names(cgroup, depth, payload->names, payload->top);
 	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
@@ -243,9 +245,11 @@ int BPF_PROG(pipe_release_exit, struct inode *inode, struct file *file, int ret)
 SEC("fexit/security_file_open")
 int BPF_PROG(security_file_open_exit, struct file *file, int ret)
 {
-	if (ret || !is_log_file(file))
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (ret || !is_log_file(file) || !is_in_view(task))
 		return 0;
-	register_file(file, 0, bpf_get_current_task_btf());
+	register_file(file, 0, task);
 	return 0;
 }
 
@@ -350,14 +354,13 @@ int census_tasks(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
-	/* Pids ascend: init is the first task. */
-	if (task->tgid == 1) {
-		state.init_mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	if (!ctx->meta->seq_num) {
+		learn_view();
 		learn_agent();
 	}
 	cgroup = task_cgroup(task);
 	if (task->pid != task->tgid || !BPF_CORE_READ(task, nsproxy) ||
-	    !BPF_CORE_READ(cgroup, level) || in_init_mount_namespace(task))
+	    !cgroup_depth(cgroup) || in_init_mount_namespace(task))
 		return 0;
 	id = cgroup_number(cgroup);
 	if (settings.census_containers == CENSUS_ALL)

@@ -28,9 +28,8 @@ static __always_inline bool is_v1(struct cgroup *cgroup)
 	return BPF_CORE_READ(cgroup, root, hierarchy_id) != 0;
 }
 
-static __always_inline struct cgroup *task_cgroup(struct task_struct *task)
+static __always_inline struct cgroup *set_cgroup(struct css_set *set)
 {
-	struct css_set *set = BPF_CORE_READ(task, cgroups);
 	struct cgroup_subsys_state *state = 0;
 	int controller = cgroup_controller();
 	struct cgroup *cgroup;
@@ -41,6 +40,11 @@ static __always_inline struct cgroup *task_cgroup(struct task_struct *task)
 					      controller * sizeof(state));
 	cgroup = state ? BPF_CORE_READ(state, cgroup) : 0;
 	return cgroup && is_v1(cgroup) ? cgroup : BPF_CORE_READ(set, dfl_cgrp);
+}
+
+static __always_inline struct cgroup *task_cgroup(struct task_struct *task)
+{
+	return set_cgroup(BPF_CORE_READ(task, cgroups));
 }
 
 /* Whether processes' cgroups may be in its hierarchy, as task_cgroup has them. */
@@ -66,14 +70,13 @@ static __always_inline u64 cgroup_number(struct cgroup *cgroup)
 }
 
 /*
- * The path's last names, and its first: whoever may make cgroups in his own may make the path as
- * deep as he likes, but what is at its top is not his.
+ * The last `level` names of the path: of them its last ones and its first: whoever may make cgroups in his own may
+ * make the path as deep as he likes, but what is at its top is not his.
  */
-static __always_inline void read_cgroup_names(struct cgroup *cgroup, char leaf[CGROUP_NAMES][CGROUP_NAME_SIZE],
+static __always_inline void read_cgroup_names(struct cgroup *cgroup, int level, char leaf[CGROUP_NAMES][CGROUP_NAME_SIZE],
 					      char top[CGROUP_TOP_NAMES][CGROUP_NAME_SIZE])
 {
 	struct kernfs_node *node = BPF_CORE_READ(cgroup, kn);
-	int level = BPF_CORE_READ(cgroup, level);
 
 	for (int i = 0; i < CGROUP_NAMES; i++)
 		leaf[i][0] = 0;

@@ -46,11 +46,12 @@ static __always_inline void fill_slot(struct stream_slot *slot, struct inode *in
 				      struct task_struct *task)
 {
 	struct cgroup *cgroup = task_cgroup(task);
+	int depth = cgroup_depth(cgroup);
 
 	slot->generation++;
 	slot->kind = kind;
 	slot->flags = flags | (state.capturing ? 0 : SLOT_MID_LINE);
-	if (BPF_CORE_READ(task, thread_pid, level))
+	if (BPF_CORE_READ(task, thread_pid, level) > state.pid_level)
 		slot->flags |= SLOT_PID_NAMESPACE;
 	if (BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) != state.init_mount_namespace)
 		slot->flags |= SLOT_MOUNT_NAMESPACE;
@@ -62,11 +63,11 @@ static __always_inline void fill_slot(struct stream_slot *slot, struct inode *in
 	slot->sent = 0;
 	slot->consumed = 0;
 	slot->cgroup_id = cgroup_number(cgroup);
-	slot->cgroup_level = BPF_CORE_READ(cgroup, level);
+	slot->cgroup_level = depth;
 	slot->shard = shard_of(slot->cgroup_id);
 	slot->path[0] = 0;
 	slot->names_length = 0;
-	read_cgroup_names(cgroup, slot->cgroup, slot->cgroup_top);
+	read_cgroup_names(cgroup, depth, slot->cgroup, slot->cgroup_top);
 }
 
 /*

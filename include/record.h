@@ -258,10 +258,14 @@ struct capture_state {
 	__u64 needless;     /* times a rescue was skipped for a write that the first program had captured */
 	__u64 unregistered_told; /* of `unregistered`, by agents */
 	struct missed_told missed_told;
-	__u64 reserved[2];
+	__u32 pid_namespace; /* 0: the whole machine is in view; else what of it is: see view.bpf.h */
+	__u32 pid_level;    /* how deep that namespace is */
+	__u32 cgroup_level; /* how deep the cgroup is that its init sees as the root */
+	__u32 reserved_too;
+	__u64 reserved[16];
 };
 
-_Static_assert(sizeof(struct capture_state) == 128, "state layout");
+_Static_assert(sizeof(struct capture_state) == 256, "state layout");
 
 /*
  * What is pinned says of itself, so that a later logtap can judge whether it can go on with it.

@@ -19,6 +19,7 @@
 #include "config.h"
 #include "log.h"
 #include "preemption.h"
+#include "processes.h"
 
 struct capture {
 	const struct config *config;
@@ -313,8 +314,9 @@ static int attach(struct capture *capture, bool withdrawn)
 	/* Tasks first: the open hooks need to know init's mount namespace. */
 	capture_programs__settings(capture->programs)->census_containers = containers;
 	err = capture_programs__census_tasks(capture->programs);
-	if (!err && !state->init_mount_namespace) {
-		log_error("the host's processes cannot be seen from this pid namespace: run logtap in the host's (in Kubernetes: hostPID: true)");
+	if (!err && state->pid_namespace && !processes__have_runtime()) {
+		log_error("the host's processes cannot be seen from this pid namespace, and no container runtime runs in it: "
+			  "run logtap in the host's (in Kubernetes: hostPID: true)");
 		err = -ESRCH;
 	}
 	err = err ? err : switch_groups(capture, false);

@@ -7,6 +7,9 @@
 
 #define ID_DIGITS 64
 #define STATIC_POD_DIGITS 32
+/* Kata (resourcecontrol/cgroups.go, virtcontainers/sandbox.go): the virtual machine of a pod, and its helpers. */
+#define KATA "kata_"
+#define KATA_HELPERS "kata_overhead"
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /* What may stand before a container's ID, without the '-' or ':' between them. */
@@ -47,7 +50,7 @@ static const char *prefix_runtime(const char *text, size_t len)
 {
 	const char *colon;
 
-	if (len == 0)
+	if (len == 0 || (len == strlen(KATA) && memcmp(text, KATA, len) == 0))
 		return "";
 	if (text[len - 1] != '-' && text[len - 1] != ':')
 		return NULL;
@@ -259,6 +262,13 @@ struct cgroup_names cgroup_path__names(const char leaf[CGROUP_NAMES][CGROUP_NAME
 	return names;
 }
 
+/* Where Kata keeps what is no container's: its own name for an ID, or its directory of them. */
+static bool is_katas(const struct cgroup_names *names, unsigned int at, unsigned int count)
+{
+	return strncmp(names->name[at], KATA, strlen(KATA)) == 0 ||
+	       (at + 1 < count && strcmp(names->name[at + 1], KATA_HELPERS) == 0);
+}
+
 int cgroup_path__parse(const struct cgroup_names *names, struct cgroup_place *out)
 {
 	unsigned int count = count_names(names);
@@ -275,6 +285,7 @@ int cgroup_path__parse(const struct cgroup_names *names, struct cgroup_place *ou
 	}
 	*out = (struct cgroup_place){ .runtime = free_name ? "" : runtime, .free_name = free_name,
 				      .uid = owner(names, count), .at = at, .names = names };
+	out->machine = !free_name && is_katas(names, at, count);
 	/* What is a user's is told of by the user's runtimes alone. */
 	out->delegated = !out->uid && is_delegated(names, at + 1, count);
 	memcpy(out->container_id, id, free_name ? strlen(id) : ID_DIGITS);

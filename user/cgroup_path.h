@@ -19,6 +19,7 @@ struct cgroup_place {
 	const char *runtime;                     /* as the prefix tells; "" when it does not */
 	bool free_name;                          /* no 64 hex digits: only a guess so far */
 	bool delegated;                          /* whose processes name cgroups there as they like: only a guess, too */
+	bool machine;                            /* a virtual machine's: no process there is the container's */
 	unsigned int uid;                        /* whose cgroup it is: 0 the system's, else a user's */
 	unsigned int at;                         /* which of the names it is */
 	const struct cgroup_names *names;        /* the caller's */

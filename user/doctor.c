@@ -21,6 +21,7 @@
 #include "config_memory.h"
 #include "hooks.h"
 #include "host.h"
+#include "processes.h"
 #include "tracing_probe.h"
 
 /* The kernel's own, not errno.h's: arm64 before 6.4 answers with it to fexit. */
@@ -390,12 +391,16 @@ static void check_pid_namespace(struct doctor *doctor)
 {
 	struct stat namespace;
 
-	if (stat("/proc/self/ns/pid", &namespace) == 0 && namespace.st_ino != INIT_PID_NAMESPACE)
+	if (stat("/proc/self/ns/pid", &namespace) || namespace.st_ino == INIT_PID_NAMESPACE)
+		say(doctor, OK, "processes: the host's can be seen");
+	else if (processes__have_runtime())
+		say(doctor, OK,
+		    "processes: those of a node that is a container itself (kind) can be seen: what runs in it is "
+		    "captured, nothing else of this machine");
+	else
 		say(doctor, NO,
 		    "processes: this pid namespace is not the host's, whose processes cannot be seen from "
-		    "here; run logtap in the host's (in Kubernetes: hostPID: true)");
-	else
-		say(doctor, OK, "processes: the host's can be seen");
+		    "here, and no container runtime runs in it; run logtap in the host's (in Kubernetes: hostPID: true)");
 }
 
 static void check_cgroups(struct doctor *doctor)

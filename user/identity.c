@@ -21,7 +21,7 @@ static const struct runtime *const runtime[] = {
 	&runtime_docker, &runtime_containerd, &runtime_crio, &runtime_podman, &runtime_oci,
 };
 
-#define TEXTS 10
+#define TEXTS 11
 
 struct entry {
 	LIST_ENTRY(entry) same_hash;
@@ -37,7 +37,7 @@ LIST_HEAD(bucket, entry);
 
 struct identity_cache {
 	char *root;
-	bool nested;             /* another's, for a node that is a container */
+	char *node_name;         /* of the container whose pods it is for; NULL: this host's */
 	void *state[ARRAY_SIZE(runtime)];
 	unsigned int capacity;
 	unsigned int count;
@@ -55,6 +55,7 @@ static char **text_of(struct identity *identity, size_t i)
 		offsetof(struct identity, pod_name), offsetof(struct identity, pod_namespace),
 		offsetof(struct identity, pod_uid), offsetof(struct identity, sandbox_id),
 		offsetof(struct identity, restart_count), offsetof(struct identity, log_path),
+		offsetof(struct identity, node_name),
 	};
 
 	return (char **)((char *)identity + at[i]);
@@ -118,10 +119,13 @@ static int read_identity(const struct identity_cache *cache, const struct cgroup
 	for (size_t i = 0; known && i < ARRAY_SIZE(runtime) && err == -ENOENT; i++)
 		err = runtime[i]->read(cache->state[i], &believed, &found);
 	found.complete = err == 0;
+	found.sandbox |= place->machine;
 	if (err != -ENOMEM)
 		err = take_from_cgroup(&found, &believed);
 	if (!err && !found.sandbox && !found.log_path)
 		err = pod_logs__fill(cache->root, &found);
+	if (!err && cache->node_name)
+		err = runtime_file__set(&found.node_name, cache->node_name);
 	if (!err)
 		err = fill_unknown(&found);
 	if (err) {
@@ -250,6 +254,7 @@ void identity_cache__free(struct identity_cache *cache)
 	for (size_t i = 0; i < ARRAY_SIZE(runtime); i++)
 		runtime[i]->close(cache->state[i]);
 	free(cache->buckets);
+	free(cache->node_name);
 	free(cache->root);
 	free(cache);
 }
@@ -308,6 +313,25 @@ static struct entry *get_around(struct identity_cache *cache, uint64_t cgroup_id
 	return NULL;
 }
 
+/* The cache of a node's pods, whose files are below `root`: another one when the node was started again. 0 or -ENOMEM. */
+static int prepare_inside(struct entry *entry, const char *root, unsigned int capacity)
+{
+	int err;
+
+	if (entry->inside && strcmp(entry->inside->root, root) == 0)
+		return 0;
+	identity_cache__free(entry->inside);
+	entry->inside = NULL;
+	err = identity_cache__new(root, capacity, &entry->inside);
+	if (!err)
+		err = runtime_file__set(&entry->inside->node_name, entry->identity.container_name);
+	if (err) {
+		identity_cache__free(entry->inside);
+		entry->inside = NULL;
+	}
+	return err;
+}
+
 /*
  * A container that is a node of Kubernetes has pods in it, known by the files in its root. Only a
  * privileged one is asked: it could do anything to this host anyway.
@@ -319,18 +343,13 @@ static const struct identity *get_inside(struct identity_cache *cache, struct en
 	struct cgroup_place inside;
 	char root[PATH_MAX];
 
-	if (cache->nested || !entry->identity.privileged || !cgroup_path__below(place, &names) ||
+	if (cache->node_name || !entry->identity.privileged || !cgroup_path__below(place, &names) ||
 	    cgroup_path__parse(&names, &inside) || inside.free_name)
 		return NULL;
 	if (node_root__find(cache->root, place, root))
 		return NULL;
-	if (entry->inside && strcmp(entry->inside->root, root) != 0) {
-		identity_cache__free(entry->inside);
-		entry->inside = NULL;
-	}
-	if (!entry->inside && identity_cache__new(root, cache->capacity, &entry->inside))
+	if (prepare_inside(entry, root, cache->capacity))
 		return NULL;
-	entry->inside->nested = true;
 	return identity_cache__get(entry->inside, cgroup_id, &names, false);
 }
 
@@ -353,10 +372,19 @@ const struct identity *identity_cache__get(struct identity_cache *cache, uint64_
 	return inside ? inside : &entry->identity;
 }
 
-int identity__init_pipes(const char *root, const struct cgroup_names *names, uint64_t inode[2])
+int identity__init_pipes(const char *root, const struct cgroup_names *names, const char *container_id,
+			 uint64_t inode[2])
 {
-	struct cgroup_place place;
+	struct cgroup_names below;
+	struct cgroup_place place, inside;
+	char node[PATH_MAX];
 	int err = cgroup_path__parse(names, &place);
 
-	return err ? err : runtime_oci__init_pipes(root, &place, inode);
+	if (err)
+		return err;
+	if (strcmp(place.container_id, container_id) == 0 || !cgroup_path__below(&place, &below) ||
+	    cgroup_path__parse(&below, &inside) || strcmp(inside.container_id, container_id) != 0)
+		return runtime_oci__init_pipes(root, &place, inode);
+	err = node_root__find(root, &place, node);
+	return err ? err : runtime_oci__init_pipes(node, &inside, inode);
 }

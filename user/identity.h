@@ -33,12 +33,13 @@ struct identity {
 	char *pod_uid;           /* with dashes, as the API has it; a static pod's: 32 hex digits */
 	char *sandbox_id;        /* of the pod's pause container */
 	char *restart_count;     /* digits */
+	char *node_name;         /* of the container that is the pod's node; "": this host is it */
 	char *log_path;          /* where the runtime writes what the container prints */
 	struct labels labels;    /* the container's own: Docker's, nerdctl's, Podman's */
 	struct labels pod_labels, pod_annotations; /* as of the sandbox's start: CRI-O */
 	bool tells_pod;          /* these are known, and whole */
-	bool sandbox;            /* a pod's pause container: it has no name of its own */
-	bool privileged;         /* Docker's --privileged */
+	bool sandbox;            /* a pod's pause container, or its virtual machine: nothing there is a log */
+	bool privileged;         /* it may do anything to this host: --privileged */
 	bool complete;           /* the runtime's files were found and read */
 	bool starting;           /* they may be those of before its start: they are read again when it is asked for */
 };
@@ -66,8 +67,10 @@ const struct identity *identity_cache__get(struct identity_cache *cache, uint64_
 /*
  * The inode numbers of the pipes that the runtime gave the init of the container in this cgroup as
  * stdout and stderr, 0 where it is something else (runc's external_descriptors, crun's status).
+ * `container_id`: the identity's that these names gave; a pod in a node that is a container has its files there.
  * -ENOENT when no runtime knows the container.
  */
-int identity__init_pipes(const char *root, const struct cgroup_names *names, uint64_t inode[2]);
+int identity__init_pipes(const char *root, const struct cgroup_names *names, const char *container_id,
+			 uint64_t inode[2]);
 
 #endif

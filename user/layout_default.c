@@ -73,7 +73,7 @@ static void kubernetes_fields(struct json_writer *writer, const struct layout_so
 	json_writer__string(writer, "pod_name", identity->pod_name);
 	json_writer__string(writer, "pod_namespace", identity->pod_namespace);
 	json_writer__string(writer, "pod_uid", identity->pod_uid);
-	json_writer__string(writer, "pod_node_name", source->node);
+	json_writer__string(writer, "pod_node_name", source->pod_node);
 	json_writer__string(writer, "container_name", identity->container_name);
 	container_id_field(writer, identity);
 	json_writer__string(writer, "container_image",

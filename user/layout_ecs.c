@@ -155,7 +155,7 @@ static void kubernetes_fields(struct json_writer *writer, const struct layout_so
 	json_writer__open(writer, "kubernetes");
 	object_with(writer, "container", "name", identity->container_name);
 	json_writer__open(writer, "node");
-	json_writer__string(writer, "name", source->node);
+	json_writer__string(writer, "name", source->pod_node);
 	json_writer__string(writer, "uid", pod ? pod->node_uid : NULL);
 	json_writer__string(writer, "hostname", pod ? pod->node_hostname : NULL);
 	layout_source__labels(writer, "labels", &source->node_labels);

@@ -42,7 +42,7 @@ static void kubernetes_fields(struct json_writer *writer, const struct layout_so
 	json_writer__string(writer, "pod_id", identity->pod_uid);
 	layout_source__labels(writer, "labels", &source->pod_labels);
 	layout_source__labels(writer, "annotations", &source->pod_annotations);
-	json_writer__string(writer, "host", source->node);
+	json_writer__string(writer, "host", source->pod_node);
 	if (source->stream->pod)
 		json_writer__string(writer, "pod_ip", source->stream->pod->ip);
 	json_writer__string(writer, "container_name", identity->container_name);
@@ -95,7 +95,7 @@ static void own_fields(struct json_writer *writer, const struct layout_source *s
 	const struct pod *pod = source->stream->pod;
 
 	json_writer__open(writer, "logtap");
-	if (!layout_source__has_pod(source))
+	if (!layout_source__has_pod(source) || source->pod_node != source->node)
 		json_writer__string(writer, "host", source->node);
 	layout_own__host_ids(writer, source);
 	layout_own__cloud(writer, source->facts->cloud);

@@ -275,7 +275,7 @@ static void kubernetes_attributes(struct attributes *attributes, const struct la
 	string(attributes, "k8s.pod.name", identity->pod_name);
 	string(attributes, "k8s.namespace.name", identity->pod_namespace);
 	string(attributes, "k8s.pod.uid", identity->pod_uid);
-	string(attributes, "k8s.node.name", source->node);
+	string(attributes, "k8s.node.name", source->pod_node);
 	string(attributes, "k8s.container.name", identity->container_name);
 	string(attributes, "k8s.container.restart_count", layout_source__restart_count(source, restarts));
 	if (source->stream->pod)

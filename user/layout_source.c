@@ -48,6 +48,13 @@ static int filter_labels(struct layout_source *source, const struct record_confi
 	return err;
 }
 
+static const char *pod_node(const struct stream_source *stream, const char *node)
+{
+	const struct identity *identity = stream->identity;
+
+	return identity && identity->node_name && *identity->node_name ? identity->node_name : node;
+}
+
 int layout_source__init(struct layout_source *out, const struct encoder_options *options, const struct layout *layout,
 			const struct stream_source *stream)
 {
@@ -55,6 +62,7 @@ int layout_source__init(struct layout_source *out, const struct encoder_options 
 	struct layout_source source = {
 		.stream = stream,
 		.node = options->node,
+		.pod_node = pod_node(stream, options->node),
 		.facts = options->facts ? options->facts : &no_facts,
 	};
 	int err = 0;

@@ -20,7 +20,8 @@ struct stream_source;
 
 struct layout_source {
 	const struct stream_source *stream;
-	const char *node;
+	const char *node;        /* this one */
+	const char *pod_node;    /* the pod's: this one, or a container on it */
 	const struct record_facts *facts; /* never NULL */
 	const struct globs_config *fields; /* that are told; NULL: all */
 	/* Those that the configuration lets through, renamed where it or the preset asks for it. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -114,6 +115,26 @@ bool processes__find(const char *root, const char *name,
 	}
 	closedir(stream);
 	return done;
+}
+
+static bool is_runtime(const struct process *process, void *context)
+{
+	(void)context;
+	return process->uid == 0;
+}
+
+bool processes__have_runtime(void)
+{
+	static const char *const name[] = { "containerd", "dockerd", "crio" };
+	struct stat init, self;
+
+	/* What is mounted at /proc may be another namespace's. */
+	if (stat(PROC "/1/ns/pid", &init) || stat(PROC "/self/ns/pid", &self) || init.st_ino != self.st_ino)
+		return false;
+	for (size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++)
+		if (processes__find("", name[i], is_runtime, NULL))
+			return true;
+	return false;
 }
 
 uint64_t processes__again_ms(uint64_t began_ms, uint64_t pause_ms)

@@ -26,6 +26,12 @@ bool processes__find(const char *root, const char *name,
 		     bool (*visit)(const struct process *process, void *context), void *context);
 
 /*
+ * Whether a container runtime of root's runs in this pid namespace: then it is a node's, if perhaps of one that is a
+ * container itself (kind), and not an ordinary container's.
+ */
+bool processes__have_runtime(void);
+
+/*
  * When to look for processes again, as clock__ms(), after having looked from `began_ms` on: they are
  * others' to make, as many as they like, and whoever looks has more to do.
  */

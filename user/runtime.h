@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 struct cgroup_place;
 struct identity;
 
@@ -39,6 +41,11 @@ extern const struct runtime runtime_oci;
 bool runtime_oci__is_in(const char *root, const struct cgroup_place *place);
 /* The host's number of the container's first process. -ENOENT when no runtime knows it. */
 int runtime_oci__init_pid(const char *root, const struct cgroup_place *place, long *out);
+/*
+ * Whether an OCI specification lets the container do anything to the host: all capabilities that matter,
+ * and no user namespace that would make them mean less.
+ */
+bool runtime_oci__is_privileged(const json_t *config);
 /* See identity__init_pipes. */
 int runtime_oci__init_pipes(const char *root, const struct cgroup_place *place, uint64_t inode[2]);
 

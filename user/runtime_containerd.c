@@ -186,6 +186,7 @@ static int fill(const char *root, const json_t *config, const char *namespace,
 		return -ENOMEM;
 	if (is_cris(annotations, namespace, place))
 		return fill_from_cri(annotations, out);
+	out->privileged = runtime_oci__is_privileged(config);
 	return fill_from_labels(root, annotations, namespace, place, out);
 }
 

@@ -187,6 +187,29 @@ static void get_pipes(const struct oci_state *state, uint64_t inode[2])
 	json_decref(inner);
 }
 
+static bool has_text(const json_t *array, const char *key, const char *text)
+{
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach(array, i, value) {
+		const char *its = json_string_value(key ? json_object_get(value, key) : value);
+
+		if (its && strcmp(its, text) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool runtime_oci__is_privileged(const json_t *config)
+{
+	const json_t *capabilities = json_object_get(json_object_get(config, "process"), "capabilities");
+	const json_t *bounding = json_object_get(capabilities, "bounding");
+
+	return has_text(bounding, NULL, "CAP_SYS_ADMIN") && has_text(bounding, NULL, "CAP_SYS_MODULE") &&
+	       !has_text(json_object_get(json_object_get(config, "linux"), "namespaces"), "type", "user");
+}
+
 static int find_state(const char *root, const struct cgroup_place *place, struct oci_state *out)
 {
 	int err = -ENOENT;

@@ -84,13 +84,15 @@ static int fill_log_path(const struct runtime_dir *dir, const char *id, struct i
 }
 
 /* A container in a pod of Podman's names the pod's infra container, which is a sandbox. */
-static int fill(const struct runtime_dir *dir, const json_t *annotations, const struct cgroup_place *place,
+static int fill(const struct runtime_dir *dir, const json_t *config, const struct cgroup_place *place,
 		struct identity *out)
 {
+	const json_t *annotations = json_object_get(config, "annotations");
 	const char *type = json_string_value(json_object_get(annotations, CRIO "ContainerType"));
 	int err = runtime_file__set(&out->runtime, "podman");
 
 	out->sandbox = type && strcmp(type, "sandbox") == 0;
+	out->privileged = !place->uid && runtime_oci__is_privileged(config);
 	if (!err)
 		err = read_storage(dir, place->container_id, out);
 	if (!err)
@@ -109,7 +111,7 @@ static int podman__read(void *state, const struct cgroup_place *place, struct id
 
 	if (err)
 		return err;
-	err = fill(&dir, json_object_get(config, "annotations"), place, out);
+	err = fill(&dir, config, place, out);
 	json_decref(config);
 	return err;
 }

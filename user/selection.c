@@ -77,7 +77,7 @@ bool selection__admits_pipe(const struct selection *selection, const struct stre
 	/* Seen from the first exec on: nothing else can have been there before it. */
 	if (!(slot->flags & SLOT_MID_LINE))
 		return true;
-	if (identity__init_pipes(selection->root, &names, pipes))
+	if (identity__init_pipes(selection->root, &names, identity->container_id, pipes))
 		return !(slot->flags & SLOT_CENSUS) || (slot->flags & SLOT_OLDEST_TASK);
 	if (slot->ino != pipes[0] && slot->ino != pipes[1])
 		return false;

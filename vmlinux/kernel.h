@@ -121,12 +121,27 @@ struct mnt_namespace {
 	struct ns_common ns;
 };
 
+struct cgroup_namespace {
+	struct css_set *root_cset;
+};
+
 struct nsproxy {
 	struct mnt_namespace *mnt_ns;
+	struct cgroup_namespace *cgroup_ns;
+};
+
+struct pid_namespace {
+	struct task_struct *child_reaper;
+	struct ns_common ns;
+};
+
+struct upid {
+	struct pid_namespace *ns;
 };
 
 struct pid {
 	unsigned int level;
+	struct upid numbers[1];
 };
 
 struct kernfs_node {
@@ -188,6 +203,7 @@ struct seq_file;
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
+	u64 seq_num;
 };
 
 struct bpf_iter__task {

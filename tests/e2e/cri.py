@@ -4,22 +4,28 @@
 cri.py run POD NAMESPACE UID CONTAINER [--label K=V]... [--annotation K=V]... [--tty] -- COMMAND...
                           a pod with one container; prints "SANDBOX_ID CONTAINER_ID"
                           --share-pid: the pod's containers share a pid namespace
-cri.py add SANDBOX_ID POD NAMESPACE UID CONTAINER [--attempt N] [--share-pid] [--target CONTAINER_ID] -- COMMAND...
+                          --slices: by systemd's cgroups, as the handler `systemd` makes them
+                          --cgroup-root NAME: below that cgroup, as kind's kubelet has it
+                          --privileged: with hostPID, as an agent of the node; --mount DIR: with that of the node
+cri.py add SANDBOX_ID POD NAMESPACE UID CONTAINER [--attempt N] [--share-pid] [--slices] [--cgroup-root NAME]
+           [--target CONTAINER_ID] -- COMMAND...
                           one more container in that pod; prints its ID. --target: as an ephemeral container
 cri.py exec CONTAINER_ID -- COMMAND...    as `kubectl exec`; its output and exit status
 cri.py wait CONTAINER_ID                  until it has ended; exit status: the container's
 cri.py remove SANDBOX_ID                  stops and removes the pod
 
-The module cri_pb2 comes from cri.proto (tests/e2e/lib.sh makes it, PYTHONPATH says where).
+$CRI_SOCKET is containerd's, if it is not the usual one. The module cri_pb2 comes from cri.proto (tests/e2e/lib.sh makes it,
+PYTHONPATH says where).
 """
 import argparse
+import os
 import sys
 import time
 
 import cri_pb2
 import grpc
 
-SOCKET = "unix:///run/containerd/containerd.sock"
+SOCKET = "unix://" + os.environ.get("CRI_SOCKET", "/run/containerd/containerd.sock")
 IMAGE = "localhost/busybox:1"
 
 
@@ -44,8 +50,17 @@ def namespaces(args):
     # The node's network, so that no CNI plugin is needed.
     if args.target:
         return cri_pb2.NamespaceOption(network=cri_pb2.NODE, pid=cri_pb2.TARGET, target_id=args.target)
-    pid = cri_pb2.POD if args.share_pid else cri_pb2.CONTAINER
+    pid = cri_pb2.NODE if args.privileged else cri_pb2.POD if args.share_pid else cri_pb2.CONTAINER
     return cri_pb2.NamespaceOption(network=cri_pb2.NODE, pid=pid)
+
+
+def cgroup_parent(args):
+    """As the kubelet's cgroup drivers call a pod's that asks for no resources (pkg/kubelet/cm: ToSystemd, ToCgroupfs)."""
+    names = [*args.cgroup_root, "kubepods", "besteffort", f"pod{args.uid}"]
+    if not args.slices:
+        return "/" + "/".join(names)
+    names = [name.replace("-", "_") for name in names]
+    return "/" + "/".join("-".join(names[:i]) + ".slice" for i in range(1, len(names) + 1))
 
 
 def sandbox_config(args):
@@ -55,8 +70,8 @@ def sandbox_config(args):
         metadata={"name": args.pod, "uid": args.uid, "namespace": args.namespace},
         log_directory=f"/var/log/pods/{args.namespace}_{args.pod}_{args.uid}",
         labels=labels, annotations=pairs(args.annotation),
-        linux={"cgroup_parent": f"/kubepods/besteffort/pod{args.uid}",
-               "security_context": {"namespace_options": namespaces(args)}})
+        linux={"cgroup_parent": cgroup_parent(args),
+               "security_context": {"namespace_options": namespaces(args), "privileged": args.privileged}})
 
 
 def container_config(args):
@@ -66,7 +81,8 @@ def container_config(args):
         metadata={"name": args.container, "attempt": args.attempt}, image={"image": IMAGE}, command=args.command,
         labels=labels, annotations={"io.kubernetes.container.restartCount": str(args.attempt)},
         log_path=f"{args.container}/{args.attempt}.log", tty=args.tty,
-        linux={"security_context": {"namespace_options": namespaces(args)}})
+        mounts=[{"container_path": path, "host_path": path} for path in args.mount],
+        linux={"security_context": {"namespace_options": namespaces(args), "privileged": args.privileged}})
 
 
 def start(runtime, args, sandbox, config):
@@ -78,7 +94,8 @@ def start(runtime, args, sandbox, config):
 
 def run(runtime, args):
     config = sandbox_config(args)
-    sandbox = runtime.call("RunPodSandbox", config=config).pod_sandbox_id
+    sandbox = runtime.call("RunPodSandbox", config=config,
+                           runtime_handler="systemd" if args.slices else "").pod_sandbox_id
     print(sandbox, start(runtime, args, sandbox, config))
 
 
@@ -119,6 +136,10 @@ def parse(argv):
         verb.add_argument("--tty", action="store_true")
         verb.add_argument("--attempt", type=int, default=0)
         verb.add_argument("--share-pid", action="store_true")
+        verb.add_argument("--slices", action="store_true")
+        verb.add_argument("--cgroup-root", action="append", default=[])
+        verb.add_argument("--privileged", action="store_true")
+        verb.add_argument("--mount", action="append", default=[])
         verb.add_argument("--target", default="")
         verb.set_defaults(action=action)
     for name, action in (("exec", execute), ("wait", wait), ("remove", remove)):

@@ -145,21 +145,39 @@ consume()
 
 # --- containerd, with its CRI plugin (cases that need containerd)
 
-containerd_start()
+# containerd_config STATE ROOT: with a runtime handler for each cgroup driver, of which cgroupfs is the default.
+containerd_config()
 {
-	local run=/run/e2e/containerd
-
-	mkdir -p "$run"
-	cat >"$run/config.toml" <<-END
+	cat <<-END
 		version = 2
+		state = "$1"
+		root = "$2"
+		[grpc]
+		address = "$1/containerd.sock"
 		[plugins."io.containerd.grpc.v1.cri"]
 		sandbox_image = "localhost/pause:1"
 		disable_apparmor = true
 		[plugins."io.containerd.grpc.v1.cri".containerd]
 		snapshotter = "native"
+		[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+		runtime_type = "io.containerd.runc.v2"
+		[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.systemd]
+		runtime_type = "io.containerd.runc.v2"
+		[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.systemd.options]
+		SystemdCgroup = true
 	END
-	export PATH=$CONTAINERD/usr/bin:$PATH PYTHONPATH=$E2E_CACHE
-	containerd --config "$run/config.toml" </dev/null >"$OUT/containerd.log" 2>&1 &
+}
+
+# containerd_start [STATE ROOT]: where it keeps its files, if not in the usual places.
+containerd_start()
+{
+	local run=/run/e2e/containerd state=${1:-/run/containerd} root=${2:-/var/lib/containerd}
+
+	mkdir -p "$run"
+	containerd_config "$state" "$root" >"$run/config.toml"
+	export PATH=$CONTAINERD/usr/bin:$PATH PYTHONPATH=$E2E_CACHE CRI_SOCKET=$state/containerd.sock
+	export CONTAINERD_ADDRESS=$CRI_SOCKET
+	containerd --config "$run/config.toml" </dev/null >>"$OUT/containerd.log" 2>&1 &
 	CONTAINERD_PID=$!
 	wait_for "containerd" 60 ctr version
 	ctr -n k8s.io images import --snapshotter native "$E2E_CACHE/image.tar" >/dev/null
@@ -182,6 +200,37 @@ ctr_run()
 	ctr images ls -q | grep -qx localhost/busybox:1 ||
 		ctr images import --snapshotter native "$E2E_CACHE/image.tar" >/dev/null
 	ctr run --snapshotter native --rm localhost/busybox:1 "$@"
+}
+
+# --- logins (cases that need sshd and systemd)
+
+# Debian's sshd as a service of its own, with sessions as pam_systemd makes them.
+sshd_start()
+{
+	mkdir -p /run/sshd /run/ssh
+	grep -q ^sshd: /etc/passwd || echo 'sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin' >>/etc/passwd
+	ssh-keygen -q -t ed25519 -N '' -f /run/ssh/host
+	ssh-keygen -q -t ed25519 -N '' -f /run/ssh/client
+	cp /run/ssh/client.pub /run/ssh/authorized
+	printf '%s\n' 'account required pam_permit.so' \
+		"session required $SSHD/lib/x86_64-linux-gnu/security/pam_systemd.so" >/etc/pam.d/sshd
+	cat >/run/ssh/config <<-END
+		ListenAddress 127.0.0.1
+		HostKey /run/ssh/host
+		AuthorizedKeysFile /run/ssh/authorized
+		StrictModes no
+		UsePAM yes
+	END
+	systemctl start systemd-logind
+	systemd-run -q --unit ssh -E "LD_LIBRARY_PATH=$SSHD/usr/lib/x86_64-linux-gnu" \
+		"$SSHD/usr/sbin/sshd" -D -f /run/ssh/config -E "$OUT/sshd.log"
+	wait_for "sshd" 30 grep -q "Server listening" "$OUT/sshd.log"
+}
+
+# ssh_root COMMAND: a login of root's.
+ssh_root()
+{
+	ssh -q -i /run/ssh/client -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@127.0.0.1 "$@" </dev/null
 }
 
 # judge: runs the Python on stdin, with tests/e2e/tools/records.py beside it; argv[1] is $OUT. What it

@@ -57,6 +57,9 @@ static const struct cgroup_names users_names = {
 	{ "docker-" C ".scope", "user.slice", "user@7.service", "user-7.slice", "user.slice" }
 };
 static const struct cgroup_names libpod_names = { { "libpod-" C ".scope", "machine.slice" } };
+static const struct cgroup_names node_names = {
+	{ C, "pod8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b", "kubepods", "libpod-" C ".scope", "machine.slice" }
+};
 static const struct cgroup_names free_names = { { "web", "default", "" } };
 
 static char root[] = "/tmp/logtap-fuzz-XXXXXX";
@@ -118,7 +121,7 @@ static void get(const struct cgroup_names *names)
 		if (!cgroup_path__valid_name(identity->container_id))
 			abort();
 	}
-	identity__init_pipes(root, names, inode);
+	identity__init_pipes(root, names, identity ? identity->container_id : "", inode);
 	identity_cache__free(cache);
 }
 
@@ -203,6 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	get(&docker_names);
 	get(&users_names);
 	get(&libpod_names);
+	get(&node_names);
 	get(&free_names);
 	return 0;
 }

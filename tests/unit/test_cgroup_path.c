@@ -87,6 +87,30 @@ static void drivers_that_disagree_leave_a_slice_in_the_name(void **state)
 	assert_container("system.slice:docker:" C, "", "", C, "", "docker");
 }
 
+/* As Kata's RenameCgroupPath and resCtrlKataOverheadID have them; systemd's scopes keep their names. */
+static void kata_keeps_machines_in_cgroups_of_its_own(void **state)
+{
+	struct cgroup_names pods = { { "kata_" C, "pod" UID, "besteffort", "kubepods" } };
+	struct cgroup_names dockers = { { "kata_" C, "docker" } };
+	struct cgroup_names helpers = { { C, "kata_overhead" } };
+	struct cgroup_names other = { { C, "pod" UID, "besteffort", "kubepods" } };
+	struct cgroup_place place;
+
+	(void)state;
+	assert_container("kata_" C, "pod" UID, "besteffort", C, UID, "");
+	assert_container("kata_" C, "docker", "", C, "", "");
+	assert_no_container("xkata_" C, "docker", "");
+	assert_no_container("kata_" C "0", "docker", "");
+	assert_int_equal(cgroup_path__parse(&pods, &place), 0);
+	assert_true(place.machine);
+	assert_int_equal(cgroup_path__parse(&dockers, &place), 0);
+	assert_true(place.machine);
+	assert_int_equal(cgroup_path__parse(&helpers, &place), 0);
+	assert_true(place.machine);
+	assert_int_equal(cgroup_path__parse(&other, &place), 0);
+	assert_false(place.machine);
+}
+
 static void entrypoint_of_crun_is_one_level_below(void **state)
 {
 	(void)state;
@@ -333,6 +357,7 @@ int main(void)
 		cmocka_unit_test(kubernetes_names_give_container_and_pod),
 		cmocka_unit_test(static_pods_have_uids_without_dashes),
 		cmocka_unit_test(drivers_that_disagree_leave_a_slice_in_the_name),
+		cmocka_unit_test(kata_keeps_machines_in_cgroups_of_its_own),
 		cmocka_unit_test(entrypoint_of_crun_is_one_level_below),
 		cmocka_unit_test(init_scope_inside_is_the_entrypoints),
 		cmocka_unit_test(what_a_container_makes_inside_is_not_its_log),

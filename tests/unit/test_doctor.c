@@ -1,5 +1,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -76,37 +78,84 @@ static void explaining_tells_the_failures_alone(void **state)
 	free(text);
 }
 
-/* In a process of a new pid namespace: 0 when the doctor says so, 77 when this user may not make one. */
-static int examine_elsewhere(void)
+/* Whether the doctor says in a new pid namespace, whose first process has prepared it: 0, or 77 when this user may not make one. */
+static int examine_elsewhere(bool (*prepare)(void), const char *words)
 {
 	char *text;
 	pid_t child;
 	int status;
 
-	if (unshare(CLONE_NEWPID))
+	if (unshare(CLONE_NEWPID | CLONE_NEWNS))
 		return 77;
 	child = fork();
 	if (child) {
 		waitpid(child, &status, 0);
 		return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 	}
+	if (prepare && !prepare())
+		return 77;
 	text = output_of(doctor__run, &status);
-	return status != 1 || !strstr(text, "\nno  processes: this pid namespace is not the host's");
+	return !strstr(text, words);
 }
 
-static void another_pid_namespace_than_the_hosts_is_a_failure(void **state)
+static void assert_said_elsewhere(bool (*prepare)(void), const char *words)
 {
 	pid_t child = fork();
 	int status;
 
-	(void)state;
 	if (!child)
-		_exit(examine_elsewhere());
+		_exit(examine_elsewhere(prepare, words));
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
 	if (WEXITSTATUS(status) == 77)
 		skip();
 	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void another_pid_namespace_than_the_hosts_is_a_failure(void **state)
+{
+	(void)state;
+	assert_said_elsewhere(NULL, "\nno  processes: this pid namespace is not the host's");
+}
+
+static bool is_called(pid_t pid, const char *name)
+{
+	char path[32], comm[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	file = fopen(path, "r");
+	if (!file)
+		return false;
+	if (!fgets(comm, sizeof(comm), file))
+		comm[0] = '\0';
+	fclose(file);
+	comm[strcspn(comm, "\n")] = '\0';
+	return strcmp(comm, name) == 0;
+}
+
+/* A program that is called containerd runs; it ends with the namespace. */
+static bool run_containerd(void)
+{
+	pid_t child;
+
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", 0, NULL) ||
+	    mount("tmpfs", "/mnt", "tmpfs", 0, NULL) || system("cp /bin/sleep /mnt/containerd"))
+		return false;
+	child = fork();
+	if (!child) {
+		execl("/mnt/containerd", "containerd", "100", NULL);
+		_exit(1);
+	}
+	while (!is_called(child, "containerd") && waitpid(child, NULL, WNOHANG) == 0)
+		;
+	return is_called(child, "containerd");
+}
+
+static void a_node_that_is_a_container_has_a_runtime(void **state)
+{
+	(void)state;
+	assert_said_elsewhere(run_containerd, "\nok  processes: those of a node that is a container itself");
 }
 
 int main(void)
@@ -116,6 +165,7 @@ int main(void)
 		cmocka_unit_test(every_line_is_a_verdict),
 		cmocka_unit_test(explaining_tells_the_failures_alone),
 		cmocka_unit_test(another_pid_namespace_than_the_hosts_is_a_failure),
+		cmocka_unit_test(a_node_that_is_a_container_has_a_runtime),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -734,7 +734,7 @@ static void assert_pipes(const struct fixture *fixture, const struct cgroup_name
 {
 	uint64_t inode[2] = { 1, 1 };
 
-	assert_int_equal(identity__init_pipes(fixture->root, names, inode), 0);
+	assert_int_equal(identity__init_pipes(fixture->root, names, C, inode), 0);
 	assert_int_equal(inode[0], out);
 	assert_int_equal(inode[1], err);
 }
@@ -794,8 +794,8 @@ static void unknown_container_has_no_pipes(void **state)
 	uint64_t inode[2] = { 1, 2 };
 	struct fixture *fixture = *state;
 
-	assert_int_equal(identity__init_pipes(fixture->root, &cri_names, inode), -ENOENT);
-	assert_int_equal(identity__init_pipes(fixture->root, &service, inode), -ENOENT);
+	assert_int_equal(identity__init_pipes(fixture->root, &cri_names, C, inode), -ENOENT);
+	assert_int_equal(identity__init_pipes(fixture->root, &service, C, inode), -ENOENT);
 	assert_int_equal(inode[0], 1);
 	assert_int_equal(inode[1], 2);
 }
@@ -924,10 +924,40 @@ static void pods_of_a_node_in_a_privileged_container_are_known(void **state)
 
 	write_node(fixture, "true");
 	assert_nginx(get(fixture, &pod));
+	assert_string_equal(get(fixture, &pod)->node_name, "kind-worker");
 	assert_string_equal(get(fixture, &node)->container_name, "kind-worker");
+	assert_string_equal(get(fixture, &node)->node_name, "");
 	assert_nginx(get(fixture, &pod));
 	write_text(fixture, "/proc/4321/cgroup", "0::/system.slice/cron.service\n");
 	assert_string_equal(get(fixture, &pod)->container_name, "kind-worker");
+}
+
+static void pods_that_a_node_has_already_are_found_by_their_pipes(void **state)
+{
+	const struct cgroup_names pod = { { POD_SCOPE, "docker-" C2 ".scope", "system.slice" } };
+	struct fixture *fixture = *state;
+	uint64_t inode[2];
+
+	write_node(fixture, "true");
+	write_text(fixture, "/run/docker/runtime-runc/moby/" C2 "/state.json",
+		   "{\"init_process_pid\":4321,\"external_descriptors\":[\"a\",\"pipe:[1]\",\"pipe:[2]\"]}");
+	write_text(fixture, "/proc/4321/root/run/containerd/runc/k8s.io/" C "/state.json",
+		   "{\"external_descriptors\":[\"a\",\"pipe:[3]\",\"pipe:[4]\"]}");
+	assert_pipes(fixture, &pod, 3, 4);
+	assert_int_equal(identity__init_pipes(fixture->root, &pod, C2, inode), 0);
+	assert_int_equal(inode[0], 1);
+}
+
+static void a_virtual_machine_prints_nothing_of_the_container(void **state)
+{
+	const struct cgroup_names names = { { "kata_" C, "pod" UID, "besteffort", "kubepods" } };
+	struct fixture *fixture = *state;
+
+	write_text(fixture, CRI_CONFIG, CRI_TEXT);
+	write_text(fixture, BUNDLES "k8s.io/" C "/shim-binary-path", "/opt/kata/bin/containerd-shim-kata-v2");
+	assert_told(fixture, &names, "runs in Kata");
+	assert_true(get(fixture, &names)->sandbox);
+	assert_string_equal(get(fixture, &names)->pod_uid, UID);
 }
 
 static void other_containers_are_not_believed_to_be_nodes(void **state)
@@ -1002,6 +1032,8 @@ int main(void)
 		TEST(delegated_cgroup_does_not_borrow_a_pods_container),
 		TEST(nested_ids_stay_with_the_pods_container),
 		TEST(pods_of_a_node_in_a_privileged_container_are_known),
+		TEST(pods_that_a_node_has_already_are_found_by_their_pipes),
+		TEST(a_virtual_machine_prints_nothing_of_the_container),
 		TEST(other_containers_are_not_believed_to_be_nodes),
 	};
 

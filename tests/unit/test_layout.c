@@ -71,6 +71,36 @@ static void a_record_is_cut_by_its_own_names(void **state)
 	}
 }
 
+static unsigned int count(const char *text, const char *word)
+{
+	unsigned int found = 0;
+
+	while ((text = strstr(text, word))) {
+		text += strlen(word);
+		found++;
+	}
+	return found;
+}
+
+static void a_pod_in_a_container_has_that_for_its_node(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity inside = identity;
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &inside };
+
+	inside.node_name = (char *)"kind-worker";
+	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
+		const struct journal_record *record;
+		char text[8192];
+
+		use(fixture, names);
+		record = encode_line(fixture, &source, "x", 1, PARTIAL_NONE, NULL);
+		snprintf(text, sizeof(text), "%.*s", (int)record->meta.value_len, (const char *)record->value);
+		assert_int_equal(count(text, "\"kind-worker\""), 1);
+		assert_true(count(text, "\"node-1\"") > 0);
+	}
+}
+
 static void a_text_keeps_its_names(void **state)
 {
 	struct fixture *fixture = *state;
@@ -403,6 +433,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_cut_record_is_that_of_a_shorter_line, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(a_record_is_cut_by_its_own_names, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(a_pod_in_a_container_has_that_for_its_node, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(a_text_keeps_its_names, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(a_gap_of_the_node_names_no_stream, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(a_gap_takes_any_records_place, setup, close_fixture),

@@ -170,6 +170,39 @@ static void quadlets_payload_is_podmans(void **state)
 	assert_podmans(identity_cache__get(fixture->cache, 10, &child, false), "systemd-web");
 }
 
+/* A node of kind's by Podman, with a pod's container in it, and what its specification allows. */
+static const char *inside_of(struct fixture *fixture, const struct cgroup_names *names, const char *capabilities,
+			     const char *namespaces)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "{\"process\":{\"capabilities\":{\"bounding\":[%s]}},"
+		 "\"linux\":{\"namespaces\":[{\"type\":\"pid\"}%s]}}", capabilities, namespaces);
+	write_text(fixture, LIB C USERDATA, text);
+	identity_cache__free(fixture->cache);
+	assert_int_equal(identity_cache__new(fixture->root, 8, &fixture->cache), 0);
+	return get(fixture, names)->container_name;
+}
+
+static void pods_of_a_node_that_podman_runs_are_known_if_it_may_do_anything(void **state)
+{
+	static const struct cgroup_names pod = { { "cri-containerd-" SANDBOX ".scope", "kubelet-" POD_SLICE, "kubelet.slice",
+						   "container", "libpod-" C ".scope", "machine.slice" } };
+	struct fixture *fixture = *state;
+
+	write_text(fixture, LIB "containers.json", STORAGE_TEXT(C, "kind-worker"));
+	write_text(fixture, "/run/crun/" C "/status", "{\"pid\":4321}");
+	write_text(fixture, "/proc/4321/cgroup", "0::/machine.slice/libpod-" C ".scope/container/init.scope\n");
+	write_text(fixture, "/proc/4321/root/run/containerd/io.containerd.runtime.v2.task/k8s.io/" SANDBOX "/config.json",
+		   ANNOTATIONS("\"io.kubernetes.cri.container-type\":\"container\",\"io.kubernetes.cri.container-name\":\"nginx\""));
+	assert_string_equal(inside_of(fixture, &pod, "\"CAP_SYS_ADMIN\",\"CAP_SYS_MODULE\"", ""), "nginx");
+	assert_string_equal(get(fixture, &pod)->node_name, "kind-worker");
+	assert_string_equal(inside_of(fixture, &pod, "\"CAP_SYS_ADMIN\"", ""), "kind-worker");
+	assert_string_equal(inside_of(fixture, &pod, "\"CAP_SYS_ADMIN\",\"CAP_SYS_MODULE\"", ",{\"type\":\"user\"}"),
+			    "kind-worker");
+	assert_string_equal(inside_of(fixture, &pod, "1,null", ""), "kind-worker");
+}
+
 static void container_in_podmans_pod_is_not_crios(void **state)
 {
 	struct fixture *fixture = *state;
@@ -427,6 +460,7 @@ int main(void)
 		TEST(linked_userdata_is_not_followed),
 		TEST(podmans_names_are_in_its_storage),
 		TEST(quadlets_payload_is_podmans),
+		TEST(pods_of_a_node_that_podman_runs_are_known_if_it_may_do_anything),
 		TEST(container_in_podmans_pod_is_not_crios),
 		TEST(users_podman_is_found_by_its_conmon),
 		TEST(other_storage_is_found_by_a_conmon_that_is_one),

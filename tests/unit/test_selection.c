@@ -29,6 +29,7 @@ struct fixture {
 	struct selection *selection;
 	struct identity identity;
 	struct stream_slot slot;
+	char id[65];
 };
 
 static int setup(void **state)
@@ -43,6 +44,8 @@ static int setup(void **state)
 	fixture->config.capture.exclude_files = fixture->excludes;
 	strcpy(fixture->slot.cgroup[0], "cri-containerd-" C ".scope");
 	strcpy(fixture->slot.cgroup[1], "kubepods.slice");
+	strcpy(fixture->id, C);
+	fixture->identity.container_id = fixture->id;
 	fixture->slot.ino = 11098;
 	fixture->slot.kind = STREAM_STDOUT;
 	*state = fixture;

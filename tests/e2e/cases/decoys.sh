@@ -8,34 +8,6 @@
 
 DECOY='echo decoy of a unit; echo decoy of a unit >&2'
 
-# Debian's sshd as a service of its own, with sessions as pam_systemd makes them.
-sshd_start()
-{
-	mkdir -p /run/sshd /run/ssh
-	grep -q ^sshd: /etc/passwd || echo 'sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin' >>/etc/passwd
-	ssh-keygen -q -t ed25519 -N '' -f /run/ssh/host
-	ssh-keygen -q -t ed25519 -N '' -f /run/ssh/client
-	cp /run/ssh/client.pub /run/ssh/authorized
-	printf '%s\n' 'account required pam_permit.so' \
-		"session required $SSHD/lib/x86_64-linux-gnu/security/pam_systemd.so" >/etc/pam.d/sshd
-	cat >/run/ssh/config <<-END
-		ListenAddress 127.0.0.1
-		HostKey /run/ssh/host
-		AuthorizedKeysFile /run/ssh/authorized
-		StrictModes no
-		UsePAM yes
-	END
-	systemctl start systemd-logind
-	systemd-run -q --unit ssh -E "LD_LIBRARY_PATH=$SSHD/usr/lib/x86_64-linux-gnu" \
-		"$SSHD/usr/sbin/sshd" -D -f /run/ssh/config -E "$OUT/sshd.log"
-	wait_for "sshd" 30 grep -q "Server listening" "$OUT/sshd.log"
-}
-
-ssh_root()
-{
-	ssh -q -i /run/ssh/client -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null root@127.0.0.1 "$@" </dev/null
-}
-
 # Prints into a pipe from a cgroup that nobody knows, in a mount namespace of its own.
 # shellcheck disable=SC2016 # expanded there
 in_cgroup()
