@@ -5,6 +5,7 @@
 #ifndef LOGTAP_PARALLEL_H
 #define LOGTAP_PARALLEL_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 #include <cmocka.h>
 
 #define PARALLEL_AT_ONCE 6
-#define PARALLEL_PATIENCE_S 90
+#define PARALLEL_PATIENCE_S 150
 
 struct parallel_test {
 	pid_t pid;
@@ -36,8 +37,8 @@ static inline void parallel__start(struct parallel_test *run, const struct CMUni
 	exit(_cmocka_run_group_tests(test->name, test, 1, NULL, NULL));
 }
 
-/* Prints the test's own lines and what it said; the group's are summed up for all. */
-static inline void parallel__show(struct parallel_test *run, bool *skipped)
+/* Prints the test's own lines and what it said; the group's are summed up for all. One that was ended has no word of its own on that. */
+static inline void parallel__show(const char *name, struct parallel_test *run, bool *skipped)
 {
 	char line[4096];
 
@@ -50,6 +51,9 @@ static inline void parallel__show(struct parallel_test *run, bool *skipped)
 			fputs(line, stdout);
 	}
 	fclose(run->output);
+	if (WIFSIGNALED(run->status))
+		printf("[  FAILED  ] %s: ended by signal %d%s\n", name, WTERMSIG(run->status),
+		       WTERMSIG(run->status) == SIGALRM ? ", out of patience" : "");
 }
 
 static inline int parallel__wait(struct parallel_test *runs, size_t count)
@@ -96,7 +100,7 @@ static inline void run_group(const struct parallel_group *group, const char *onl
 
 		if (!runs[i].pid)
 			continue;
-		parallel__show(&runs[i], &skipped);
+		parallel__show(group->tests[i].name, &runs[i], &skipped);
 		if (runs[i].status)
 			sum->failed++;
 		else if (skipped)
