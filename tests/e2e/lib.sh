@@ -98,7 +98,7 @@ api_deaf_start()
 
 	mkdir -p "$dir" "$account"
 	# In a subshell: a case may wait for all that it started.
-	(setsid /usr/bin/python3 "$REPO/tests/kubernetes/deaf_server" "$dir" "$API" </dev/null >"$OUT/api.log" 2>&1 &)
+	(setsid /usr/bin/python3 "$REPO/tests/kubernetes/deaf_server" "$dir" "$API" </dev/null >"$OUT/api.said" 2>&1 &)
 	wait_for "the API server that does not answer" 60 test -e "$dir/port"
 	export KUBERNETES_SERVICE_HOST=127.0.0.1 KUBERNETES_SERVICE_PORT
 	KUBERNETES_SERVICE_PORT=$(cat "$dir/port")
