@@ -7,6 +7,7 @@
 # needs: logtap docker
 # init: systemd
 # timeout: 600
+# api: the logtap inside the node is in no cluster
 # slow: a Docker daemon and a node in it start on an emulated processor
 
 SPEAK='echo first; echo "first error" >&2; usleep 300000; echo last; echo "last error" >&2'
@@ -184,7 +185,7 @@ check()
 		                   {"id": id, "name": "web", "image": "localhost/busybox:1", "runtime": "containerd"})
 		            expect(f"{what}/{stream}: pod", record.get("kubernetes"),
 		                   {"pod_name": pod, "pod_namespace": "shop", "pod_uid": uid, "pod_node_name": where, "container_name": "web",
-		                    "container_id": id, "container_image": "localhost/busybox:1", "restart_count": 0})
+		                    "container_id": f"containerd://{id}", "container_image": "localhost/busybox:1", "restart_count": 0})
 		            expect(f"{what}/{stream}: partial", record.get("partial"), None if i else partial)
 		            expect(f"{what}/{stream}: host", record["host"], host)
 		            expect(f"{what}/{stream}: file", record["file"], f"/var/log/pods/shop_{pod}_{uid}/web/0.log")
