@@ -218,6 +218,22 @@ static void a_pod_is_found_beside_one_that_claims_its_uid(void **state)
 	forget_name(fixture);
 }
 
+/* One that was taken for it before the runtime's files were there is not kept. */
+static void a_pod_that_was_taken_by_its_uid_gives_way_to_the_runtimes(void **state)
+{
+	struct fixture *fixture = *state;
+
+	publish_named("a", "forged", "forged", NULL);
+	data(fixture, "one\n", 0, 0);
+	next_of_app(fixture, "one", "forged");
+	name_pod(fixture, "web-1");
+	publish("shop");
+	follow(fixture);
+	data(fixture, "two\n", 0, 0);
+	next_of_app(fixture, "two", "shop");
+	forget_name(fixture);
+}
+
 static void a_pod_of_the_runtimes_name_is_its(void **state)
 {
 	struct fixture *fixture = *state;
@@ -774,6 +790,7 @@ int main(void)
 		POD_TEST(a_known_pod_is_waited_for_by_nobody),
 		POD_TEST(a_pod_that_claims_its_uid_is_not_its),
 		POD_TEST(a_pod_is_found_beside_one_that_claims_its_uid),
+		POD_TEST(a_pod_that_was_taken_by_its_uid_gives_way_to_the_runtimes),
 		POD_TEST(a_pod_of_the_runtimes_name_is_its),
 		POD_TEST(lines_wait_for_the_pod_and_keep_their_order),
 		POD_TEST(at_the_end_of_their_time_they_come_without),
