@@ -92,6 +92,8 @@ $(BUILD)/unit/test_%: tests/unit/test_%.c $(BUILD)/unit/logtap.a
 $(BUILD)/unit/test_shard $(BUILD)/unit/test_shard_full $(BUILD)/unit/test_shard_missed: WRAP := checkpoint__commit journal__publish ring__release heap__reclaim
 # A disk that fails.
 $(BUILD)/unit/test_journal_drop: WRAP := journal_disk__read
+# What may be another at the next call is.
+$(BUILD)/unit/test_stream_wait: WRAP := identity_cache__get
 # The test's clock.
 $(BUILD)/unit/test_shard_pods: WRAP := clock_gettime
 # A record that the encoder makes none of.

@@ -87,6 +87,14 @@ static int take_from_cgroup(struct identity *identity, const struct cgroup_place
 	return runtime_file__set(&identity->pod_uid, place->pod_uid);
 }
 
+static void bound_log_path(struct identity *identity)
+{
+	if (!identity->log_path || strlen(identity->log_path) <= IDENTITY_LOG_PATH_MAX)
+		return;
+	free(identity->log_path);
+	identity->log_path = NULL;
+}
+
 static int fill_unknown(struct identity *identity)
 {
 	int err = 0;
@@ -118,6 +126,7 @@ static int read_identity(const struct identity_cache *cache, const struct cgroup
 		believed.pod_uid[0] = '\0';
 	for (size_t i = 0; known && i < ARRAY_SIZE(runtime) && err == -ENOENT; i++)
 		err = runtime[i]->read(cache->state[i], &believed, &found);
+	bound_log_path(&found);
 	found.complete = err == 0;
 	found.sandbox |= place->machine;
 	if (err != -ENOMEM)

@@ -44,6 +44,9 @@ struct identity {
 	bool starting;           /* they may be those of before its start: they are read again when it is asked for */
 };
 
+/* Bytes of a log_path; a longer one, which only who owns the runtime's files can make up, is as if it were missing. */
+#define IDENTITY_LOG_PATH_MAX 1024
+
 struct identity_cache;
 
 /*

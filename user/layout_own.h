@@ -18,7 +18,7 @@ struct service;
 
 /* "cloud":{...}; nothing for NULL. */
 void layout_own__cloud(struct json_writer *writer, const struct cloud_config *cloud);
-/* "host_id", "boot_id". */
+/* "host_id", "boot_id", "os":{...}. */
 void layout_own__host_ids(struct json_writer *writer, const struct layout_source *source);
 /* "systemd":{...}: journalbeat's names, too. */
 void layout_own__service(struct json_writer *writer, const struct service *service);

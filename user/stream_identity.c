@@ -60,6 +60,12 @@ static bool is_pod_of(struct stream *stream, const struct pod *pod)
 	return false;
 }
 
+/* The pod that is known was taken by all that there is to know. */
+static bool is_sure_of_pod(const struct stream *stream)
+{
+	return stream->pod && stream->text && !(stream->text_lacks & TEXT_LACKS_FILES);
+}
+
 /* A reference of the caller's, or NULL. */
 static const struct pod *get_pod(const struct stream *stream)
 {
@@ -69,10 +75,10 @@ static const struct pod *get_pod(const struct stream *stream)
 
 	if (!*stream->pod_uid || !pods__has(pods, stream->pod_uid))
 		return NULL;
-	if (known)
-		return pods__get(pods, stream->pod_uid, known->namespace, known->name);
-	identity = stream__identity(stream);
-	return pods__get(pods, stream->pod_uid, identity ? identity->pod_namespace : "", identity ? identity->pod_name : "");
+	identity = is_sure_of_pod(stream) ? NULL : stream__identity(stream);
+	if (identity && *identity->pod_name)
+		return pods__get(pods, stream->pod_uid, identity->pod_namespace, identity->pod_name);
+	return pods__get(pods, stream->pod_uid, known ? known->namespace : "", known ? known->name : "");
 }
 
 bool stream__take_pod(struct stream *stream)

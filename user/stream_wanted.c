@@ -56,12 +56,17 @@ static bool takes_unknown(const struct stream *stream)
 	return false;
 }
 
-/* With what is known by now; what is not may be waited for. */
-static enum selected ask(struct stream *stream, const struct identity *identity)
+/* With what is known by now; what is not may be waited for. What no container writes is selected, and *out NULL. */
+static enum selected ask(struct stream *stream, const struct identity **out)
 {
+	const struct identity *identity;
 	enum selected selected;
 
+	/* Which asks for the identity, too. */
 	stream__take_pod(stream);
+	*out = identity = stream__identity(stream);
+	if (!identity)
+		return SELECTED_YES;
 	selected = selection__container(stream->context->selection, identity, stream->pod, stream->kind);
 	stream->undecided = selected == SELECTED_UNKNOWN && stream__lacks_pod(stream) && stream->context->wait;
 	/* By the runtime's word: the pod's own may be another by now. */
@@ -80,10 +85,9 @@ static enum counter admit(struct stream *stream)
 
 	if (is_file && !admit_file(stream))
 		return COUNTER_streams_rejected;
-	identity = stream__identity(stream);
-	if (!is_file && !selection__admits_pipe(selection, stream->slot, identity, &stream->kind))
+	if (!is_file && !selection__admits_pipe(selection, stream->slot, stream__identity(stream), &stream->kind))
 		return COUNTER_streams_rejected;
-	selected = identity ? ask(stream, identity) : SELECTED_YES;
+	selected = ask(stream, &identity);
 	if (selected == SELECTED_NO ||
 	    (selected == SELECTED_UNKNOWN && !stream->undecided && !takes_unknown(stream)))
 		return COUNTER_streams_deselected;
@@ -117,9 +121,9 @@ static int set_file(struct stream *stream, const char *file)
  */
 static bool stays_selected(struct stream *stream)
 {
-	const struct identity *identity = stream__identity(stream);
+	const struct identity *identity;
 
-	if (!identity || ask(stream, identity) != SELECTED_NO || !identity->complete)
+	if (ask(stream, &identity) != SELECTED_NO || !identity->complete)
 		return true;
 	counters__add(stream->context->counters, COUNTER_streams_deselected, 1);
 	return false;

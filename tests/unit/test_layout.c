@@ -1,6 +1,7 @@
 /* What holds for every preset alike. */
 #include "layout_fixture.h"
 #include "pod_json.h"
+#include "runtime_file.h"
 
 #include "journal_gap.h"
 #include "layout.h"
@@ -381,6 +382,30 @@ static void the_longest_objects_leave_room(void **state)
 	}
 }
 
+/* Of a user's own runtime, whose files say what he likes. */
+static void the_longest_identity_leaves_room(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity longest = {
+		.container_id = (char *)C, .runtime = (char *)"docker", .restart_count = (char *)"1", .node_name = (char *)"",
+	};
+	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &longest };
+	char **names[] = { &longest.container_name, &longest.pod_name, &longest.pod_namespace, &longest.pod_uid };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		fill(names[i], RUNTIME_NAME_MAX);
+	fill(&longest.image, RUNTIME_IMAGE_MAX);
+	fill(&longest.log_path, IDENTITY_LOG_PATH_MAX);
+	for (enum record_names preset = 0; preset < NAMES_COUNT; preset++) {
+		use(fixture, preset);
+		assert_in_range(encode_line(fixture, &source, "x", 1, PARTIAL_NONE, &process)->meta.value_len, 1, 48 << 10);
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		free(*names[i]);
+	free(longest.image);
+	free(longest.log_path);
+}
+
 static void the_operating_system_is_told(void **state)
 {
 	struct fixture *fixture = *state;
@@ -443,6 +468,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(globs_choose_labels, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(dots_become_underscores, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(the_longest_objects_leave_room, setup, close_fixture),
+		cmocka_unit_test_setup_teardown(the_longest_identity_leaves_room, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(the_operating_system_is_told, setup, close_fixture),
 		cmocka_unit_test_setup_teardown(labels_beyond_the_bound_are_left_out, setup, close_fixture),
 	};

@@ -76,6 +76,24 @@ static void log_of_a_container_that_never_ran_is_the_default_drivers(void **stat
 	assert_string_equal(identity_cache__get(fixture->cache, 8, &scope, false)->log_path, "");
 }
 
+static void log_path_that_is_too_long_is_as_if_it_were_missing(void **state)
+{
+	struct fixture *fixture = *state;
+	char path[IDENTITY_LOG_PATH_MAX + 2], text[sizeof(path) + 256];
+
+	for (int longer = 0; longer < 2; longer++) {
+		struct identity_cache *cache;
+
+		memset(path, 0, sizeof(path));
+		memset(path, '/', IDENTITY_LOG_PATH_MAX + longer);
+		snprintf(text, sizeof(text), "{\"ID\":\"" C "\",\"LogPath\":\"%s\"}", path);
+		write_text(fixture, "/var/lib/docker" CONFIG, text);
+		assert_int_equal(identity_cache__new(fixture->root, 1, &cache), 0);
+		assert_string_equal(identity_cache__get(cache, 7, &scope, false)->log_path, longer ? "" : path);
+		identity_cache__free(cache);
+	}
+}
+
 static void runtime_that_hides_processes_is_told(void **state)
 {
 	struct fixture *fixture = *state;
@@ -297,6 +315,7 @@ int main(void)
 		TEST(dockers_name_outranks_containerds_bundle),
 		TEST(container_that_starts_again_is_read_again),
 		TEST(log_of_a_container_that_never_ran_is_the_default_drivers),
+		TEST(log_path_that_is_too_long_is_as_if_it_were_missing),
 		TEST(runtime_that_hides_processes_is_told),
 		TEST(cri_dockerds_containers_are_pods),
 		TEST(cri_dockerds_pause_is_a_sandbox),
