@@ -749,6 +749,32 @@ static void missing_right_to_namespaces_costs_their_labels_alone(void **state)
 	assert_string_equal(around_of(f, "a", true), "-");
 }
 
+static bool has_cluster(struct fixture *f, const char *uid, const char *cluster)
+{
+	const struct pod *pod = pods__get(f->pods, uid, "", "");
+	bool has = pod && pod->cluster_uid && !strcmp(pod->cluster_uid, cluster);
+
+	pod__put(pod);
+	return has;
+}
+
+/* The pods are there, then the right to namespaces comes. */
+static void cluster_is_told_to_pods_of_every_namespace(void **state)
+{
+	struct fixture *f = *state;
+
+	f->namespace_labels = true;
+	tell(f, "forbid namespaces");
+	tell(f, "put namespaces {\"metadata\":{\"name\":\"apps\",\"uid\":\"u0\"}}");
+	tell(f, "put namespaces {\"metadata\":{\"name\":\"kube-system\",\"uid\":\"u1\"}}");
+	tell(f, "put pods {\"metadata\":{\"uid\":\"a\",\"name\":\"a\",\"namespace\":\"apps\",\"labels\":{\"app\":\"one\"}},"
+		"\"spec\":{\"nodeName\":\"node-1\"}}");
+	start(f);
+	wait_for(app_is(f, "a", "one"));
+	tell(f, "forbid none");
+	wait_for(has_cluster(f, "a", "u1"));
+}
+
 /* --- HTTP/2, and the kubelet */
 
 static void one_http2_connection_serves_all(void **state)
@@ -930,6 +956,7 @@ int main(int argc, char **argv)
 		fact(jobs_that_may_not_be_asked_for_stay_jobs),
 		fact(labels_and_uids_of_namespace_and_node_are_the_pods),
 		fact(missing_right_to_namespaces_costs_their_labels_alone),
+		fact(cluster_is_told_to_pods_of_every_namespace),
 		cmocka_unit_test_setup_teardown(one_http2_connection_serves_all, setup_http2, teardown),
 		cmocka_unit_test_setup_teardown(hanging_http2_connection_is_left, setup_http2, teardown),
 		fact(kubelet_is_polled),
