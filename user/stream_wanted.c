@@ -56,13 +56,11 @@ static bool takes_unknown(const struct stream *stream)
 	return false;
 }
 
-/* With what is known by now; what is not may be waited for. */
+/* With what is known by now, the pod taken before `identity` was asked for; what is not known may be waited for. */
 static enum selected ask(struct stream *stream, const struct identity *identity)
 {
-	enum selected selected;
+	enum selected selected = selection__container(stream->context->selection, identity, stream->pod, stream->kind);
 
-	stream__take_pod(stream);
-	selected = selection__container(stream->context->selection, identity, stream->pod, stream->kind);
 	stream->undecided = selected == SELECTED_UNKNOWN && stream__lacks_pod(stream) && stream->context->wait;
 	/* By the runtime's word: the pod's own may be another by now. */
 	if (selected == SELECTED_NO && stream__lacks_pod(stream) && identity->tells_pod)
@@ -80,6 +78,7 @@ static enum counter admit(struct stream *stream)
 
 	if (is_file && !admit_file(stream))
 		return COUNTER_streams_rejected;
+	stream__take_pod(stream);
 	identity = stream__identity(stream);
 	if (!is_file && !selection__admits_pipe(selection, stream->slot, identity, &stream->kind))
 		return COUNTER_streams_rejected;
@@ -117,8 +116,10 @@ static int set_file(struct stream *stream, const char *file)
  */
 static bool stays_selected(struct stream *stream)
 {
-	const struct identity *identity = stream__identity(stream);
+	const struct identity *identity;
 
+	stream__take_pod(stream);
+	identity = stream__identity(stream);
 	if (!identity || ask(stream, identity) != SELECTED_NO || !identity->complete)
 		return true;
 	counters__add(stream->context->counters, COUNTER_streams_deselected, 1);
