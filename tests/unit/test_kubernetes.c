@@ -681,6 +681,29 @@ static void many_events_of_a_jobs_pod_keep_their_order(void **state)
 	assert_true(is_gone(f, "a"));
 }
 
+/* A mirror of a uid that an annotation names is another pod than the one that has it. */
+static void pods_that_wait_for_their_job_do_not_take_each_others_place(void **state)
+{
+	struct fixture *f = *state;
+	const struct pod *pod;
+
+	tell(f, "put jobs {\"metadata\":{\"name\":\"backup-1\",\"ownerReferences\":[{\"kind\":\"CronJob\",\"name\":\"backup\",\"controller\":true}]}}");
+	start_watching(f);
+	tell(f, "behave slow_jobs");
+	put_job_pod(f, "a", "backup-1");
+	tell(f, "put pods {\"metadata\":{\"uid\":\"b\",\"name\":\"forged\",\"namespace\":\"shop\",\"annotations\":"
+		"{\"kubernetes.io/config.mirror\":\"a\"},\"ownerReferences\":[{\"kind\":\"Job\",\"name\":\"backup-1\",\"controller\":true}]},"
+		"\"spec\":{\"nodeName\":\"node-1\"}}");
+	put_pod(f, "z", "last");
+	wait_for(app_is(f, "z", "last"));
+	tell(f, "behave fine");
+	wait_for(strcmp(workload_of(f, "a"), "CronJob/backup") == 0);
+	pod = pods__get(f->pods, "a", "shop", "a");
+	assert_non_null(pod);
+	assert_string_equal(pod->name, "a");
+	pod__put(pod);
+}
+
 static void jobs_that_may_not_be_asked_for_stay_jobs(void **state)
 {
 	struct fixture *f = *state;
@@ -953,6 +976,7 @@ int main(int argc, char **argv)
 		fact(cache_outlives_the_thread),
 		fact(pod_of_a_cron_job_is_its),
 		fact(many_events_of_a_jobs_pod_keep_their_order),
+		fact(pods_that_wait_for_their_job_do_not_take_each_others_place),
 		fact(jobs_that_may_not_be_asked_for_stay_jobs),
 		fact(labels_and_uids_of_namespace_and_node_are_the_pods),
 		fact(missing_right_to_namespaces_costs_their_labels_alone),
