@@ -81,7 +81,10 @@ static uint64_t checksum(const struct meta *meta)
 	return hash;
 }
 
-/* Pages 0 and 1 have one each; the valid one of the latest transaction counts. */
+/*
+ * Pages 0 and 1 have one each; the valid one of the latest transaction counts. Where the first tells how large pages are, what
+ * lies further behind is no state, whatever it looks like: values are others' to write.
+ */
 static int read_meta(struct bolt *bolt)
 {
 	static const uint32_t place[] = { 0, 4096, 8192, 16384, 32768, 65536 };
@@ -96,7 +99,8 @@ static int read_meta(struct bolt *bolt)
 
 		if (read_at(bolt, place[i] + sizeof(struct page), &meta, sizeof(meta)) || meta.magic != MAGIC ||
 		    meta.version != VERSION || meta.checksum != checksum(&meta) || !meta.page_size ||
-		    (place[i] && place[i] != meta.page_size) || (found && meta.transaction <= bolt->meta.transaction))
+		    (place[i] && place[i] != meta.page_size) ||
+		    (found && (meta.page_size != bolt->meta.page_size || meta.transaction <= bolt->meta.transaction)))
 			continue;
 		bolt->meta = meta;
 		found = true;

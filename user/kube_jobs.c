@@ -263,7 +263,7 @@ static struct held *find_held(const struct job *job, const struct pod *pod)
 {
 	struct held *held = job->held;
 
-	while (held && strcmp(held->pod->uid, pod->uid))
+	while (held && (strcmp(held->pod->uid, pod->uid) || !pod__same_name(held->pod, pod)))
 		held = held->next;
 	return held;
 }

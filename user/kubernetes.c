@@ -28,6 +28,8 @@
 #include "pods.h"
 
 #define TICK_MS 1000
+/* The namespace whose uid is the cluster's, for pods of all namespaces. */
+#define CLUSTERS "kube-system"
 
 static const struct kube_timing default_timing = KUBE_TIMING_DEFAULT;
 
@@ -78,7 +80,7 @@ static int put_namespace(const struct kube_labels *namespaces, struct pod *pod)
 	int err = kube_labels__put(namespaces, pod->namespace, &pod->namespace_labels);
 
 	err = err ? err : replace_text(&pod->namespace_uid, kube_labels__uid(namespaces, pod->namespace));
-	return err ? err : replace_text(&pod->cluster_uid, kube_labels__uid(namespaces, "kube-system"));
+	return err ? err : replace_text(&pod->cluster_uid, kube_labels__uid(namespaces, CLUSTERS));
 }
 
 static int put_node(const struct kube_labels *nodes, const char *node, struct pod *pod)
@@ -197,7 +199,7 @@ static void refresh_all(struct kubernetes *kubernetes, const char *namespace)
 
 static void on_namespace(void *owner, const char *name)
 {
-	refresh_all(owner, name);
+	refresh_all(owner, strcmp(name, CLUSTERS) ? name : NULL);
 }
 
 static void on_node(void *owner, const char *name)

@@ -28,7 +28,7 @@ struct pods {
 	size_t bytes;            /* of all that are in it, as pod__size tells */
 	uint64_t version;        /* atomic */
 	uint64_t labels_version; /* atomic */
-	bool left_out;           /* atomic: see pods__leave_out */
+	bool left_out;           /* see pods__leave_out */
 	int wanted_fd;
 };
 
@@ -167,11 +167,6 @@ uint64_t pods__labels_version(const struct pods *pods)
 	return __atomic_load_n(&pods->labels_version, __ATOMIC_ACQUIRE);
 }
 
-void pods__leave_out(struct pods *pods)
-{
-	__atomic_store_n(&pods->left_out, true, __ATOMIC_RELEASE);
-}
-
 void pods__want(struct pods *pods, const char *uid)
 {
 	uint64_t one = 1;
@@ -192,6 +187,16 @@ int pods__wanted_fd(const struct pods *pods)
 static void bump(uint64_t *version)
 {
 	__atomic_add_fetch(version, 1, __ATOMIC_RELEASE);
+}
+
+void pods__leave_out(struct pods *pods, uint64_t version)
+{
+	pthread_mutex_lock(&pods->lock);
+	if (pods->version == version)
+		pods->left_out = true;
+	else
+		bump(&pods->labels_version);
+	pthread_mutex_unlock(&pods->lock);
 }
 
 static int insert(struct pods *pods, unsigned int at, const struct pod *pod)
@@ -291,8 +296,9 @@ int pods__publish(struct pods *pods, struct pod *pod)
 		if (err) {
 			rest = pod;
 		} else {
-			if (__atomic_exchange_n(&pods->left_out, false, __ATOMIC_ACQ_REL))
+			if (pods->left_out)
 				bump(&pods->labels_version);
+			pods->left_out = false;
 			bump(&pods->version);
 		}
 	}

@@ -44,8 +44,11 @@ uint64_t pods__version(const struct pods *pods);
  * comes that may have been left out.
  */
 uint64_t pods__labels_version(const struct pods *pods);
-/* Says that a stream was left out because its pod is not known. */
-void pods__leave_out(struct pods *pods);
+/*
+ * Says that a stream was left out because its pod is not known. `version`: what pods__version was before it was asked for; it may
+ * have come since.
+ */
+void pods__leave_out(struct pods *pods, uint64_t version);
 /*
  * Says that a pod is missed, unless it is known: a source that is polled is asked at once, at most
  * once a second. Returns at once.

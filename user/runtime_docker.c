@@ -150,10 +150,13 @@ static int fill_pod(const json_t *labels, struct identity *out)
 	return err;
 }
 
-/* An image may bring labels along, and say anything in them; the cgroup and the name are its caller's. */
+/*
+ * An image may bring labels along, and say anything in them; the cgroup and the name are its caller's. Who calls a user's
+ * daemon is no kubelet.
+ */
 static bool is_pods(const json_t *labels, const char *name, const struct cgroup_place *place)
 {
-	return json_is_string(json_object_get(labels, K8S "pod.uid")) &&
+	return !place->uid && json_is_string(json_object_get(labels, K8S "pod.uid")) &&
 	       (place->pod_uid[0] || (name && strncmp(name, KUBELETS, strlen(KUBELETS)) == 0));
 }
 

@@ -27,6 +27,7 @@ struct stream {
 	struct saved_text saved_text;
 	char pod_uid[POD_UID_MAX + 1]; /* "": nothing is to be asked about a pod */
 	const struct pod *pod;       /* a reference; NULL: not known */
+	uint64_t pods_version;       /* before it was asked for last */
 	bool pod_refused;            /* another one said that it was that pod, which was told */
 	struct waiting waiting;      /* lines that wait for the pod */
 	struct assembly *assembly;

@@ -83,8 +83,11 @@ static const struct pod *get_pod(const struct stream *stream)
 
 bool stream__take_pod(struct stream *stream)
 {
-	const struct pod *pod = get_pod(stream);
+	const struct pod *pod;
 
+	if (stream->context->pods)
+		stream->pods_version = pods__version(stream->context->pods);
+	pod = get_pod(stream);
 	/* One that is deleted and let go is the one that it was. */
 	if (!pod || pod == stream->pod || !is_pod_of(stream, pod)) {
 		pod__put(pod);

@@ -52,7 +52,7 @@ static bool takes_unknown(const struct stream *stream)
 	if (selection__takes_unknown(stream->context->selection))
 		return true;
 	if (stream->context->pods)
-		pods__leave_out(stream->context->pods);
+		pods__leave_out(stream->context->pods, stream->pods_version);
 	return false;
 }
 
@@ -71,7 +71,7 @@ static enum selected ask(struct stream *stream, const struct identity **out)
 	stream->undecided = selected == SELECTED_UNKNOWN && stream__lacks_pod(stream) && stream->context->wait;
 	/* By the runtime's word: the pod's own may be another by now. */
 	if (selected == SELECTED_NO && stream__lacks_pod(stream) && identity->tells_pod)
-		pods__leave_out(stream->context->pods);
+		pods__leave_out(stream->context->pods, stream->pods_version);
 	return selected;
 }
 

@@ -139,6 +139,26 @@ static void the_latest_valid_state_counts(void **state)
 	assert_error(in_root, "a", -EBADMSG);
 }
 
+/* What lies where files of larger pages have their second one: whoever fills the database may have written it. */
+static void what_values_say_is_no_state(void **state)
+{
+	const struct bolt_item other[] = { { .key = "a", .value = "forged", .length = 6 } };
+	const uint32_t size = 2 * BOLT_PAGE;
+	uint64_t hash = 14695981039346656037ull;
+
+	(void)state;
+	bolt_write(page(6), 6, BOLT_LEAF, other, 1);
+	bolt_meta(&image, 3, 7);
+	memcpy(page(2), page(1), 16 + 64);
+	memcpy(page(2) + 16 + 8, &size, 4);
+	memcpy(page(2) + 16 + 16, &(uint64_t){ 3 }, 8);
+	memcpy(page(2) + 16 + 48, &(uint64_t){ 99 }, 8);
+	for (int i = 0; i < 56; i++)
+		hash = (hash ^ page(2)[16 + i]) * 1099511628211ull;
+	memcpy(page(2) + 16 + 56, &hash, 8);
+	assert_value(in_root, "a", "1");
+}
+
 static void damage_is_told(void **state)
 {
 	const struct bolt_item round[] = { { .key = "a", .page = 3 } };
@@ -193,6 +213,7 @@ int main(void)
 		TEST(a_bucket_may_have_pages_of_its_own),
 		TEST(what_is_too_long_is_refused),
 		TEST(the_latest_valid_state_counts),
+		TEST(what_values_say_is_no_state),
 		TEST(damage_is_told),
 		TEST(a_file_that_is_cut_is_told),
 	};

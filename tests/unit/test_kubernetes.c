@@ -681,6 +681,29 @@ static void many_events_of_a_jobs_pod_keep_their_order(void **state)
 	assert_true(is_gone(f, "a"));
 }
 
+/* A mirror of a uid that an annotation names is another pod than the one that has it. */
+static void pods_that_wait_for_their_job_do_not_take_each_others_place(void **state)
+{
+	struct fixture *f = *state;
+	const struct pod *pod;
+
+	tell(f, "put jobs {\"metadata\":{\"name\":\"backup-1\",\"ownerReferences\":[{\"kind\":\"CronJob\",\"name\":\"backup\",\"controller\":true}]}}");
+	start_watching(f);
+	tell(f, "behave slow_jobs");
+	put_job_pod(f, "a", "backup-1");
+	tell(f, "put pods {\"metadata\":{\"uid\":\"b\",\"name\":\"forged\",\"namespace\":\"shop\",\"annotations\":"
+		"{\"kubernetes.io/config.mirror\":\"a\"},\"ownerReferences\":[{\"kind\":\"Job\",\"name\":\"backup-1\",\"controller\":true}]},"
+		"\"spec\":{\"nodeName\":\"node-1\"}}");
+	put_pod(f, "z", "last");
+	wait_for(app_is(f, "z", "last"));
+	tell(f, "behave fine");
+	wait_for(strcmp(workload_of(f, "a"), "CronJob/backup") == 0);
+	pod = pods__get(f->pods, "a", "shop", "a");
+	assert_non_null(pod);
+	assert_string_equal(pod->name, "a");
+	pod__put(pod);
+}
+
 static void jobs_that_may_not_be_asked_for_stay_jobs(void **state)
 {
 	struct fixture *f = *state;
@@ -747,6 +770,32 @@ static void missing_right_to_namespaces_costs_their_labels_alone(void **state)
 	wait_for(app_is(f, "a", "one"));
 	assert_int_equal(said("`get`, `list` and `watch` on namespaces"), 1);
 	assert_string_equal(around_of(f, "a", true), "-");
+}
+
+static bool has_cluster(struct fixture *f, const char *uid, const char *cluster)
+{
+	const struct pod *pod = pods__get(f->pods, uid, "", "");
+	bool has = pod && pod->cluster_uid && !strcmp(pod->cluster_uid, cluster);
+
+	pod__put(pod);
+	return has;
+}
+
+/* The pods are there, then the right to namespaces comes. */
+static void cluster_is_told_to_pods_of_every_namespace(void **state)
+{
+	struct fixture *f = *state;
+
+	f->namespace_labels = true;
+	tell(f, "forbid namespaces");
+	tell(f, "put namespaces {\"metadata\":{\"name\":\"apps\",\"uid\":\"u0\"}}");
+	tell(f, "put namespaces {\"metadata\":{\"name\":\"kube-system\",\"uid\":\"u1\"}}");
+	tell(f, "put pods {\"metadata\":{\"uid\":\"a\",\"name\":\"a\",\"namespace\":\"apps\",\"labels\":{\"app\":\"one\"}},"
+		"\"spec\":{\"nodeName\":\"node-1\"}}");
+	start(f);
+	wait_for(app_is(f, "a", "one"));
+	tell(f, "forbid none");
+	wait_for(has_cluster(f, "a", "u1"));
 }
 
 /* --- HTTP/2, and the kubelet */
@@ -927,9 +976,11 @@ int main(int argc, char **argv)
 		fact(cache_outlives_the_thread),
 		fact(pod_of_a_cron_job_is_its),
 		fact(many_events_of_a_jobs_pod_keep_their_order),
+		fact(pods_that_wait_for_their_job_do_not_take_each_others_place),
 		fact(jobs_that_may_not_be_asked_for_stay_jobs),
 		fact(labels_and_uids_of_namespace_and_node_are_the_pods),
 		fact(missing_right_to_namespaces_costs_their_labels_alone),
+		fact(cluster_is_told_to_pods_of_every_namespace),
 		cmocka_unit_test_setup_teardown(one_http2_connection_serves_all, setup_http2, teardown),
 		cmocka_unit_test_setup_teardown(hanging_http2_connection_is_left, setup_http2, teardown),
 		fact(kubelet_is_polled),

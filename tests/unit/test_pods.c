@@ -273,11 +273,25 @@ static void labels_version_rises_with_a_pod_after_one_was_left_out_unknown(void 
 
 	publish(*state, "a", "one");
 	version = pods__labels_version(*state);
-	pods__leave_out(*state);
+	pods__leave_out(*state, pods__version(*state));
 	publish(*state, "a", "one");
 	assert_true(pods__labels_version(*state) == version);
 	assert_labels_rise(*state, make("b", "one"), true);
 	assert_labels_rise(*state, make("c", "one"), false);
+}
+
+/* Another thread has published it meanwhile. */
+static void labels_version_rises_when_what_was_left_out_has_come(void **state)
+{
+	uint64_t before = pods__version(*state), version;
+
+	publish(*state, "a", "one");
+	version = pods__labels_version(*state);
+	pods__leave_out(*state, before);
+	assert_true(pods__labels_version(*state) > version);
+	version = pods__labels_version(*state);
+	pods__leave_out(*state, pods__version(*state));
+	assert_true(pods__labels_version(*state) == version);
 }
 
 static void change_of_a_container_is_a_change(void **state)
@@ -470,6 +484,7 @@ int main(void)
 		fact(version_rises_when_a_pod_changes_and_only_then),
 		fact(labels_version_rises_with_what_may_select_a_known_pod),
 		fact(labels_version_rises_with_a_pod_after_one_was_left_out_unknown),
+		fact(labels_version_rises_when_what_was_left_out_has_come),
 		fact(change_of_a_container_is_a_change),
 		fact(only_an_unknown_pod_is_wanted),
 		fact(deleted_pod_stays_for_a_while),

@@ -264,6 +264,26 @@ static void users_daemon_tells_of_the_users_containers_alone(void **state)
 	assert_string_equal(get(fixture, &users)->container_name, "mine");
 }
 
+static void users_container_is_no_pods_whatever_it_is_called(void **state)
+{
+	const char environ[] = "PATH=/bin\0HOME=/home/u\0";
+	const struct identity *identity;
+	char path[PATH_MAX];
+	struct fixture *fixture = *state;
+
+	write_process(fixture, "1000", "4321", "mnt:[2]", "dockerd|--rootless");
+	write_bytes(fixture, "/proc/4321/environ", environ, sizeof(environ) - 1);
+	write_text(fixture, "/home/u/.local/share/docker" CONFIG,
+		   TEXT(C, "/k8s_nginx_web-0_shop_" UID "_2", K8S_LABELS("container")));
+	make_path(fixture, "/home/u/.local/share/docker" CONFIG, path);
+	assert_int_equal(chown(path, 1000, 1000), 0);
+	identity = get(fixture, &users);
+	assert_string_equal(identity->container_name, "k8s_nginx_web-0_shop_" UID "_2");
+	assert_string_equal(identity->pod_uid, "");
+	assert_string_equal(identity->pod_name, "");
+	assert_string_equal(identity->pod_namespace, "");
+}
+
 static void user_cannot_borrow_what_is_not_his(void **state)
 {
 	struct fixture *fixture = *state;
@@ -327,6 +347,7 @@ int main(void)
 		TEST(program_that_is_only_called_so_is_not_asked),
 		TEST(daemon_whose_program_was_replaced_is_asked),
 		TEST(users_daemon_tells_of_the_users_containers_alone),
+		TEST(users_container_is_no_pods_whatever_it_is_called),
 		TEST(user_cannot_borrow_what_is_not_his),
 		TEST(file_of_another_container_is_refused),
 		TEST(wrong_types_are_unknown),
