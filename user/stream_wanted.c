@@ -149,6 +149,8 @@ int stream__admit_again(struct stream *stream)
 {
 	const char *file;
 
+	if (stream->wanted == WANTED_BEFORE && stream->kind == STREAM_FILE && !stream->file)
+		return set_file(stream, stream->slot->path);
 	if (stream->wanted != WANTED_NOW)
 		return 0;
 	file = stays(stream);

@@ -648,6 +648,23 @@ static void a_stream_is_named_before_its_first_line(void **state)
 	no_more(fixture);
 }
 
+/* Its path is saved with its first line, which is written before the configuration changes and made by the agent after that. */
+static void a_file_that_is_left_out_before_its_first_line_keeps_its_path(void **state)
+{
+	struct fixture *fixture = *state;
+
+	commit(fixture);
+	fixture->config.capture.exclude_files = fixture->config.capture.files;
+	fixture->config.capture.exclude_files_count = fixture->config.capture.files_count;
+	for (int agents = 0; agents < 2; agents++) {
+		restart(fixture);
+		assert_true(stream__unwanted_now(fixture->stream));
+		commit(fixture);
+	}
+	data(fixture, "one\n", 0, 0);
+	assert_string_equal(json_string_value(json_object_get(next_line(fixture, "one", NULL), "file")), "/app/a.log");
+}
+
 static void what_is_refused_stays_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1128,6 +1145,7 @@ int main(void)
 		TEST(a_line_that_is_made_again_keeps_its_names),
 		TEST(a_line_that_is_made_again_keeps_its_fields),
 		TEST(a_stream_is_named_before_its_first_line),
+		TEST(a_file_that_is_left_out_before_its_first_line_keeps_its_path),
 		TEST(what_is_refused_stays_refused),
 		TEST(a_loss_that_was_told_is_not_told_again),
 		TEST(what_is_not_in_the_ring_is_told_alone),
