@@ -34,7 +34,7 @@ LDLIBS = $(shell pkg-config --libs $(PACKAGES)) -pthread
 BPF_CFLAGS = -O2 -g -mcpu=v2 -target bpf -D__TARGET_ARCH_$(ARCH) -Ivmlinux -Iinclude $(WARNINGS) \
 	-Wno-unused-parameter $(BPF_CPPFLAGS)
 
-SOURCES := $(wildcard user/*.c)
+SOURCES := $(wildcard user/*.c user/*/*.c)
 OBJECTS := $(SOURCES:user/%.c=$(BUILD)/user/%.o)
 SKELETONS := $(BUILD)/capture.skel.h $(BUILD)/dispatch.skel.h
 

@@ -11,16 +11,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "capture.h"
-#include "config.h"
-#include "counters.h"
+#include "capture/capture.h"
+#include "base/config.h"
+#include "base/counters.h"
 #include "doctor.h"
-#include "kubernetes.h"
-#include "log.h"
+#include "kubernetes/kubernetes.h"
+#include "base/log.h"
 #include "pipeline.h"
-#include "pods.h"
-#include "privileges.h"
-#include "sink.h"
+#include "kubernetes/pods.h"
+#include "base/privileges.h"
+#include "sink/sink.h"
 
 #define TICK_MS 1000
 #define CENSUS_TICKS 10        /* between looks for streams that found no room */

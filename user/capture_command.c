@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "capture.h"
-#include "capture_maps.h"
-#include "capture_pin.h"
-#include "capture_programs.h"
-#include "config.h"
+#include "capture/capture.h"
+#include "capture/capture_maps.h"
+#include "capture/capture_pin.h"
+#include "capture/capture_programs.h"
+#include "base/config.h"
 #include "doctor.h"
-#include "log.h"
+#include "base/log.h"
 
 enum status { STATUS_FINE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 

@@ -2,9 +2,9 @@
 
 #include <stdio.h>
 
-#include "config.h"
-#include "config_memory.h"
-#include "quantity.h"
+#include "base/config.h"
+#include "config/config_memory.h"
+#include "base/quantity.h"
 
 #define EXIT_USAGE 2
 

@@ -17,12 +17,12 @@
 #include <linux/capability.h>
 #include <linux/magic.h>
 
-#include "config.h"
-#include "config_memory.h"
-#include "hooks.h"
-#include "host.h"
-#include "processes.h"
-#include "tracing_probe.h"
+#include "base/config.h"
+#include "config/config_memory.h"
+#include "capture/hooks.h"
+#include "identity/host.h"
+#include "identity/processes.h"
+#include "capture/tracing_probe.h"
 
 /* The kernel's own, not errno.h's: arm64 before 6.4 answers with it to fexit. */
 #define KERNEL_ENOTSUPP 524

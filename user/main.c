@@ -8,7 +8,7 @@
 #include "capture_command.h"
 #include "check.h"
 #include "doctor.h"
-#include "log.h"
+#include "base/log.h"
 #include "usage.h"
 
 #ifndef LOGTAP_VERSION

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "log.h"
+#include "base/log.h"
 
 #define USAGE_ERROR 2
 

@@ -1,5 +1,5 @@
 /* How fast lines become JSON text: one line of figures for each kind of text. */
-#include "../../user/json.h"
+#include "../../user/base/json.h"
 
 #include <stdint.h>
 #include <stdio.h>

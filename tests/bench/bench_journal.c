@@ -2,7 +2,7 @@
  * Records of 400 B through a journal: appender -> follower -> acknowledgement, two threads of one
  * process. Published in batches, as a shard does.
  */
-#include "../../user/journal.h"
+#include "../../user/journal/journal.h"
 
 #include <poll.h>
 #include <pthread.h>

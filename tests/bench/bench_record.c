@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../user/counters.h"
-#include "../../user/encode.h"
-#include "../../user/identity.h"
-#include "../../user/journal.h"
+#include "../../user/base/counters.h"
+#include "../../user/stream/encode.h"
+#include "../../user/identity/identity.h"
+#include "../../user/journal/journal.h"
 
 #define LINES 10000
 #define MIB (1ull << 20)

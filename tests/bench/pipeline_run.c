@@ -16,16 +16,16 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "capture.h"
-#include "checkpoint.h"
-#include "config.h"
-#include "counters.h"
-#include "journal.h"
+#include "capture/capture.h"
+#include "stream/checkpoint.h"
+#include "base/config.h"
+#include "base/counters.h"
+#include "journal/journal.h"
 #include "produce.h"
 #include "produce.skel.h"
-#include "ring.h"
-#include "shard.h"
-#include "sink.h"
+#include "capture/ring.h"
+#include "stream/shard.h"
+#include "sink/sink.h"
 
 #define BATCH 1024         /* lines of one run of the program */
 #define FULL_NAP_US 200    /* until the reader has made some room */
@@ -37,7 +37,7 @@ static void die(const char *what, int err)
 	exit(1);
 }
 
-/* Stands for the kernel half: user/capture.h as far as a shard calls it. */
+/* Stands for the kernel half: user/capture/capture.h as far as a shard calls it. */
 
 struct capture {
 	const struct config *config;

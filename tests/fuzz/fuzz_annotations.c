@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "labels.h"
-#include "pod_annotations.h"
+#include "identity/labels.h"
+#include "selection/pod_annotations.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../user/bolt.h"
+#include "../../user/identity/bolt.h"
 #include "../unit/bolt_fixture.h"
 
 #define VALUE_MAX 1000

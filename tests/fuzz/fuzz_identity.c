@@ -13,10 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../user/cgroup_path.h"
-#include "../../user/identity.h"
-#include "../../user/log.h"
-#include "../../user/service.h"
+#include "../../user/identity/cgroup_path.h"
+#include "../../user/identity/identity.h"
+#include "../../user/base/log.h"
+#include "../../user/identity/service.h"
 
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../user/json_prune.h"
-#include "../../user/pod.h"
-#include "../../user/pod_json.h"
+#include "../../user/kubernetes/json_prune.h"
+#include "../../user/kubernetes/pod.h"
+#include "../../user/kubernetes/pod_json.h"
 
 #define BYTES_MAX 65536
 #define VALUES_MAX 4096

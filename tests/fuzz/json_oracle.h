@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../user/json.h"
+#include "../../user/base/json.h"
 
 typedef struct json_shape (*json_measure_fn)(const char *text, size_t len);
 typedef char *(*json_escape_fn)(char *out, const char *text, size_t len, struct json_shape shape);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../user/assembly.h"
+#include "../../user/lines/assembly.h"
 
 /* A half line is never longer than the limit and one byte. */
 #define MODEL_TEXT_MAX 128

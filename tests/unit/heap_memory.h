@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../user/heap.h"
+#include "../../user/lines/heap.h"
 
 struct heap_memory {
 	int fd;

@@ -8,10 +8,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include "../../user/clock.h"
-#include "../../user/counters.h"
-#include "../../user/journal_disk.h"
-#include "../../user/journal_internal.h"
+#include "../../user/base/clock.h"
+#include "../../user/base/counters.h"
+#include "../../user/journal/journal_disk.h"
+#include "../../user/journal/journal_internal.h"
 #include "journal_records.h"
 
 #define WAIT_MS 20000

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../user/journal.h"
-#include "../../user/journal_segment.h"
+#include "../../user/journal/journal.h"
+#include "../../user/journal/journal_segment.h"
 
 #define SEGMENT 65536u
 /* The largest record of the smallest segment. */

@@ -23,11 +23,11 @@
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 
-#include "config.h"
-#include "counters.h"
-#include "journal.h"
+#include "base/config.h"
+#include "base/counters.h"
+#include "journal/journal.h"
 #include "parallel.h"
-#include "sink.h"
+#include "sink/sink.h"
 
 #define TOPIC "logs"
 #define PARTITIONS 4

@@ -19,13 +19,13 @@
 
 #include <cmocka.h>
 
-#include "../../user/clock.h"
-#include "../../user/config.h"
-#include "../../user/counters.h"
-#include "../../user/kube_timing.h"
-#include "../../user/kubernetes.h"
-#include "../../user/pod.h"
-#include "../../user/pods.h"
+#include "../../user/base/clock.h"
+#include "../../user/base/config.h"
+#include "../../user/base/counters.h"
+#include "../../user/kubernetes/kube_timing.h"
+#include "../../user/kubernetes/kubernetes.h"
+#include "../../user/kubernetes/pod.h"
+#include "../../user/kubernetes/pods.h"
 #include "parallel.h"
 
 #define SERVER "tests/kubernetes/api_server"

@@ -17,13 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "counters.h"
-#include "encode.h"
-#include "identity.h"
-#include "journal.h"
-#include "pod.h"
-#include "record_facts.h"
-#include "service.h"
+#include "base/counters.h"
+#include "stream/encode.h"
+#include "identity/identity.h"
+#include "journal/journal.h"
+#include "kubernetes/pod.h"
+#include "record/record_facts.h"
+#include "identity/service.h"
 
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define POD_UID "8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b"

@@ -12,7 +12,7 @@
 
 #include <time.h>
 
-#include "pod_json.h"
+#include "kubernetes/pod_json.h"
 
 #define RECORDED "tests/unit/recorded/"
 #define PODS "tests/kubernetes/pods/"

@@ -1,6 +1,6 @@
 /*
  * Stands for capture where a test fills the ring itself: one shard, and the functions of
- * user/capture.h that a pipeline calls. Included once in a program, instead of linking the real one.
+ * user/capture/capture.h that a pipeline calls. Included once in a program, instead of linking the real one.
  */
 #ifndef LOGTAP_RING_CAPTURE_H
 #define LOGTAP_RING_CAPTURE_H
@@ -10,11 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "capture.h"
-#include "clock.h"
+#include "capture/capture.h"
+#include "base/clock.h"
 #include "real_ring.h"
 #include "record.h"
-#include "ring.h"
+#include "capture/ring.h"
 
 #define RING_CAPTURE_RING (1u << 20)
 #define RING_CAPTURE_SLOTS 32

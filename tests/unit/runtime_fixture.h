@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "../../user/identity.h"
+#include "../../user/identity/identity.h"
 
 struct fixture {
 	char root[64];

@@ -27,16 +27,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "capture.h"
-#include "checkpoint.h"
-#include "clock.h"
-#include "config.h"
-#include "counters.h"
-#include "journal.h"
-#include "log.h"
-#include "pods.h"
-#include "ring.h"
-#include "shard.h"
+#include "capture/capture.h"
+#include "stream/checkpoint.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/counters.h"
+#include "journal/journal.h"
+#include "base/log.h"
+#include "kubernetes/pods.h"
+#include "capture/ring.h"
+#include "stream/shard.h"
 #include "real_ring.h"
 
 

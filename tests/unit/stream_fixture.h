@@ -14,16 +14,16 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "../../user/capture.h"
-#include "../../user/carry_budget.h"
-#include "../../user/checkpoint.h"
-#include "../../user/config.h"
-#include "../../user/counters.h"
-#include "../../user/identity.h"
-#include "../../user/journal.h"
-#include "../../user/log.h"
-#include "../../user/selection.h"
-#include "../../user/stream.h"
+#include "../../user/capture/capture.h"
+#include "../../user/lines/carry_budget.h"
+#include "../../user/stream/checkpoint.h"
+#include "../../user/base/config.h"
+#include "../../user/base/counters.h"
+#include "../../user/identity/identity.h"
+#include "../../user/journal/journal.h"
+#include "../../user/base/log.h"
+#include "../../user/selection/selection.h"
+#include "../../user/stream/stream.h"
 
 #define SEGMENT 1048576u
 #define TIMEOUT 5000

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../user/carry_budget.h"
+#include "../../user/lines/carry_budget.h"
 #include "assembly_model.h"
 #include "heap_memory.h"
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "../../user/bolt.h"
+#include "../../user/identity/bolt.h"
 #include "bolt_fixture.h"
 
 static struct bolt_image image;

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "capture_marks.h"
+#include "capture/capture_marks.h"
 #include "record.h"
 
 static uint64_t marks[MARKS];

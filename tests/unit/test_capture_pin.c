@@ -9,7 +9,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "../../user/capture_pin.h"
+#include "../../user/capture/capture_pin.h"
 
 #define LINE "3: FLOCK  ADVISORY  WRITE 1234 00:1f:5678 0 EOF\n"
 

@@ -10,8 +10,8 @@
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 
-#include "capture_maps.h"
-#include "capture_slots.h"
+#include "capture/capture_maps.h"
+#include "capture/capture_slots.h"
 
 #define SLOTS 6u
 

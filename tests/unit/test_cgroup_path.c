@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "../../user/cgroup_path.h"
+#include "../../user/identity/cgroup_path.h"
 
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define C2 "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "../../user/complaints.h"
+#include "../../user/base/complaints.h"
 
 static void a_cause_is_new_once(void **state)
 {

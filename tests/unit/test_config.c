@@ -11,10 +11,10 @@
 #include <cyaml/cyaml.h>
 #include <yaml.h>
 
-#include "config.h"
-#include "config_memory.h"
-#include "config_schema.h"
-#include "pods.h"
+#include "base/config.h"
+#include "config/config_memory.h"
+#include "config/config_schema.h"
+#include "kubernetes/pods.h"
 #include "record.h"
 
 #define KIB (1ULL << 10)

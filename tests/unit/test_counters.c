@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../user/counters.h"
+#include "../../user/base/counters.h"
 
 #define THREADS 4
 #define ADDS 100000

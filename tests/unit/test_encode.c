@@ -18,10 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../user/counters.h"
-#include "../../user/encode.h"
-#include "../../user/identity.h"
-#include "../../user/journal.h"
+#include "../../user/base/counters.h"
+#include "../../user/stream/encode.h"
+#include "../../user/identity/identity.h"
+#include "../../user/journal/journal.h"
 
 #define SEGMENT 65536u
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

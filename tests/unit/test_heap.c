@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../user/heap.h"
+#include "../../user/lines/heap.h"
 
 #define OFFSET 4096u
 #define LIMIT (8u * HEAP_STEP)

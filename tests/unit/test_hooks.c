@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <linux/magic.h>
 
-#include "hooks.h"
+#include "capture/hooks.h"
 
 static unsigned int count;
 

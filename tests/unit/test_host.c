@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <linux/capability.h>
 
-#include "host.h"
+#include "identity/host.h"
 
 static void the_bracketed_word_is_the_lockdown_in_force(void **state)
 {

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../../user/isolation.h"
+#include "../../user/identity/isolation.h"
 
 /* What is said on stderr of these; valid until the next call. */
 static const char *said(const char *runtime, const char *again)

@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../user/journal.h"
+#include "../../user/journal/journal.h"
 #include "journal_records.h"
 
 #define WAIT_MS 20000 /* a wake-up that comes later than this never comes */

@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "../../user/log.h"
+#include "../../user/base/log.h"
 #include "journal_disk_fixture.h"
 
 static _Atomic bool fsync_fails;

@@ -15,10 +15,10 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 
-#include "../../user/clock.h"
-#include "../../user/journal_disk.h"
-#include "../../user/journal_internal.h"
-#include "../../user/log.h"
+#include "../../user/base/clock.h"
+#include "../../user/journal/journal_disk.h"
+#include "../../user/journal/journal_internal.h"
+#include "../../user/base/log.h"
 #include "journal_records.h"
 
 #define STREAMS 5

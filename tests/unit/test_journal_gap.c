@@ -9,8 +9,8 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "../../user/journal.h"
-#include "../../user/journal_gap.h"
+#include "../../user/journal/journal.h"
+#include "../../user/record/journal_gap.h"
 
 #define HEAD "{\"timestamp\":\"t\",\"id\":\"n.b.0.1.2"
 #define VALUE HEAD "\",\"process\":{\"pid\":1,\"tid\":1},\"message\":\"x\"}"

@@ -19,9 +19,9 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "../../user/clock.h"
-#include "../../user/journal_internal.h"
-#include "../../user/log.h"
+#include "../../user/base/clock.h"
+#include "../../user/journal/journal_internal.h"
+#include "../../user/base/log.h"
 #include "journal_records.h"
 
 #define IN_FLIGHT 30000

@@ -11,9 +11,9 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
-#include "../../user/counters.h"
-#include "../../user/journal_internal.h"
-#include "../../user/log.h"
+#include "../../user/base/counters.h"
+#include "../../user/journal/journal_internal.h"
+#include "../../user/base/log.h"
 #include "journal_records.h"
 
 #define RECORDS 400u /* more than two segments of them */

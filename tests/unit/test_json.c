@@ -21,7 +21,7 @@ char *json__put(char *out, const char *text);
 size_t json__base64_len(size_t len);
 char *json__base64(char *out, const char *data, size_t len);
 size_t json__cut(const char *escaped, size_t len, size_t max);
-#include "../../user/json.c"
+#include "../../user/base/json.c"
 #undef json__measure
 #undef json__escape
 #undef json__put

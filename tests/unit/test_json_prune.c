@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "../../user/json_prune.h"
+#include "../../user/kubernetes/json_prune.h"
 
 static const struct json_wanted inner[] = { { "x", NULL }, { NULL, NULL } };
 static const struct json_wanted wanted[] = { { "a", NULL }, { "list", inner }, { "o", inner }, { NULL, NULL } };

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "kafka_careful.h"
-#include "kafka_window.h"
+#include "kafka/kafka_careful.h"
+#include "kafka/kafka_window.h"
 
 #define MANY 10000
 

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "kafka_ceiling.h"
+#include "kafka/kafka_ceiling.h"
 
 #define MOST 1000000
 #define MINUTE 60000

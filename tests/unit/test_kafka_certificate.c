@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "../../user/kafka_certificate.h"
+#include "../../user/kafka/kafka_certificate.h"
 
 static void reasons_have_plain_words(void **state)
 {

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "journal.h"
-#include "kafka_limit.h"
+#include "journal/journal.h"
+#include "kafka/kafka_limit.h"
 
 #define HEAD "{\"stream\":\"stdout\",\"message\":\""
 #define MARK "\",\"partial\":\"max_size\"}"

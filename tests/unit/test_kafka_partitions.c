@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "kafka_partitions.h"
+#include "kafka/kafka_partitions.h"
 
 static bool nobody(const void *opaque, int32_t partition)
 {

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "../../user/kube_timing.h"
+#include "../../user/kubernetes/kube_timing.h"
 
 #define TRIES 1000
 

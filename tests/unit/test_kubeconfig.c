@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "../../user/kube_access.h"
-#include "../../user/kubeconfig.h"
+#include "../../user/kubernetes/kube_access.h"
+#include "../../user/kubernetes/kubeconfig.h"
 
 #define CONTEXTS "current-context: c\ncontexts: [{name: x}, {name: c, context: {cluster: k, user: u}}]\n"
 #define CLUSTER(text) "clusters: [{name: k, cluster: {" text "}}]\n"

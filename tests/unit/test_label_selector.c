@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "label_selector.h"
-#include "labels.h"
+#include "selection/label_selector.h"
+#include "identity/labels.h"
 
 static bool matches(const char *text, const struct labels *labels)
 {

@@ -9,8 +9,8 @@
 
 #include <errno.h>
 
-#include "labels.h"
-#include "pod.h"
+#include "identity/labels.h"
+#include "kubernetes/pod.h"
 
 static void names_are_kept_in_order_and_found(void **state)
 {

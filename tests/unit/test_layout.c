@@ -1,10 +1,10 @@
 /* What holds for every preset alike. */
 #include "layout_fixture.h"
-#include "pod_json.h"
-#include "runtime_file.h"
+#include "kubernetes/pod_json.h"
+#include "identity/runtime_file.h"
 
-#include "journal_gap.h"
-#include "layout.h"
+#include "record/journal_gap.h"
+#include "record/layout.h"
 
 static const char *const preset[] = { "default", "fluentbit", "ecs", "otel" };
 

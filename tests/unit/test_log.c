@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../user/log.h"
+#include "../../user/base/log.h"
 
 /* A packet pipe keeps what each write(2) brought apart. */
 struct fixture {

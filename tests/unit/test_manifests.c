@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "../../user/config.h"
+#include "../../user/base/config.h"
 
 #define CANNOT_BE_HAD 77
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../user/mounts.h"
+#include "../../user/base/mounts.h"
 
 #define DEV(major, minor) ((major) << 20 | (minor))
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../user/path_glob.h"
+#include "../../user/base/path_glob.h"
 
 static void assert_glob(bool expected, const char *glob, const char *path)
 {

@@ -3,11 +3,11 @@
  * real brokers, or none. Skipped where the kernel permits no such ring, or there is no Java.
  */
 #include "kafka_fixture.h"
-#include "lane_journal.h"
+#include "journal/lane_journal.h"
 #include "pipeline.h"
 #include "real_broker.h"
 #include "ring_capture.h"
-#include "sink_left.h"
+#include "sink/sink_left.h"
 #include "silent_name_server.h"
 
 #include <fcntl.h>

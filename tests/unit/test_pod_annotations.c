@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "labels.h"
-#include "pod_annotations.h"
+#include "identity/labels.h"
+#include "selection/pod_annotations.h"
 
 #define NOTHING ASKED_NOTHING
 #define INCLUDE ASKED_INCLUDE

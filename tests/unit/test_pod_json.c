@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "../../user/json_prune.h"
-#include "../../user/pod.h"
-#include "../../user/pod_json.h"
+#include "../../user/kubernetes/json_prune.h"
+#include "../../user/kubernetes/pod.h"
+#include "../../user/kubernetes/pod_json.h"
 
 #define PODS "tests/kubernetes/pods/"
 #define C1 "1111111111111111111111111111111111111111111111111111111111111111"

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "../../user/pod.h"
-#include "../../user/pods.h"
+#include "../../user/kubernetes/pod.h"
+#include "../../user/kubernetes/pods.h"
 
 #define LATER (PODS_DELETED_MS + 1)
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "preemption.h"
+#include "capture/preemption.h"
 
 static void the_version_tells_what_the_kernel_was_built_for(void **state)
 {

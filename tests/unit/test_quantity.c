@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "quantity.h"
+#include "base/quantity.h"
 
 static uint64_t parsed(enum quantity kind, const char *text)
 {

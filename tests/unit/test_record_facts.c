@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "record_facts.h"
+#include "base/log.h"
+#include "record/record_facts.h"
 
 #define ID "00112233445566778899aabbccddeeff"
 

@@ -1,10 +1,10 @@
 /* Which fields go into records, by record.fields: for every preset alike, and for every field that it has. */
 #include "layout_fixture.h"
 
-#include "field_filter.h"
-#include "journal_gap.h"
-#include "layout.h"
-#include "layout_sample.h"
+#include "record/field_filter.h"
+#include "record/journal_gap.h"
+#include "record/layout.h"
+#include "record/layout_sample.h"
 
 #define ENTRIES 8
 static char *entries[2][ENTRIES];

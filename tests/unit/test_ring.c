@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../user/ring.h"
+#include "../../user/capture/ring.h"
 #include "real_ring.h"
 
 #define SIZE 4096u

@@ -14,10 +14,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "../../user/config.h"
-#include "../../user/identity.h"
-#include "../../user/pod.h"
-#include "../../user/selection.h"
+#include "../../user/base/config.h"
+#include "../../user/identity/identity.h"
+#include "../../user/kubernetes/pod.h"
+#include "../../user/selection/selection.h"
 
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 

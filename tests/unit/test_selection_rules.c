@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
-#include "identity.h"
-#include "pod.h"
-#include "selection_rules.h"
+#include "base/config.h"
+#include "identity/identity.h"
+#include "kubernetes/pod.h"
+#include "selection/selection_rules.h"
 
 static const struct identity of_shop = {
 	.container_id = "c1",

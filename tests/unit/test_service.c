@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "../../user/service.h"
+#include "../../user/identity/service.h"
 
 /* `names`: leaf first. */
 static void assert_service(struct cgroup_names names, const char *unit, const char *slice, const char *session,

@@ -10,10 +10,10 @@
 #define WAITERS 400
 #define SLOTS (WAITERS + 2)
 
-#include "../../user/clock.h"
-#include "../../user/pod.h"
-#include "../../user/pods.h"
-#include "../../user/shard_fields.h"
+#include "../../user/base/clock.h"
+#include "../../user/kubernetes/pod.h"
+#include "../../user/kubernetes/pods.h"
+#include "../../user/stream/shard_fields.h"
 #include "stream_fixture.h"
 
 #define BUSY (SLOTS - 1)

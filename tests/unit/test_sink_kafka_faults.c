@@ -2,7 +2,7 @@
  * What a broker alone cannot be made to do: librdkafka's mock cluster loses leaders, and refuses
  * records and producers.
  */
-#include "directory.h"
+#include "base/directory.h"
 #include "kafka_fixture.h"
 #include "silent_name_server.h"
 

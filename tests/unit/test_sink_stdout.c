@@ -20,10 +20,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../user/config.h"
-#include "../../user/counters.h"
-#include "../../user/journal.h"
-#include "../../user/sink.h"
+#include "../../user/base/config.h"
+#include "../../user/base/counters.h"
+#include "../../user/journal/journal.h"
+#include "../../user/sink/sink.h"
 
 #define JOURNALS 3
 #define WAIT_MS 20000

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "../../user/clock.h"
-#include "../../user/pod.h"
-#include "../../user/pods.h"
+#include "../../user/base/clock.h"
+#include "../../user/kubernetes/pod.h"
+#include "../../user/kubernetes/pods.h"
 #include "stream_fixture.h"
 
 #define UID "0f0e0d0c-0b0a-0908-0706-050403020100"

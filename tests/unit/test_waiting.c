@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../user/waiting.h"
+#include "../../user/stream/waiting.h"
 #include "heap_memory.h"
 
 #define HEAP_LIMIT (8u << 20)
