@@ -24,7 +24,7 @@ JOBS := $(shell nproc)
 # The architecture as the kernel's source names it.
 ARCH := $(shell uname -m | sed -e s/x86_64/x86/ -e s/aarch64/arm64/)
 
-PACKAGES := libbpf libelf zlib rdkafka libcyaml yaml-0.1 jansson libcurl
+PACKAGES := libbpf libelf zlib rdkafka libcyaml yaml-0.1 jansson libcurl sqlite3
 WARNINGS := -Wall -Wextra -Werror
 CPPFLAGS_ALL = -D_GNU_SOURCE= -DLOGTAP_VERSION='"$(VERSION)"' -Iuser -Iinclude -I$(BUILD) $(CPPFLAGS)
 CFLAGS ?= -O2 -g

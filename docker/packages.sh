@@ -17,7 +17,7 @@ packages_of()
 	build)
 		echo bash gcc libc6-dev make clang llvm bpftool pkg-config libbpf-dev librdkafka-dev \
 			libelf-dev zlib1g-dev libcyaml-dev libyaml-dev libjansson-dev \
-			libcurl4-openssl-dev
+			libcurl4-openssl-dev libsqlite3-dev
 		;;
 	run)
 		echo runc busybox-static cpio xz-utils zstd iproute2 qemu-system-x86 \

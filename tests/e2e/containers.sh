@@ -135,6 +135,23 @@ container_start()
 	return "$status"
 }
 
+# podman_config DIR PODMAN PATH: a configuration in DIR for the Podman unpacked at PODMAN, whose conmon finds its hooks' programs on PATH.
+podman_config()
+{
+	mkdir -p "$1"
+	echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$1/policy.json"
+	cat >"$1/containers.conf" <<-END
+		[containers]
+		default_sysctls = []
+		[engine]
+		conmon_path = ["$2/usr/bin/conmon"]
+		conmon_env_vars = ["PATH=$3", "LD_LIBRARY_PATH=$2/usr/lib/x86_64-linux-gnu"]
+		events_logger = "file"
+		[engine.runtimes]
+		crun = ["$2/usr/bin/crun"]
+	END
+}
+
 # container_wait ID [SECONDS]: until it has ended and all that it wrote is drained.
 container_wait()
 {

@@ -1,5 +1,6 @@
 #include "bolt_fixture.h"
 #include "runtime_fixture.h"
+#include "sqlite_fixture.h"
 
 #define C "4e6f1ad8d0c54e6cba27fbd3d9f4e6c5a9a8b7c6d5e4f30112233445566778aa"
 #define SANDBOX "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
@@ -360,6 +361,51 @@ static void podmans_database_has_labels_and_restarts(void **state)
 	assert_string_equal(labels__get(&identity->labels, "tier"), "front");
 }
 
+/* As Podman keeps it from 4.8 on. */
+static void write_sqlite(const struct fixture *fixture, const char *path, const char *config, const char *podmans_state)
+{
+	size_t len;
+	char *bytes = sqlite_podmans(C, config, podmans_state, &len);
+
+	write_bytes(fixture, path, bytes, len);
+	sqlite3_free(bytes);
+}
+
+static void podmans_sqlite_says_the_same(void **state)
+{
+	static const char *const path[] = { "/var/lib/containers/storage/db.sql", "/var/lib/containers/storage/libpod/db.sql" };
+	struct fixture *fixture = *state;
+
+	write_podmans(fixture);
+	for (int i = 1; i >= 0; i--) {
+		char restarts[64];
+		const struct identity *identity;
+
+		snprintf(restarts, sizeof(restarts), "{\"state\":2,\"restartCount\":%d}", 3 + i);
+		write_sqlite(fixture, path[i], "{\"labels\":{\"tier\":\"front\"},\"runtime\":\"crun\"}", restarts);
+		identity = identity_cache__get(fixture->cache, 20 + i, &podman_names, false);
+		assert_podmans(identity, "web");
+		snprintf(restarts, sizeof(restarts), "%d", 3 + i);
+		assert_string_equal(identity->restart_count, restarts);
+		assert_string_equal(labels__get(&identity->labels, "tier"), "front");
+	}
+}
+
+/* What a writer left that died, says so: Podman mends it when it runs next. */
+static void half_a_transaction_is_not_read(void **state)
+{
+	static const char journal[] = "/var/lib/containers/storage/db.sql-journal";
+	struct fixture *fixture = *state;
+
+	write_podmans(fixture);
+	write_sqlite(fixture, "/var/lib/containers/storage/db.sql", "{}", "{\"restartCount\":3}");
+	write_text(fixture, journal, "\xd9\xd5\x05\xf9");
+	assert_told(fixture, &podman_names, "db.sql: cannot read it: it is written too often");
+	assert_string_equal(identity_cache__get(fixture->cache, 21, &podman_names, false)->restart_count, "");
+	write_bytes(fixture, journal, "\0\0\0\0", 4);
+	assert_string_equal(identity_cache__get(fixture->cache, 22, &podman_names, false)->restart_count, "3");
+}
+
 static void podmans_runtime_that_hides_processes_is_told(void **state)
 {
 	struct fixture *fixture = *state;
@@ -469,6 +515,8 @@ int main(void)
 		TEST(users_conmon_says_nothing_of_roots_containers),
 		TEST(broken_storage_costs_the_names_alone),
 		TEST(podmans_database_has_labels_and_restarts),
+		TEST(podmans_sqlite_says_the_same),
+		TEST(half_a_transaction_is_not_read),
 		TEST(podmans_runtime_that_hides_processes_is_told),
 		TEST(restarted_container_is_read_again),
 		TEST(container_that_starts_is_read_again),

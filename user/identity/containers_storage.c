@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cgroup_path.h"
 #include "base/clock.h"
+#include "cgroup_path.h"
 #include "isolation.h"
 #include "processes.h"
 

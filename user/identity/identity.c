@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "cgroup_path.h"
 #include "base/log.h"
+#include "cgroup_path.h"
 #include "node_root.h"
 #include "pod_logs.h"
 #include "runtime.h"

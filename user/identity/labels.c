@@ -4,26 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the name is, or would be; *found says which. */
-static unsigned int find(const struct labels *labels, const char *name, int *found)
+#include "base/sorted.h"
+
+static int compare(const void *labels, unsigned int index, const void *name)
 {
-	unsigned int low = 0, high = labels->count;
+	return strcmp(((const struct label *)labels)[index].name, name);
+}
 
-	*found = 0;
-	while (low < high) {
-		unsigned int middle = low + (high - low) / 2;
-		int order = strcmp(labels->label[middle].name, name);
-
-		if (order == 0) {
-			*found = 1;
-			return middle;
-		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+/* Where the name is, or would be; *found says which. */
+static unsigned int find(const struct labels *labels, const char *name, bool *found)
+{
+	return sorted__find(labels->label, labels->count, compare, name, found);
 }
 
 static int insert(struct labels *labels, unsigned int at, const char *name, char *value)
@@ -46,7 +37,7 @@ static int insert(struct labels *labels, unsigned int at, const char *name, char
 
 int labels__set(struct labels *labels, const char *name, const char *value)
 {
-	int found;
+	bool found;
 	unsigned int at = find(labels, name, &found);
 	size_t before = found ? strlen(labels->label[at].value) : 0;
 	size_t more = strlen(value) + (found ? 0 : strlen(name));
@@ -88,7 +79,7 @@ int labels__set_all(struct labels *labels, const json_t *object)
 
 const char *labels__get(const struct labels *labels, const char *name)
 {
-	int found;
+	bool found;
 	unsigned int at = find(labels, name, &found);
 
 	return found ? labels->label[at].value : NULL;

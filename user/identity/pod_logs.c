@@ -1,8 +1,6 @@
 #include "pod_logs.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "identity.h"

@@ -1,7 +1,7 @@
 /*
  * What Podman's database says of a container that its other files do not: its labels, and how often it was restarted. It is
- * libpod/bolt_state.db beside the containers (libpod/boltdb_state.go of Podman 4); with SQLite, Podman 5's, this stays unknown.
- * Any thread.
+ * libpod/bolt_state.db beside the containers (libpod/boltdb_state.go of Podman 4) or db.sql (libpod/sqlite_state.go, from 4.8
+ * on). Any thread.
  */
 #ifndef LOGTAP_PODMAN_STATE_H
 #define LOGTAP_PODMAN_STATE_H

@@ -1,8 +1,6 @@
 #include "runtime.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cgroup_path.h"

@@ -1,12 +1,11 @@
 #include "runtime.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cgroup_path.h"
 #include "base/clock.h"
+#include "cgroup_path.h"
 #include "identity.h"
 #include "isolation.h"
 #include "processes.h"

@@ -22,18 +22,7 @@ user_prepare()
 	mount -t tmpfs home /home/e2e
 	mount --bind "$PODMAN" /run/e2e/podman
 	install -m 4755 "$UIDMAP/usr/bin/newuidmap" "$UIDMAP/usr/bin/newgidmap" /run/e2e/bin
-	mkdir -p /home/e2e/.config/containers
-	echo '{"default": [{"type": "insecureAcceptAnything"}]}' >/home/e2e/.config/containers/policy.json
-	cat >/home/e2e/.config/containers/containers.conf <<-END
-		[containers]
-		default_sysctls = []
-		[engine]
-		conmon_path = ["/run/e2e/podman/usr/bin/conmon"]
-		conmon_env_vars = ["PATH=$USER_PATH", "LD_LIBRARY_PATH=$USER_LIBRARIES"]
-		events_logger = "file"
-		[engine.runtimes]
-		crun = ["/run/e2e/podman/usr/bin/crun"]
-	END
+	podman_config /home/e2e/.config/containers /run/e2e/podman "$USER_PATH"
 	chown -R "$USER_ID:$USER_ID" /home/e2e "$USER_RUN"
 	chmod 700 "$USER_RUN"
 }
@@ -114,18 +103,13 @@ check()
 		    container = {"id": about["Id"], "name": name, "image": "localhost/busybox:1", "runtime": "podman"}
 		    if name == "web":
 		        container["labels"] = {"tier": "front"}
-		    its = [record for record in records if record["container"]["id"] == about["Id"]]
-		    expect(f"{name}: streams", sorted({record["stream"] for record in its}), sorted(streams))
-		    for stream, wanted in streams.items():
-		        lines = [record for record in its if record["stream"] == stream]
-		        expect(f"{name}/{stream}", [record["message"] for record in lines], wanted)
-		        for i, record in enumerate(lines):
-		            container["restart_count"] = i if name == "again" else 0
-		            expect(f"{name}/{stream}: container", record["container"], container)
-		            expect(f"{name}/{stream}: file", record["file"],
-		                   f"/home/e2e/.local/share/containers/storage/vfs-containers/{about['Id']}/userdata/ctr.log")
-		            expect(f"{name}/{stream}: partial", record.get("partial"), None)
-		            expect(f"{name}/{stream}: the user on the host", record["process"]["uid"], 4711)
+		    for stream, i, record in lines_of(records, about["Id"], name, streams):
+		        container["restart_count"] = i if name == "again" else 0
+		        expect(f"{name}/{stream}: container", record["container"], container)
+		        expect(f"{name}/{stream}: file", record["file"],
+		               f"/home/e2e/.local/share/containers/storage/vfs-containers/{about['Id']}/userdata/ctr.log")
+		        expect(f"{name}/{stream}: partial", record.get("partial"), None)
+		        expect(f"{name}/{stream}: the user on the host", record["process"]["uid"], 4711)
 		expect("records", len(records), 4 + 1 + 2)
 	END
 }

@@ -14,20 +14,10 @@ USERDATA=/run/containers/storage/overlay-containers
 
 podman_prepare()
 {
-	mkdir -p /etc/containers /var/lib/containers /data
+	mkdir -p /var/lib/containers /data
 	mount -t tmpfs containers /var/lib/containers
 	mount -t tmpfs data /data
-	echo '{"default": [{"type": "insecureAcceptAnything"}]}' >/etc/containers/policy.json
-	cat >/etc/containers/containers.conf <<-END
-		[containers]
-		default_sysctls = []
-		[engine]
-		conmon_path = ["$PODMAN/usr/bin/conmon"]
-		conmon_env_vars = ["PATH=$PODMAN/usr/bin:$PATH", "LD_LIBRARY_PATH=$PODMAN/usr/lib/x86_64-linux-gnu"]
-		events_logger = "file"
-		[engine.runtimes]
-		crun = ["$PODMAN/usr/bin/crun"]
-	END
+	podman_config /etc/containers "$PODMAN" "$PODMAN/usr/bin:$PATH"
 	export LD_LIBRARY_PATH=$PODMAN/usr/lib/x86_64-linux-gnu PATH=$PODMAN/usr/bin:$PATH
 	pod load -q -i "$E2E_CACHE/image.tar" >/dev/null
 }
@@ -154,17 +144,13 @@ check()
 		records = list(records_of(f"{sys.argv[1]}/logtap.out"))
 
 		def judge(name, id, streams, container, file, pod, restarts=[0, 0]):
-		    its = [record for record in records if record["container"]["id"] == id]
-		    expect(f"{name}: streams", sorted({record["stream"] for record in its}), sorted(streams))
-		    for stream, wanted in streams.items():
-		        lines = [record for record in its if record["stream"] == stream]
-		        expect(f"{name}/{stream}", [record["message"] for record in lines], wanted)
-		        for record, restart in zip(lines, restarts):
-		            whole = dict(container, restart_count=restart) if restart is not None else container
-		            expect(f"{name}/{stream}: container", record["container"], whole)
-		            expect(f"{name}/{stream}: partial", record.get("partial"), None)
-		            expect(f"{name}/{stream}: file", record.get("file"), file)
-		            expect(f"{name}/{stream}: pod", record.get("kubernetes"), pod)
+		    for stream, i, record in lines_of(records, id, name, streams):
+		        restart = restarts[i]
+		        whole = dict(container, restart_count=restart) if restart is not None else container
+		        expect(f"{name}/{stream}: container", record["container"], whole)
+		        expect(f"{name}/{stream}: partial", record.get("partial"), None)
+		        expect(f"{name}/{stream}: file", record.get("file"), file)
+		        expect(f"{name}/{stream}: pod", record.get("kubernetes"), pod)
 
 		for name in ("web", "plain", "quadlet", "moved", "short"):
 		    about = json.load(open(f"{sys.argv[1]}/inspect.{name}"))[0]

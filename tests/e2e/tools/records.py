@@ -51,6 +51,17 @@ def records_of(*paths):
                 yield record
 
 
+def lines_of(records, container, name, streams):
+    """A container's records as (stream, number in it, record): it has these streams alone, {stream: its messages}."""
+    its = [record for record in records if record["container"]["id"] == container]
+    expect(f"{name}: streams", sorted({record["stream"] for record in its}), sorted(streams))
+    for stream, messages in streams.items():
+        lines = [record for record in its if record["stream"] == stream]
+        expect(f"{name}/{stream}", [record["message"] for record in lines], messages)
+        for i, record in enumerate(lines):
+            yield stream, i, record
+
+
 def load(*paths):
     """Log -> its records in order."""
     logs = {}
