@@ -84,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct seen seen = { 0 };
-	struct json_prune_options options = { NULL, BYTES_MAX, VALUES_MAX, take, &seen };
+	struct json_prune_options options = { NULL, BYTES_MAX, VALUES_MAX, take, &seen, BYTES_MAX / 2, VALUES_MAX / 2 };
 	struct json_prune *prune;
 	size_t step;
 	int err = 0;

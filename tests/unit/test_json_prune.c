@@ -15,6 +15,8 @@ static const struct json_wanted inner[] = { { "x", NULL }, { NULL, NULL } };
 static const struct json_wanted wanted[] = { { "a", NULL }, { "list", inner }, { "o", inner }, { NULL, NULL } };
 
 static char kept[4096];
+static size_t item_bytes_max;
+static unsigned int item_values_max;
 
 static int take(void *owner, const char *text, size_t len)
 {
@@ -25,7 +27,7 @@ static int take(void *owner, const char *text, size_t len)
 
 static int feed(const char *text, size_t step)
 {
-	struct json_prune_options options = { wanted, 64, 20, take, NULL };
+	struct json_prune_options options = { wanted, 64, 20, take, NULL, item_bytes_max, item_values_max };
 	struct json_prune *prune;
 	int err = json_prune__new(&options, &prune);
 
@@ -68,7 +70,7 @@ static void objects_of_a_list_are_pruned(void **state)
 static void of_a_map_the_scalars_are_kept(void **state)
 {
 	(void)state;
-	assert_kept("{\"a\":{\"k\":\"v\",\"deep\":{\"x\":1},\"l\":[1],\"n\":null}}", "{\"a\":{\"k\":\"v\",\"n\":null}}|");
+	assert_kept("{\"a\":{\"k\":\"v\",\"list\":{\"x\":1},\"l\":[1],\"n\":null}}", "{\"a\":{\"k\":\"v\",\"n\":null}}|");
 	assert_kept("{\"a\":[1,[2],{\"x\":3},4]}", "{\"a\":[1,4]}|");
 }
 
@@ -119,6 +121,25 @@ static void what_follows_too_much_is_passed_over(void **state)
 	}
 }
 
+/* Wherever in it the bound is passed. */
+static void item_that_is_too_large_is_left_out(void **state)
+{
+	(void)state;
+	item_values_max = 4;
+	assert_kept("{\"list\":[{\"x\":1},{\"x\":[1,2,3,4,{\"x\":\"]}\"}],\"y\":[]},{\"x\":2}]}", "{\"list\":[{\"x\":1},{\"x\":2}]}|");
+	assert_kept("{\"list\":[{\"x\":[1,2,3,4]}],\"a\":1}", "{\"list\":[],\"a\":1}|");
+	assert_kept("{\"list\":[{\"x\":[1,2]},{\"x\":[1,2,\"}\\\"]\"]},{\"x\":[1,2]}]}", "{\"list\":[{\"x\":[1,2]},{\"x\":[1,2]}]}|");
+	/* It costs no room. */
+	assert_kept("{\"list\":[{\"x\":[1,2,3]},{\"x\":[1,2,3]},{\"x\":[1,2,3]},{\"x\":[1,2,3]},{\"x\":[1,2,3]},{\"x\":[1,2]}]}",
+		    "{\"list\":[{\"x\":[1,2]}]}|");
+	/* What is right in the value is no item. */
+	assert_kept("{\"o\":{\"x\":[1,2,3,4,5]},\"a\":[1,2,3,4,5]}", "{\"o\":{\"x\":[1,2,3,4,5]},\"a\":[1,2,3,4,5]}|");
+	item_values_max = 0;
+	item_bytes_max = 12;
+	assert_kept("{\"list\":[{\"x\":\"1234567}\\\"]\"},{\"x\":12345678901},{\"x\":1}]}", "{\"list\":[{\"x\":1}]}|");
+	item_bytes_max = 0;
+}
+
 static void what_is_left_out_costs_no_room(void **state)
 {
 	char text[8192] = "{\"b\":\"";
@@ -156,6 +177,7 @@ int main(void)
 		cmocka_unit_test(objects_follow_each_other),
 		cmocka_unit_test(too_much_is_told_and_the_next_one_kept),
 		cmocka_unit_test(what_follows_too_much_is_passed_over),
+		cmocka_unit_test(item_that_is_too_large_is_left_out),
 		cmocka_unit_test(what_is_left_out_costs_no_room),
 		cmocka_unit_test(what_is_no_sequence_of_objects_is_told),
 	};

@@ -99,13 +99,13 @@ static void what_would_run_a_program_is_refused(void **state)
 {
 	(void)state;
 	refuse(CONTEXTS CLUSTER(SERVER) USER("exec: {command: aws}"),
-	       "the user's \"exec\" is not supported; use a token, a tokenFile or a client certificate");
+	       "line 4: the user's \"exec\" is not supported; use a token, a tokenFile or a client certificate");
 	refuse(CONTEXTS CLUSTER(SERVER) USER("auth-provider: {name: gcp}"),
-	       "the user's \"auth-provider\" is not supported; use a token, a tokenFile or a client certificate");
+	       "line 4: the user's \"auth-provider\" is not supported; use a token, a tokenFile or a client certificate");
 	refuse(CONTEXTS CLUSTER(SERVER) USER("username: u, password: p"),
-	       "the user's \"username\" is not supported; use a token, a tokenFile or a client certificate");
+	       "line 4: the user's \"username\" is not supported; use a token, a tokenFile or a client certificate");
 	refuse(CONTEXTS CLUSTER(SERVER ", proxy-url: 'http://p'") USER("token: t"),
-	       "proxy-url is not supported; set HTTPS_PROXY in logtap's environment");
+	       "line 3: proxy-url is not supported; set HTTPS_PROXY in logtap's environment");
 }
 
 static void mistakes_are_told(void **state)
@@ -113,18 +113,50 @@ static void mistakes_are_told(void **state)
 	(void)state;
 	refuse("", "there is no current-context; set it to one of the contexts");
 	refuse("[]", "there is no current-context; set it to one of the contexts");
-	refuse("current-context: d\n", "the current-context \"d\" is not among the contexts");
-	refuse(CONTEXTS, "the context's cluster \"k\" is not among the clusters");
-	refuse(CONTEXTS CLUSTER(SERVER), "the context's user \"u\" is not among the users");
+	refuse("current-context: d\n", "line 1: the current-context \"d\" is not among the contexts");
+	refuse(CONTEXTS, "line 2: the context's cluster \"k\" is not among the clusters");
+	refuse(CONTEXTS CLUSTER(SERVER), "line 2: the context's user \"u\" is not among the users");
 	refuse(CONTEXTS CLUSTER("server: 'http://api'") USER("token: t"),
-	       "the cluster's server must be https://HOST:PORT, not \"http://api\"");
+	       "line 3: the cluster's server must be https://HOST:PORT, not \"http://api\"");
 	refuse(CONTEXTS CLUSTER("server: 'https://user@api'") USER("token: t"),
-	       "the cluster's server must be https://HOST:PORT, not \"https://user@api\"");
+	       "line 3: the cluster's server must be https://HOST:PORT, not \"https://user@api\"");
 	refuse(CONTEXTS CLUSTER(SERVER ", certificate-authority-data: '#'") USER("token: t"),
-	       "certificate-authority-data is no base64");
+	       "line 3: certificate-authority-data is no base64");
 	refuse(CONTEXTS CLUSTER(SERVER) USER("client-certificate: c"),
-	       "the user's client-certificate and client-key belong together; one is missing");
-	refuse("a: [\n", "it is not valid YAML: line 2: did not find expected node content");
+	       "line 4: the user's client-certificate and client-key belong together; one is missing");
+	refuse("a: [\n", "line 2: it is not valid YAML: did not find expected node content");
+	refuse("a: b\nc: \x01\n", "it is no text at byte 8: control characters are not allowed");
+}
+
+static void what_cannot_be_read_is_not_left_out(void **state)
+{
+	(void)state;
+	refuse(CONTEXTS CLUSTER(SERVER) USER("token: [t]"), "line 4: token must be plain text");
+	refuse(CONTEXTS CLUSTER(SERVER) USER("client-certificate: {a: b}, client-key: k"),
+	       "line 4: client-certificate must be plain text");
+	refuse(CONTEXTS CLUSTER(SERVER ", certificate-authority-data: [a]") USER("token: t"),
+	       "line 3: certificate-authority-data must be plain text");
+}
+
+static void a_server_is_a_host_with_a_port_or_none(void **state)
+{
+	(void)state;
+	assert_true(kube_access__valid_server("https://api"));
+	assert_true(kube_access__valid_server("https://api/prefix"));
+	assert_true(kube_access__valid_server("https://api:65535/prefix"));
+	assert_true(kube_access__valid_server("https://[fd00::1]"));
+	assert_true(kube_access__valid_server("https://[fd00::1]:6443/"));
+	assert_false(kube_access__valid_server("https://"));
+	assert_false(kube_access__valid_server("https://:1"));
+	assert_false(kube_access__valid_server("https:///p"));
+	assert_false(kube_access__valid_server("https://api:"));
+	assert_false(kube_access__valid_server("https://api:port"));
+	assert_false(kube_access__valid_server("https://api:0"));
+	assert_false(kube_access__valid_server("https://api:65536"));
+	assert_false(kube_access__valid_server("https://a:1:2"));
+	assert_false(kube_access__valid_server("https://[fd00::1"));
+	assert_false(kube_access__valid_server("https://[]:1"));
+	assert_false(kube_access__valid_server("https://[::1]x"));
 }
 
 static void file_that_is_missing_is_told(void **state)
@@ -135,6 +167,7 @@ static void file_that_is_missing_is_told(void **state)
 	(void)state;
 	assert_int_equal(kubeconfig__load("/no/such/file", &access, why, sizeof(why)), -ENOENT);
 	assert_string_equal(why, "it cannot be read: No such file or directory");
+	assert_int_equal(kubeconfig__load("/", &access, why, sizeof(why)), -EISDIR);
 	assert_int_equal(kubeconfig__load("/dev/zero", &access, why, sizeof(why)), -EFBIG);
 }
 
@@ -190,6 +223,8 @@ int main(void)
 		cmocka_unit_test(json_is_yaml),
 		cmocka_unit_test(what_would_run_a_program_is_refused),
 		cmocka_unit_test(mistakes_are_told),
+		cmocka_unit_test(what_cannot_be_read_is_not_left_out),
+		cmocka_unit_test(a_server_is_a_host_with_a_port_or_none),
 		cmocka_unit_test(file_that_is_missing_is_told),
 		cmocka_unit_test(service_account_is_found),
 		cmocka_unit_test(token_is_what_may_stand_in_a_header),

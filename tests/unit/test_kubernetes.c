@@ -257,7 +257,7 @@ static void empty_answer_is_not_taken(void **state)
 	assert_survives_list(*state, "behave empty", "its answer breaks off");
 }
 
-static void huge_object_is_not_taken(void **state)
+static void huge_list_is_not_taken(void **state)
 {
 	assert_survives_list(*state, "behave huge", "too large");
 }
@@ -424,6 +424,30 @@ static void odd_objects_are_left_out_and_the_others_taken(void **state)
 	wait_for(app_is(f, "b", "two"));
 	assert_int_equal(counter(f, COUNTER_kube_errors), 2);
 	assert_true(app_is(f, "odd", ""));
+}
+
+/* Whoever may make pods may make one that is larger than a list may be. */
+static void pod_that_is_too_large_is_left_out_and_the_others_taken(void **state)
+{
+	static const char owner[] = "{\"kind\":\"C\",\"name\":\"c\",\"uid\":\"u\"},";
+	const int owners = 40000;
+	struct fixture *f = *state;
+	char *text = malloc(owners * strlen(owner) + 1);
+
+	assert_non_null(text);
+	for (int i = 0; i < owners; i++)
+		strcpy(text + i * strlen(owner), owner);
+	text[owners * strlen(owner) - 1] = '\0';
+	put_pod(f, "a", "one");
+	assert_string_equal(command(f,
+		"put pods {\"metadata\":{\"uid\":\"large\",\"name\":\"large\",\"namespace\":\"shop\",\"ownerReferences\":[%s]},"
+		"\"spec\":{\"nodeName\":\"node-1\"}}", text), "ok");
+	free(text);
+	put_pod(f, "z", "two");
+	start_watching(f);
+	assert_true(app_is(f, "a", "one") && app_is(f, "z", "two"));
+	assert_true(app_is(f, "large", ""));
+	assert_int_equal(counter(f, COUNTER_kube_errors), 1);
 }
 
 /* --- who we are, and who they are */
@@ -662,6 +686,34 @@ static void pod_of_a_cron_job_is_its(void **state)
 	pod__put(pod);
 }
 
+static void put_pod_of_job_with_uid(struct fixture *f, const char *uid, const char *job_uid)
+{
+	assert_string_equal(command(f,
+		"put pods {\"metadata\":{\"uid\":\"%s\",\"name\":\"%s\",\"namespace\":\"shop\",\"ownerReferences\":"
+		"[{\"kind\":\"Job\",\"name\":\"backup-1\",\"uid\":\"%s\",\"controller\":true}]},\"spec\":{\"nodeName\":\"node-1\"}}",
+		uid, uid, job_uid), "ok");
+}
+
+static void job_that_is_made_again_under_its_name_is_another(void **state)
+{
+	struct fixture *f = *state;
+
+	tell(f, "put jobs {\"metadata\":{\"name\":\"backup-1\",\"uid\":\"j1\",\"ownerReferences\":[{\"kind\":\"CronJob\",\"name\":\"backup\",\"controller\":true}]}}");
+	start_watching(f);
+	put_pod_of_job_with_uid(f, "a", "j1");
+	wait_for(strcmp(workload_of(f, "a"), "CronJob/backup") == 0);
+	/* What is said of the present one holds not for the one before. */
+	put_pod_of_job_with_uid(f, "c", "j0");
+	wait_for(*workload_of(f, "c") != '/');
+	assert_string_equal(workload_of(f, "c"), "Job/backup-1");
+	tell(f, "delete jobs j1");
+	tell(f, "put jobs {\"metadata\":{\"name\":\"backup-1\",\"uid\":\"j2\"}}");
+	put_pod_of_job_with_uid(f, "b", "j2");
+	wait_for(*workload_of(f, "b") != '/');
+	assert_string_equal(workload_of(f, "b"), "Job/backup-1");
+	assert_string_equal(workload_of(f, "a"), "CronJob/backup");
+}
+
 /* More than wait for one Job. */
 static void many_events_of_a_jobs_pod_keep_their_order(void **state)
 {
@@ -757,6 +809,65 @@ static void labels_and_uids_of_namespace_and_node_are_the_pods(void **state)
 	tell(f, "put nodes {\"metadata\":{\"name\":\"node-1\",\"labels\":{\"v\":\"d2\"}}}");
 	wait_for(strcmp(around_of(f, "a", false), "d2") == 0);
 	assert_true(app_is(f, "a", "one"));
+}
+
+/* Its pod is in no cache yet when the namespace's labels come. */
+static void pod_that_waits_for_its_job_gets_its_namespaces_present_labels(void **state)
+{
+	struct fixture *f = *state;
+
+	f->namespace_labels = true;
+	tell(f, "put namespaces {\"metadata\":{\"name\":\"other\",\"labels\":{\"v\":\"o1\"}}}");
+	put_pod(f, "y", "first");
+	start(f);
+	wait_for(count_of(f, "watching") == 2);
+	tell(f, "behave slow_jobs");
+	put_job_pod(f, "a", "backup-1");
+	put_pod(f, "z", "last");
+	wait_for(app_is(f, "z", "last"));
+	tell(f, "put namespaces {\"metadata\":{\"name\":\"shop\",\"labels\":{\"v\":\"n1\"}}}");
+	wait_for(strcmp(around_of(f, "z", true), "n1") == 0);
+	tell(f, "behave fine");
+	wait_for(strcmp(workload_of(f, "a"), "Job/backup-1") == 0);
+	assert_string_equal(around_of(f, "a", true), "n1");
+}
+
+static const char *cluster_of(struct fixture *f, const char *uid)
+{
+	static char value[64];
+	const struct pod *pod = pods__get(f->pods, uid, "", "");
+
+	snprintf(value, sizeof(value), "%s", pod && pod->cluster_uid ? pod->cluster_uid : "");
+	pod__put(pod);
+	return value;
+}
+
+/* Its pods are gone before it is, but their last words may come later. */
+static void pod_keeps_the_labels_of_a_namespace_that_is_gone(void **state)
+{
+	struct fixture *f = *state;
+
+	f->namespace_labels = f->node_labels = true;
+	tell(f, "put namespaces {\"metadata\":{\"name\":\"shop\",\"uid\":\"u1\",\"labels\":{\"v\":\"n1\"}}}");
+	tell(f, "put nodes {\"metadata\":{\"name\":\"node-1\",\"uid\":\"u2\",\"labels\":{\"v\":\"d1\"}}}");
+	put_pod(f, "a", "one");
+	start(f);
+	wait_for(count_of(f, "watching") == 3);
+	assert_string_equal(around_of(f, "a", true), "n1");
+	/* Events of one kind come in order: with the second of each the first has been taken. */
+	tell(f, "delete namespaces u1");
+	tell(f, "put namespaces {\"metadata\":{\"name\":\"kube-system\",\"uid\":\"u0\"}}");
+	wait_for(strcmp(cluster_of(f, "a"), "u0") == 0);
+	assert_string_equal(around_of(f, "a", true), "n1");
+	put_pod(f, "a", "two");
+	wait_for(app_is(f, "a", "two"));
+	assert_string_equal(around_of(f, "a", true), "n1");
+	assert_string_equal(around_of(f, "a", false), "d1");
+	tell(f, "delete pods a");
+	put_pod(f, "b", "last");
+	wait_for(app_is(f, "b", "last"));
+	assert_string_equal(around_of(f, "a", true), "n1");
+	assert_string_equal(around_of(f, "b", true), "-");
 }
 
 static void missing_right_to_namespaces_costs_their_labels_alone(void **state)
@@ -949,7 +1060,7 @@ int main(int argc, char **argv)
 		fact(garbage_is_not_taken),
 		fact(half_a_list_is_not_taken),
 		fact(empty_answer_is_not_taken),
-		fact(huge_object_is_not_taken),
+		fact(huge_list_is_not_taken),
 		fact(failing_server_is_said_once),
 		fact(redirect_is_not_followed),
 		fact(reset_connections_are_made_again),
@@ -963,6 +1074,7 @@ int main(int argc, char **argv)
 		fact(watches_that_are_closed_at_once_are_not_asked_for_in_a_rage),
 		fact(server_that_is_gone_and_comes_back_is_found),
 		fact(odd_objects_are_left_out_and_the_others_taken),
+		fact(pod_that_is_too_large_is_left_out_and_the_others_taken),
 		fact(token_that_rotates_is_read_again),
 		fact(refused_token_is_said_and_the_next_one_taken),
 		fact(missing_token_is_said_and_waited_for),
@@ -975,10 +1087,13 @@ int main(int argc, char **argv)
 		fact(stopped_server_does_not_hold_up_the_end),
 		fact(cache_outlives_the_thread),
 		fact(pod_of_a_cron_job_is_its),
+		fact(job_that_is_made_again_under_its_name_is_another),
 		fact(many_events_of_a_jobs_pod_keep_their_order),
 		fact(pods_that_wait_for_their_job_do_not_take_each_others_place),
 		fact(jobs_that_may_not_be_asked_for_stay_jobs),
 		fact(labels_and_uids_of_namespace_and_node_are_the_pods),
+		fact(pod_that_waits_for_its_job_gets_its_namespaces_present_labels),
+		fact(pod_keeps_the_labels_of_a_namespace_that_is_gone),
 		fact(missing_right_to_namespaces_costs_their_labels_alone),
 		fact(cluster_is_told_to_pods_of_every_namespace),
 		cmocka_unit_test_setup_teardown(one_http2_connection_serves_all, setup_http2, teardown),

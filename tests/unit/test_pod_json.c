@@ -32,7 +32,7 @@ static int take(void *owner, const char *text, size_t len)
 static json_t *prune(const char *text, size_t len)
 {
 	json_t *kept = NULL;
-	struct json_prune_options options = { pod_json_object, 1 << 20, 1 << 14, take, &kept };
+	struct json_prune_options options = { pod_json_object, 1 << 20, 1 << 14, take, &kept, 0, 0 };
 	struct json_prune *prune;
 
 	assert_int_equal(json_prune__new(&options, &prune), 0);

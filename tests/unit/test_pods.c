@@ -231,6 +231,30 @@ static void version_rises_when_a_pod_changes_and_only_then(void **state)
 	assert_true(pods__version(*state) > version);
 }
 
+/* Who was told that nobody knows which asks again. */
+static void version_rises_when_one_of_two_mirrors_goes_or_comes_back(void **state)
+{
+	uint64_t version;
+
+	publish_mirror(*state, "a", "etcd", "one");
+	publish_mirror(*state, "a", "forged", "foreign");
+	assert_unknown(*state, "a");
+	version = pods__version(*state);
+	remove_mirror(*state, "a", "forged");
+	assert_app(*state, "a", "one");
+	assert_true(pods__version(*state) > version);
+	version = pods__version(*state);
+	publish_mirror(*state, "a", "forged", "foreign");
+	assert_unknown(*state, "a");
+	assert_true(pods__version(*state) > version);
+	pods__list_begin(*state);
+	publish_mirror(*state, "a", "etcd", "one");
+	version = pods__version(*state);
+	pods__list_end(*state);
+	assert_app(*state, "a", "one");
+	assert_true(pods__version(*state) > version);
+}
+
 static void assert_labels_rise(struct pods *pods, struct pod *pod, bool rises)
 {
 	uint64_t version = pods__version(pods), labels_version = pods__labels_version(pods);
@@ -281,6 +305,24 @@ static void labels_version_rises_with_a_pod_after_one_was_left_out_unknown(void 
 }
 
 /* Another thread has published it meanwhile. */
+static void labels_version_rises_when_one_of_two_mirrors_has_gone(void **state)
+{
+	uint64_t version;
+
+	publish_mirror(*state, "a", "etcd", "one");
+	publish_mirror(*state, "a", "forged", "foreign");
+	assert_unknown(*state, "a");
+	pods__leave_out(*state, pods__version(*state));
+	version = pods__labels_version(*state);
+	remove_mirror(*state, "a", "forged");
+	assert_app(*state, "a", "one");
+	assert_true(pods__labels_version(*state) > version);
+	/* Once. */
+	version = pods__labels_version(*state);
+	publish_mirror(*state, "a", "forged", "foreign");
+	assert_true(pods__labels_version(*state) == version);
+}
+
 static void labels_version_rises_when_what_was_left_out_has_come(void **state)
 {
 	uint64_t before = pods__version(*state), version;
@@ -480,10 +522,12 @@ int main(void)
 		fact(deleted_pods_make_room_for_new_ones),
 		fact(mirror_takes_no_other_pods_place),
 		fact(mirrors_of_one_uid_are_told_apart_by_their_names),
+		fact(version_rises_when_one_of_two_mirrors_goes_or_comes_back),
 		fact(reference_keeps_what_was_known),
 		fact(version_rises_when_a_pod_changes_and_only_then),
 		fact(labels_version_rises_with_what_may_select_a_known_pod),
 		fact(labels_version_rises_with_a_pod_after_one_was_left_out_unknown),
+		fact(labels_version_rises_when_one_of_two_mirrors_has_gone),
 		fact(labels_version_rises_when_what_was_left_out_has_come),
 		fact(change_of_a_container_is_a_change),
 		fact(only_an_unknown_pod_is_wanted),

@@ -26,6 +26,7 @@ struct frame {
 	bool any;                /* an item has been kept */
 	bool keep;               /* the present item is kept */
 	size_t item_at;          /* where it begins, with its comma */
+	unsigned int values_at;  /* those before it */
 };
 
 struct json_prune {
@@ -38,6 +39,7 @@ struct json_prune {
 	char *text;
 	size_t len, size;
 	unsigned int values;
+	unsigned int left_out;   /* items */
 	bool overflow;
 };
 
@@ -108,6 +110,7 @@ static int begin_item(struct json_prune *prune)
 	struct frame *frame = top(prune);
 
 	frame->item_at = prune->len;
+	frame->values_at = prune->values;
 	/* What was too large is only followed to its end: keys are not known any more. */
 	frame->keep = !prune->overflow;
 	return frame->any ? emit(prune, ',') : 0;
@@ -308,11 +311,45 @@ static int feed(struct json_prune *prune, char c)
 	}
 }
 
+/* Whether what is being fed is in an object of one of the value's own arrays, and that is too large. */
+static bool is_item_too_large(const struct json_prune *prune)
+{
+	const struct json_prune_options *options = &prune->options;
+	const struct frame *list = &prune->frames[1];
+
+	if (prune->depth < 3 || list->object || prune->overflow)
+		return false;
+	return (options->item_bytes_max && prune->len - list->item_at > options->item_bytes_max) ||
+	       (options->item_values_max && prune->values - list->values_at > options->item_values_max);
+}
+
+/* What is kept of it goes; its containers, up to its own, are followed to their ends. */
+static void leave_item_out(struct json_prune *prune)
+{
+	bool in_string = prune->place == PLACE_STRING || prune->place == PLACE_KEY;
+
+	prune->skipped += prune->depth - 2;
+	prune->depth = 2;
+	prune->place = in_string ? PLACE_STRING : PLACE_ITEM;
+	prune->values = top(prune)->values_at;
+	prune->len = top(prune)->item_at;
+	top(prune)->keep = false;
+	prune->left_out++;
+}
+
+unsigned int json_prune__left_out(const struct json_prune *prune)
+{
+	return prune->left_out;
+}
+
 int json_prune__feed(struct json_prune *prune, const char *data, size_t len)
 {
 	int err = 0;
 
-	for (size_t i = 0; !err && i < len; i++)
+	for (size_t i = 0; !err && i < len; i++) {
 		err = feed(prune, data[i]);
+		if (!err && is_item_too_large(prune))
+			leave_item_out(prune);
+	}
 	return err;
 }

@@ -28,6 +28,12 @@ struct json_prune_options {
 	 */
 	int (*take)(void *owner, const char *text, size_t len);
 	void *owner;
+	/*
+	 * The same bounds for each object of the value's own arrays (a list's items): one that is larger is left out, as
+	 * if it were not there, and json_prune__left_out counts it. 0: none.
+	 */
+	size_t item_bytes_max;
+	unsigned int item_values_max;
 };
 
 struct json_prune;
@@ -38,6 +44,8 @@ void json_prune__free(struct json_prune *prune);
 void json_prune__reset(struct json_prune *prune);
 /* Objects may follow each other. 0, -EBADMSG (this is no sequence of objects), -ENOMEM, or what `take` returned. */
 int json_prune__feed(struct json_prune *prune, const char *data, size_t len);
+/* While `take` runs: how many items of the value were too large. */
+unsigned int json_prune__left_out(const struct json_prune *prune);
 /* Whether an object has begun and not ended. */
 int json_prune__open(const struct json_prune *prune);
 

@@ -7,12 +7,31 @@
 
 #define SPACE " \t\r\n"
 
+/* What follows the host: a port or none, a path or none. */
+static bool valid_rest(const char *rest)
+{
+	size_t digits;
+
+	if (*rest == ':') {
+		digits = strspn(++rest, "0123456789");
+		if (!digits || digits > 5 || atoi(rest) < 1 || atoi(rest) > 65535)
+			return false;
+		rest += digits;
+	}
+	return !*rest || *rest == '/';
+}
+
 bool kube_access__valid_server(const char *server)
 {
 	const char *host = server + strlen("https://");
+	size_t len;
 
-	return strncmp(server, "https://", strlen("https://")) == 0 && *host && *host != '/' &&
-	       !server[strcspn(server, SPACE "?#@\"")];
+	if (strncmp(server, "https://", strlen("https://")) || server[strcspn(server, SPACE "?#@\"")])
+		return false;
+	len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
+	if (*host == '[' ? len < 3 || host[len - 1] != ']' : !len)
+		return false;
+	return valid_rest(host + len);
 }
 
 int kube_access__read(const char *path, char **out, size_t *len)
@@ -24,7 +43,7 @@ int kube_access__read(const char *path, char **out, size_t *len)
 
 	if (!err) {
 		got = fread(text, 1, KUBE_FILE_MAX + 1, file);
-		err = ferror(file) ? -EIO : got > KUBE_FILE_MAX ? -EFBIG : 0;
+		err = ferror(file) ? -errno : got > KUBE_FILE_MAX ? -EFBIG : 0;
 	}
 	if (file)
 		fclose(file);

@@ -9,9 +9,9 @@
 #include <curl/curl.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "kube_client.h"
 #include "kube_timing.h"
-#include "base/log.h"
 #include "pod.h"
 #include "pod_json.h"
 
@@ -33,6 +33,7 @@ struct job {
 	struct kube_jobs *jobs;
 	char *namespace;
 	char *name;
+	char *uid;                   /* of this one; another may have the name later. NULL: not known */
 	char *cron_job;              /* NULL: none made it */
 	char *cron_job_uid;
 	struct kube_request *request; /* NULL: it is known */
@@ -82,6 +83,7 @@ static void free_job(struct job *job)
 	}
 	free(job->namespace);
 	free(job->name);
+	free(job->uid);
 	free(job->cron_job);
 	free(job->cron_job_uid);
 	free(job);
@@ -143,6 +145,11 @@ static void release(struct job *job)
 	job->held_count = 0;
 }
 
+static bool may_be(const char *uid, const char *other)
+{
+	return !uid || !other || strcmp(uid, other) == 0;
+}
+
 static int take_job(void *owner, const char *text, size_t len)
 {
 	struct job *job = owner;
@@ -151,8 +158,9 @@ static int take_job(void *owner, const char *text, size_t len)
 	const char *kind = pod_json__text(controller, "kind");
 	const char *name = pod_json__text(controller, "name");
 	const char *uid = pod_json__short_text(controller, "uid");
+	const char *its_uid = pod_json__short_text(json_object_get(object, "metadata"), "uid");
 
-	if (kind && name && strcmp(kind, "CronJob") == 0 && !job->cron_job) {
+	if (kind && name && strcmp(kind, "CronJob") == 0 && !job->cron_job && may_be(its_uid, job->uid)) {
 		job->cron_job = strdup(name);
 		job->cron_job_uid = uid ? strdup(uid) : NULL;
 	}
@@ -216,7 +224,8 @@ static struct job *find(struct kube_jobs *jobs, const struct pod *pod)
 {
 	struct job *job = jobs->first;
 
-	while (job && (strcmp(job->name, pod->owner_name) || strcmp(job->namespace, pod->namespace)))
+	while (job && (strcmp(job->name, pod->owner_name) || strcmp(job->namespace, pod->namespace) ||
+		       !may_be(job->uid, pod->owner_uid)))
 		job = job->next;
 	return job;
 }
@@ -249,7 +258,8 @@ static struct job *add(struct kube_jobs *jobs, const struct pod *pod)
 	job->held_end = &job->held;
 	job->namespace = strdup(pod->namespace);
 	job->name = strdup(pod->owner_name);
-	if (!job->namespace || !job->name || ask(job)) {
+	job->uid = pod->owner_uid ? strdup(pod->owner_uid) : NULL;
+	if (!job->namespace || !job->name || (pod->owner_uid && !job->uid) || ask(job)) {
 		free_job(job);
 		return NULL;
 	}

@@ -112,6 +112,11 @@ void kube_labels__end(struct kube_labels *labels)
 	labels->listed = NULL;
 }
 
+bool kube_labels__knows(const struct kube_labels *labels, const char *name)
+{
+	return json_object_get(labels->known, name);
+}
+
 int kube_labels__put(const struct kube_labels *labels, const char *name, struct labels *out)
 {
 	const json_t *object = json_object_get(json_object_get(labels->known, name), "labels");

@@ -23,7 +23,9 @@ void kube_labels__begin(struct kube_labels *labels);
 int kube_labels__object(struct kube_labels *labels, const json_t *object, bool deleted);
 void kube_labels__end(struct kube_labels *labels);
 
-/* Replaces what is in `out`; nothing when the name is not known. 0, -ENOMEM or -E2BIG. */
+/* Whether there is one of this name. */
+bool kube_labels__knows(const struct kube_labels *labels, const char *name);
+/* Replaces what is in `out`; with nothing when the name is not known. 0, -ENOMEM or -E2BIG. */
 int kube_labels__put(const struct kube_labels *labels, const char *name, struct labels *out);
 /* NULL when it is not known; valid until the next object. */
 const char *kube_labels__uid(const struct kube_labels *labels, const char *name);

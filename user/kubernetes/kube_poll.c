@@ -35,6 +35,7 @@ static bool hand_over(const struct kube_poll *poll, const json_t *list)
 
 	if (!json_is_array(items) && !json_is_null(items))
 		return false;
+	counters__add(options->counters, COUNTER_kube_errors, json_prune__left_out(poll->prune));
 	options->handler->begin(options->owner);
 	json_array_foreach(items, i, item)
 		if (options->handler->object(options->owner, item, false))
@@ -60,6 +61,7 @@ int kube_poll__new(const struct kube_watch_options *options, struct kube_poll **
 	struct json_prune_options prune = {
 		.wanted = pod_json_list, .bytes_max = LIST_BYTES_MAX, .values_max = LIST_VALUES_MAX,
 		.take = take_list, .owner = poll,
+		.item_bytes_max = POD_JSON_OBJECT_BYTES_MAX, .item_values_max = POD_JSON_OBJECT_VALUES_MAX,
 	};
 
 	if (!poll)

@@ -1,6 +1,5 @@
 #include "kube_timing.h"
 
-#include <stdlib.h>
 #include <sys/random.h>
 
 #define DOUBLINGS_MAX 20

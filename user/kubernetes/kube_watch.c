@@ -10,17 +10,15 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/log.h"
 #include "kube_client.h"
 #include "kube_timing.h"
-#include "base/log.h"
 #include "pod_json.h"
 
 /* Objects of a page. It is halved when what is kept of a page is too large. */
 #define PAGE_FIRST 250
 #define LIST_BYTES_MAX (8u << 20)
 #define LIST_VALUES_MAX (1u << 17)
-#define EVENT_BYTES_MAX (2u << 20)
-#define EVENT_VALUES_MAX (1u << 14)
 #define VERSION_MAX 128
 #define CONTINUE_MAX 8192
 /* After so many failures of the watch in a row what is known is no longer trusted. */
@@ -151,6 +149,7 @@ static int take_page(void *owner, const char *text, size_t len)
 		return fail(watch, KUBE_GARBAGE, "its answer is no list");
 	}
 	watch->taken = true;
+	counters__add(watch->options.counters, COUNTER_kube_errors, json_prune__left_out(watch->prune));
 	json_array_foreach(items, i, item)
 		hand_over(watch, item, false);
 	err = set_version(watch, list);
@@ -371,10 +370,12 @@ static int request(struct kube_watch *watch, char *path, bool list)
 	uint64_t watch_ms = timing->watch_ms + WATCH_GRACE_MS;
 	struct json_prune_options options = {
 		.wanted = list ? pod_json_list : pod_json_event,
-		.bytes_max = list ? LIST_BYTES_MAX : EVENT_BYTES_MAX,
-		.values_max = list ? LIST_VALUES_MAX : EVENT_VALUES_MAX,
+		.bytes_max = list ? LIST_BYTES_MAX : POD_JSON_OBJECT_BYTES_MAX,
+		.values_max = list ? LIST_VALUES_MAX : POD_JSON_OBJECT_VALUES_MAX,
 		.take = list ? take_page : take_event,
 		.owner = watch,
+		.item_bytes_max = POD_JSON_OBJECT_BYTES_MAX,
+		.item_values_max = POD_JSON_OBJECT_VALUES_MAX,
 	};
 	struct kube_get get = {
 		.path = path,

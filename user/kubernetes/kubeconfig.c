@@ -16,14 +16,17 @@ struct reading {
 	size_t why_size;
 };
 
-static int refuse(struct reading *reading, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int refuse(const struct reading *reading, const yaml_node_t *node, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
-static int refuse(struct reading *reading, const char *format, ...)
+/* `node`: at which line; NULL: of the file. */
+static int refuse(const struct reading *reading, const yaml_node_t *node, const char *format, ...)
 {
+	size_t len = node ? snprintf(reading->why, reading->why_size, "line %zu: ", node->start_mark.line + 1) : 0;
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(reading->why, reading->why_size, format, args);
+	vsnprintf(reading->why + len, reading->why_size - len, format, args);
 	va_end(args);
 	return -EINVAL;
 }
@@ -71,10 +74,23 @@ static yaml_node_t *named(const struct reading *reading, const char *list, const
 	return NULL;
 }
 
+/* What is there and cannot be read is not as if it were not there. */
+static int check_text(const struct reading *reading, yaml_node_t *map, const char *key)
+{
+	yaml_node_t *value = member(reading, map, key);
+
+	if (!value || text_of(reading, map, key) || (value->type == YAML_SCALAR_NODE && !value->data.scalar.length))
+		return 0;
+	return refuse(reading, value, "%s must be plain text", key);
+}
+
 static int copy_text(const struct reading *reading, yaml_node_t *map, const char *key, char **out)
 {
 	const char *text = text_of(reading, map, key);
+	int err = check_text(reading, map, key);
 
+	if (err)
+		return err;
 	if (text)
 		*out = strdup(text);
 	return text && !*out ? -ENOMEM : 0;
@@ -124,24 +140,24 @@ static long base64_decode(const char *text, char *out)
 	return text[strspn(text, "= \t\r\n")] || have >= 6 ? -1 : end - out;
 }
 
-static int copy_data(struct reading *reading, yaml_node_t *map, const char *key, struct kube_blob *out)
+static int copy_data(const struct reading *reading, yaml_node_t *map, const char *key, struct kube_blob *out)
 {
 	const char *text = text_of(reading, map, key);
 	long len;
 
 	if (!text)
-		return 0;
+		return check_text(reading, map, key);
 	out->text = malloc(strlen(text) + 1);
 	if (!out->text)
 		return -ENOMEM;
 	len = base64_decode(text, out->text);
 	if (len <= 0)
-		return refuse(reading, "%s is no base64", key);
+		return refuse(reading, member(reading, map, key), "%s is no base64", key);
 	out->len = len;
 	return 0;
 }
 
-static int read_cluster(struct reading *reading, yaml_node_t *cluster)
+static int read_cluster(const struct reading *reading, yaml_node_t *cluster)
 {
 	struct kube_access *access = reading->access;
 	const char *insecure = text_of(reading, cluster, "insecure-skip-tls-verify");
@@ -149,9 +165,10 @@ static int read_cluster(struct reading *reading, yaml_node_t *cluster)
 	int err;
 
 	if (!server || !kube_access__valid_server(server))
-		return refuse(reading, "the cluster's server must be https://HOST:PORT, not \"%s\"", server ?: "");
+		return refuse(reading, cluster, "the cluster's server must be https://HOST:PORT, not \"%s\"", server ?: "");
 	if (member(reading, cluster, "proxy-url"))
-		return refuse(reading, "proxy-url is not supported; set HTTPS_PROXY in logtap's environment");
+		return refuse(reading, member(reading, cluster, "proxy-url"),
+			      "proxy-url is not supported; set HTTPS_PROXY in logtap's environment");
 	access->insecure = insecure && strcmp(insecure, "true") == 0;
 	err = copy_text(reading, cluster, "server", &access->server);
 	err = err ? err : copy_text(reading, cluster, "tls-server-name", &access->server_name);
@@ -163,19 +180,19 @@ static int read_cluster(struct reading *reading, yaml_node_t *cluster)
 	return err;
 }
 
-static int refuse_user(struct reading *reading, yaml_node_t *user)
+static int refuse_user(const struct reading *reading, yaml_node_t *user)
 {
 	static const char *const unsupported[] = { "exec", "auth-provider", "username", "password", "as", "as-uid", "as-groups" };
 
 	for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++)
 		if (member(reading, user, unsupported[i]))
-			return refuse(reading,
+			return refuse(reading, member(reading, user, unsupported[i]),
 				      "the user's \"%s\" is not supported; use a token, a tokenFile or a client certificate",
 				      unsupported[i]);
 	return 0;
 }
 
-static int read_user(struct reading *reading, yaml_node_t *user)
+static int read_user(const struct reading *reading, yaml_node_t *user)
 {
 	struct kube_access *access = reading->access;
 	int err = refuse_user(reading, user);
@@ -190,11 +207,11 @@ static int read_user(struct reading *reading, yaml_node_t *user)
 	if (!err && !access->token_file)
 		err = copy_text(reading, user, "token", &access->token);
 	if (!err && (access->cert.text || access->cert_file) != (access->key.text || access->key_file))
-		return refuse(reading, "the user's client-certificate and client-key belong together; one is missing");
+		return refuse(reading, user, "the user's client-certificate and client-key belong together; one is missing");
 	return err;
 }
 
-static int read_document(struct reading *reading)
+static int read_document(const struct reading *reading)
 {
 	yaml_node_t *root = yaml_document_get_root_node(reading->document);
 	const char *current = text_of(reading, root, "current-context");
@@ -206,15 +223,25 @@ static int read_document(struct reading *reading)
 	int err;
 
 	if (!current)
-		return refuse(reading, "there is no current-context; set it to one of the contexts");
+		return refuse(reading, NULL, "there is no current-context; set it to one of the contexts");
 	if (!context)
-		return refuse(reading, "the current-context \"%s\" is not among the contexts", current);
+		return refuse(reading, member(reading, root, "current-context"),
+			      "the current-context \"%s\" is not among the contexts", current);
 	if (!cluster_node)
-		return refuse(reading, "the context's cluster \"%s\" is not among the clusters", cluster ?: "");
+		return refuse(reading, context, "the context's cluster \"%s\" is not among the clusters", cluster ?: "");
 	if (user && !user_node)
-		return refuse(reading, "the context's user \"%s\" is not among the users", user);
+		return refuse(reading, context, "the context's user \"%s\" is not among the users", user);
 	err = read_cluster(reading, cluster_node);
 	return err ? err : read_user(reading, user_node);
+}
+
+static int refuse_syntax(const struct reading *reading, const yaml_parser_t *parser)
+{
+	const char *problem = parser->problem ?: "unknown problem";
+
+	if (parser->error == YAML_READER_ERROR)
+		return refuse(reading, NULL, "it is no text at byte %zu: %s", parser->problem_offset, problem);
+	return refuse(reading, NULL, "line %zu: it is not valid YAML: %s", parser->problem_mark.line + 1, problem);
 }
 
 int kubeconfig__parse(const char *text, size_t len, const char *directory, struct kube_access **out,
@@ -232,8 +259,7 @@ int kubeconfig__parse(const char *text, size_t len, const char *directory, struc
 	}
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
 	if (!yaml_parser_load(&parser, &document)) {
-		err = refuse(&reading, "it is not valid YAML: line %zu: %s", parser.problem_mark.line + 1,
-			     parser.problem ?: "unknown problem");
+		err = refuse_syntax(&reading, &parser);
 	} else {
 		err = read_document(&reading);
 		yaml_document_delete(&document);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/counters.h"
+#include "base/log.h"
 #include "kube_access.h"
 #include "kube_client.h"
 #include "kube_jobs.h"
@@ -22,7 +23,6 @@
 #include "kube_trouble.h"
 #include "kube_watch.h"
 #include "kubeconfig.h"
-#include "base/log.h"
 #include "pod.h"
 #include "pod_json.h"
 #include "pods.h"
@@ -75,30 +75,56 @@ static int replace_text(char **out, const char *text)
 	return 0;
 }
 
-static int put_namespace(const struct kube_labels *namespaces, struct pod *pod)
+/* `before`: the same pod as it was known; NULL where `pod` has what it said. */
+static int put_namespace(const struct kube_labels *namespaces, const struct pod *before, struct pod *pod)
 {
-	int err = kube_labels__put(namespaces, pod->namespace, &pod->namespace_labels);
+	int err = 0;
 
-	err = err ? err : replace_text(&pod->namespace_uid, kube_labels__uid(namespaces, pod->namespace));
+	if (kube_labels__knows(namespaces, pod->namespace)) {
+		err = kube_labels__put(namespaces, pod->namespace, &pod->namespace_labels);
+		err = err ? err : replace_text(&pod->namespace_uid, kube_labels__uid(namespaces, pod->namespace));
+	} else if (before) {
+		err = labels__copy(&pod->namespace_labels, &before->namespace_labels);
+		err = err ? err : replace_text(&pod->namespace_uid, before->namespace_uid);
+	}
 	return err ? err : replace_text(&pod->cluster_uid, kube_labels__uid(namespaces, CLUSTERS));
 }
 
-static int put_node(const struct kube_labels *nodes, const char *node, struct pod *pod)
+static int put_node(const struct kube_labels *nodes, const char *node, const struct pod *before, struct pod *pod)
 {
-	int err = kube_labels__put(nodes, node, &pod->node_labels);
+	int err = 0;
 
-	err = err ? err : replace_text(&pod->node_uid, kube_labels__uid(nodes, node));
-	return err ? err : replace_text(&pod->node_hostname, kube_labels__hostname(nodes, node));
+	if (kube_labels__knows(nodes, node)) {
+		err = kube_labels__put(nodes, node, &pod->node_labels);
+		err = err ? err : replace_text(&pod->node_uid, kube_labels__uid(nodes, node));
+		err = err ? err : replace_text(&pod->node_hostname, kube_labels__hostname(nodes, node));
+	} else if (before) {
+		err = labels__copy(&pod->node_labels, &before->node_labels);
+		err = err ? err : replace_text(&pod->node_uid, before->node_uid);
+		err = err ? err : replace_text(&pod->node_hostname, before->node_hostname);
+	}
+	return err;
 }
 
-static int put_around(const struct kubernetes *kubernetes, struct pod *pod)
+/* Of what is gone from the cluster a pod keeps what it had. */
+static int put_around(const struct kubernetes *kubernetes, const struct pod *before, struct pod *pod)
 {
 	int err = 0;
 
 	if (kubernetes->namespaces.labels)
-		err = put_namespace(kubernetes->namespaces.labels, pod);
+		err = put_namespace(kubernetes->namespaces.labels, before, pod);
 	if (!err && kubernetes->nodes.labels)
-		err = put_node(kubernetes->nodes.labels, kubernetes->node, pod);
+		err = put_node(kubernetes->nodes.labels, kubernetes->node, before, pod);
+	return err;
+}
+
+/* A new one, which has nothing yet of what is around it. */
+static int put_first_around(const struct kubernetes *kubernetes, struct pod *pod)
+{
+	const struct pod *before = pods__get(kubernetes->pods, pod->uid, pod->namespace, pod->name);
+	int err = put_around(kubernetes, before && pod__same_name(before, pod) ? before : NULL, pod);
+
+	pod__put(before);
 	return err;
 }
 
@@ -119,13 +145,23 @@ static int publish(struct kubernetes *kubernetes, struct pod *pod)
 	return err;
 }
 
-/* A deleted one is published as well: it may have come and gone between two looks. */
+/*
+ * A deleted one is published as well: it may have come and gone between two looks. What is around it is put here, as it may have
+ * changed while the pod waited for its Job.
+ */
 static void on_ready(void *owner, struct pod *pod, bool deleted)
 {
 	struct kubernetes *kubernetes = owner;
 	const struct pod *held = deleted ? pod__get(pod) : NULL;
+	int err = put_first_around(kubernetes, pod);
 
-	publish(kubernetes, pod);
+	if (err) {
+		counters__add(kubernetes->counters, COUNTER_kube_errors, 1);
+		log_debug("Kubernetes: pod %s is left out: %s", pod->uid, strerror(-err));
+		pod__put(pod);
+	} else {
+		publish(kubernetes, pod);
+	}
 	if (deleted)
 		pods__remove(kubernetes->pods, held);
 	pod__put(held);
@@ -142,12 +178,7 @@ static int on_object(void *owner, const json_t *object, bool deleted)
 	struct pod *pod;
 	int err = pod_json__parse(object, &pod);
 
-	if (err)
-		return err;
-	err = put_around(kubernetes, pod);
-	if (err)
-		pod__put(pod);
-	else
+	if (!err)
 		kube_jobs__resolve(kubernetes->jobs, pod, deleted);
 	return err;
 }
@@ -175,7 +206,7 @@ static void refresh(struct kubernetes *kubernetes, const struct pod *pod)
 
 	if (!copy)
 		return;
-	if (put_around(kubernetes, copy))
+	if (put_around(kubernetes, NULL, copy))
 		pod__put(copy);
 	else
 		publish(kubernetes, copy);

@@ -17,6 +17,10 @@
 /* Of an image: what a registry takes for a name, with tag and digest, is shorter. */
 #define POD_JSON_IMAGE_MAX 512
 
+/* What is kept of one object: one of a list or an event that is larger is left out, for whoever may make it would end all lists with it. */
+#define POD_JSON_OBJECT_BYTES_MAX (2u << 20)
+#define POD_JSON_OBJECT_VALUES_MAX (1u << 14)
+
 struct pod;
 
 /* What is kept of a list, of a watch's event, and of a single object; a Status (an error) too. */

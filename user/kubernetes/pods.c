@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/sorted.h"
 #include "pod.h"
 
 struct entry {
@@ -70,34 +71,26 @@ static int compare(const char *one, const char *other)
  * A pod's key. Whoever may make pods may write the annotation by which a mirror's uid is known (the API server's NodeRestriction
  * binds kubelets alone), so it may be another pod's: but no two pods have one name.
  */
-static int compare_key(const struct pod *pod, const char *uid, const char *namespace, const char *name)
-{
-	int order = strcmp(pod->uid, uid);
+struct pod_key {
+	const char *uid, *namespace, *name;
+};
 
-	order = order ? order : compare(pod->namespace, namespace);
-	return order ? order : compare(pod->name, name);
+static int compare_key(const void *entries, unsigned int index, const void *key)
+{
+	const struct pod *pod = ((const struct entry *)entries)[index].pod;
+	const struct pod_key *wanted = key;
+	int order = strcmp(pod->uid, wanted->uid);
+
+	order = order ? order : compare(pod->namespace, wanted->namespace);
+	return order ? order : compare(pod->name, wanted->name);
 }
 
 /* Where the key is, or would be; *found says which. */
 static unsigned int find(const struct pods *pods, const char *uid, const char *namespace, const char *name, bool *found)
 {
-	unsigned int low = 0, high = pods->count;
+	const struct pod_key key = { uid, namespace, name };
 
-	*found = false;
-	while (low < high) {
-		unsigned int middle = low + (high - low) / 2;
-		int order = compare_key(pods->entries[middle].pod, uid, namespace, name);
-
-		if (order == 0) {
-			*found = true;
-			return middle;
-		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return sorted__find(pods->entries, pods->count, compare_key, &key, found);
 }
 
 static unsigned int find_pod(const struct pods *pods, const struct pod *pod, bool *found)
@@ -221,14 +214,41 @@ static int insert(struct pods *pods, unsigned int at, const struct pod *pod)
 	return 0;
 }
 
-/* *rest is the pod whose reference is to be put: the other of the two. */
-static int replace(struct pods *pods, struct entry *entry, const struct pod *pod, const struct pod **rest)
+/* What was left out unknown may be known now. */
+static void look_for_left_out(struct pods *pods)
 {
+	if (pods->left_out)
+		bump(&pods->labels_version);
+	pods->left_out = false;
+}
+
+static bool has_uid(const struct pods *pods, unsigned int at, const char *uid)
+{
+	return at < pods->count && strcmp(pods->entries[at].pod->uid, uid) == 0;
+}
+
+/* Of pods with one uid, find_only tells which exist: whoever has that uid may get another answer now. */
+static void bump_if_shared(struct pods *pods, unsigned int at)
+{
+	const char *uid = pods->entries[at].pod->uid;
+
+	if (!has_uid(pods, at + 1, uid) && !(at && has_uid(pods, at - 1, uid)))
+		return;
+	look_for_left_out(pods);
+	bump(&pods->version);
+}
+
+/* *rest is the pod whose reference is to be put: the other of the two. */
+static int replace(struct pods *pods, unsigned int at, const struct pod *pod, const struct pod **rest)
+{
+	struct entry *entry = &pods->entries[at];
 	const struct pod *before = entry->pod;
 	size_t bytes = pods->bytes - pod__size(before) + pod__size(pod);
 
-	if (entry->deleted)
+	if (entry->deleted) {
 		pods->deleted_count--;
+		bump_if_shared(pods, at);
+	}
 	entry->deleted = 0;
 	entry->list = pods->list;
 	*rest = pod;
@@ -290,15 +310,13 @@ int pods__publish(struct pods *pods, struct pod *pod)
 	make_room(pods, pod);
 	at = find_pod(pods, pod, &found);
 	if (found) {
-		err = replace(pods, &pods->entries[at], pod, &rest);
+		err = replace(pods, at, pod, &rest);
 	} else {
 		err = insert(pods, at, pod);
 		if (err) {
 			rest = pod;
 		} else {
-			if (pods->left_out)
-				bump(&pods->labels_version);
-			pods->left_out = false;
+			look_for_left_out(pods);
 			bump(&pods->version);
 		}
 	}
@@ -316,6 +334,7 @@ static void delete(struct pods *pods, unsigned int at)
 	entry->deleted = ++pods->deletions;
 	entry->unused_ms = 0;
 	pods->deleted_count++;
+	bump_if_shared(pods, at);
 	if (pods->deleted_count > PODS_DELETED_MAX)
 		let_oldest_go(pods);
 }
