@@ -5,21 +5,21 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "capture/capture.h"
 #include "base/config.h"
 #include "base/counters.h"
+#include "base/log.h"
+#include "base/privileges.h"
+#include "capture/capture.h"
+#include "config/config_load.h"
 #include "doctor.h"
 #include "kubernetes/kubernetes.h"
-#include "base/log.h"
-#include "pipeline.h"
 #include "kubernetes/pods.h"
-#include "base/privileges.h"
+#include "pipeline.h"
 #include "sink/sink.h"
 
 #define TICK_MS 1000
@@ -238,6 +238,7 @@ static int follow_kubernetes(struct agent *agent, const struct config *before)
 static int follow_config(struct agent *agent, struct config *config)
 {
 	const struct config *before = agent->config;
+	bool selects_anew = !config__selects_alike(before, config);
 	int err;
 
 	/* Should its sink have failed, the next one may be right. */
@@ -246,7 +247,7 @@ static int follow_config(struct agent *agent, struct config *config)
 	agent->config = config;
 	err = follow_kubernetes(agent, before);
 	err = err ? err : start_pipeline(agent);
-	return err ? err : capture__reload(agent->capture, config);
+	return err ? err : capture__reload(agent->capture, config, selects_anew);
 }
 
 /* SIGHUP. A configuration that cannot be used changes nothing. */

@@ -6,13 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/config.h"
+#include "base/log.h"
 #include "capture/capture.h"
 #include "capture/capture_maps.h"
 #include "capture/capture_pin.h"
 #include "capture/capture_programs.h"
-#include "base/config.h"
+#include "config/config_load.h"
 #include "doctor.h"
-#include "base/log.h"
 
 enum status { STATUS_FINE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
@@ -92,7 +93,10 @@ static int detach(const struct capture_pin *pin, const char *directory)
 static int refuse(const char *directory, int err, pid_t holder)
 {
 	if (err == -ENOENT || err == -ENOTSUP) {
-		log_info("nothing is attached: there is no %s", directory);
+		if (*directory)
+			log_info("nothing is attached: there is no capture in %s (capture.pin)", directory);
+		else
+			log_info("nothing is attached: without capture.pin capture ends with logtap");
 		return STATUS_FINE;
 	}
 	if (err == -EBUSY && holder)

@@ -3,8 +3,9 @@
 #include <stdio.h>
 
 #include "base/config.h"
-#include "config/config_memory.h"
 #include "base/quantity.h"
+#include "config/config_load.h"
+#include "config/config_memory.h"
 
 #define EXIT_USAGE 2
 

@@ -18,11 +18,12 @@
 #include <linux/magic.h>
 
 #include "base/config.h"
-#include "config/config_memory.h"
 #include "capture/hooks.h"
+#include "capture/tracing_probe.h"
+#include "config/config_load.h"
+#include "config/config_memory.h"
 #include "identity/host.h"
 #include "identity/processes.h"
-#include "capture/tracing_probe.h"
 
 /* The kernel's own, not errno.h's: arm64 before 6.4 answers with it to fexit. */
 #define KERNEL_ENOTSUPP 524

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "base/log.h"
 #include "capture_command.h"
 #include "check.h"
 #include "doctor.h"
-#include "base/log.h"
 #include "usage.h"
 
 #ifndef LOGTAP_VERSION
@@ -22,6 +22,12 @@ static const struct option long_options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ NULL, 0, NULL, 0 },
 };
+
+/* `check --help`: of commands without options. */
+static bool asks_for_help(int argc, char **argv)
+{
+	return argc == 2 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+}
 
 /* `run`, `attach`, `detach`: -c FILE and nothing else. */
 static int with_config(int argc, char **argv, int (*run)(const char *path))
@@ -37,10 +43,10 @@ static int with_config(int argc, char **argv, int (*run)(const char *path))
 		else if (option == 'v')
 			log_set_level(LOG_LEVEL_DEBUG);
 		else
-			return usage__wrong("that command takes -c FILE only");
+			return usage__wrong(argv[0], "-c FILE and nothing else");
 	}
 	if (optind < argc)
-		return usage__wrong("that command takes no argument but -c FILE");
+		return usage__wrong(argv[0], "-c FILE and nothing else");
 	return run(path);
 }
 
@@ -61,16 +67,19 @@ static int command_detach(int argc, char **argv)
 
 static int command_check(int argc, char **argv)
 {
-	if (argc != 2)
-		return usage__wrong("check takes one FILE");
+	if (asks_for_help(argc, argv))
+		return usage__print();
+	if (argc != 2 || !*argv[1])
+		return usage__wrong(argv[0], "one FILE");
 	return check__run(argv[1]);
 }
 
 static int command_doctor(int argc, char **argv)
 {
-	(void)argv;
+	if (asks_for_help(argc, argv))
+		return usage__print();
 	if (argc != 1)
-		return usage__wrong("doctor takes no arguments");
+		return usage__wrong(argv[0], "no arguments");
 	return doctor__run(stdout);
 }
 
@@ -124,7 +133,7 @@ int main(int argc, char **argv)
 		case 'h':
 			return usage__print();
 		default:
-			return usage__wrong("unknown option");
+			return usage__no_option(argv[optind - 1]);
 		}
 	}
 	if (optind >= argc)

@@ -10,19 +10,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "capture/capture.h"
-#include "stream/checkpoint.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/log.h"
+#include "capture/capture.h"
 #include "journal/journal.h"
 #include "journal/lane_journal.h"
 #include "lines/line_id.h"
-#include "base/log.h"
 #include "record.h"
 #include "record/record_facts.h"
-#include "stream/shard.h"
 #include "sink/sink.h"
 #include "sink/sink_left.h"
+#include "stream/checkpoint.h"
+#include "stream/shard.h"
 #include "stream/waiting.h"
 
 /* What a stop grants each; asking a broker that does not answer may keep the sink for 3 s more. */

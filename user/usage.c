@@ -35,9 +35,15 @@ int usage__missing(void)
 	return USAGE_ERROR;
 }
 
-int usage__wrong(const char *what)
+int usage__wrong(const char *command, const char *takes)
 {
-	log_error("%s; see `logtap --help`", what);
+	log_error("%s takes %s; see `logtap --help`", command, takes);
+	return USAGE_ERROR;
+}
+
+int usage__no_option(const char *word)
+{
+	log_error("'%s' is no option here: -c FILE stands behind its command; see `logtap --help`", word);
 	return USAGE_ERROR;
 }
 

@@ -6,7 +6,8 @@
 int usage__print(void);
 /* There is no command at all. */
 int usage__missing(void);
-int usage__wrong(const char *what);
+int usage__wrong(const char *command, const char *takes);
+int usage__no_option(const char *word);
 int usage__no_command(const char *name);
 
 #endif

@@ -25,6 +25,7 @@
 
 #include "base/config.h"
 #include "base/counters.h"
+#include "config/config_load.h"
 #include "journal/journal.h"
 #include "parallel.h"
 #include "sink/sink.h"

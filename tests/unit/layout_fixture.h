@@ -18,12 +18,12 @@
 #include <unistd.h>
 
 #include "base/counters.h"
-#include "stream/encode.h"
 #include "identity/identity.h"
+#include "identity/service.h"
 #include "journal/journal.h"
 #include "kubernetes/pod.h"
 #include "record/record_facts.h"
-#include "identity/service.h"
+#include "stream/encode.h"
 
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define POD_UID "8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b"
@@ -136,10 +136,8 @@ static struct fixture *open_fixture(enum record_names names)
 		.wake_fd = -1,
 		.abandon = &fixture->abandon,
 		.counters = &fixture->counters,
-		.node = "node-1",
 		.id_prefix = "be5cdbf3.a924f201.0.1bd3.",
-		.record = &fixture->record,
-		.facts = &fixture->facts,
+		.layout = { "node-1", &fixture->record, &fixture->facts },
 	};
 	fixture->pod = make_pod();
 	start_encoder(fixture);
@@ -184,6 +182,31 @@ static inline const struct journal_record *next_record(struct fixture *fixture)
 	journal__publish(fixture->journal);
 	assert_int_equal(journal__next(fixture->journal, &fixture->read), 1);
 	return &fixture->read;
+}
+
+static inline struct journal_record encode_text(struct fixture *fixture, struct stream_text *text, const struct process *by)
+{
+	const struct line line = { .text = "x", .length = 1, .time = 5, .writer = { .tgid = 1, .tid = 1 } };
+
+	assert_int_equal(encoder__line(fixture->encoder, text, &line, by), 0);
+	return *next_record(fixture);
+}
+
+/* Made anew from its parts, as checkpoints keep them, the text makes the same record, whatever is configured by then. */
+static inline void assert_restored(struct fixture *fixture, const struct stream_text *text, const struct process *by,
+				   const struct journal_record *first)
+{
+	struct stream_text *restored;
+	struct journal_record second;
+	struct text_parts parts;
+
+	stream_text__parts(text, &parts);
+	assert_int_equal(stream_text__restore(&parts, &restored), 0);
+	second = encode_text(fixture, restored, by);
+	assert_int_equal(second.meta.value_len, first->meta.value_len);
+	assert_memory_equal(second.value, first->value, first->meta.value_len);
+	assert_int_equal(second.meta.flags, first->meta.flags);
+	stream_text__free(restored);
 }
 
 /* All records of a stream share the fixture's time, writer and place. */

@@ -10,11 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "capture/capture.h"
 #include "base/clock.h"
+#include "capture/capture.h"
+#include "capture/ring.h"
+#include "quiet_capture.h"
 #include "real_ring.h"
 #include "record.h"
-#include "capture/ring.h"
 
 #define RING_CAPTURE_RING (1u << 20)
 #define RING_CAPTURE_SLOTS 32
@@ -42,22 +43,10 @@ uint64_t capture__ring_size(const struct capture *capture, unsigned int shard)
 	return RING_CAPTURE_RING;
 }
 
-unsigned int capture__shards(const struct capture *capture)
-{
-	(void)capture;
-	return 1;
-}
-
 unsigned int capture__max_streams(const struct capture *capture)
 {
 	(void)capture;
 	return RING_CAPTURE_SLOTS;
-}
-
-uint64_t capture__epoch(const struct capture *capture)
-{
-	(void)capture;
-	return 1;
 }
 
 struct shard_state *capture__shard_state(const struct capture *capture, unsigned int shard)
@@ -69,26 +58,6 @@ struct shard_state *capture__shard_state(const struct capture *capture, unsigned
 struct stream_slot *capture__slot(const struct capture *capture, uint32_t slot)
 {
 	return (struct stream_slot *)&capture->slots[slot];
-}
-
-bool capture__covers(const struct capture *capture, uint64_t magic)
-{
-	(void)capture, (void)magic;
-	return true;
-}
-
-uint64_t capture__missed_writes(const struct capture *capture)
-{
-	(void)capture;
-	return 0;
-}
-
-struct missed_told *capture__missed_told(const struct capture *capture)
-{
-	static struct missed_told none;
-
-	(void)capture;
-	return &none;
 }
 
 uint64_t capture__withdraw(struct capture *capture, uint32_t slot)

@@ -27,17 +27,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "capture/capture.h"
-#include "stream/checkpoint.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/counters.h"
-#include "journal/journal.h"
 #include "base/log.h"
-#include "kubernetes/pods.h"
+#include "capture/capture.h"
 #include "capture/ring.h"
-#include "stream/shard.h"
+#include "journal/journal.h"
+#include "kubernetes/pods.h"
 #include "real_ring.h"
+#include "stream/checkpoint.h"
+#include "stream/shard.h"
 
 
 #define RING_SIZE 65536u

@@ -14,15 +14,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "../../user/capture/capture.h"
-#include "../../user/lines/carry_budget.h"
-#include "../../user/stream/checkpoint.h"
 #include "../../user/base/config.h"
 #include "../../user/base/counters.h"
+#include "../../user/base/log.h"
+#include "../../user/capture/capture.h"
 #include "../../user/identity/identity.h"
 #include "../../user/journal/journal.h"
-#include "../../user/base/log.h"
+#include "../../user/lines/carry_budget.h"
 #include "../../user/selection/selection.h"
+#include "../../user/stream/checkpoint.h"
 #include "../../user/stream/stream.h"
 
 #define SEGMENT 1048576u
@@ -146,9 +146,8 @@ static inline void open_parts(struct fixture *fixture)
 								 .drop_newest = fixture->drop_newest,
 								 .abandon = &fixture->abandon,
 								 .counters = &fixture->counters,
-								 .node = "n",
-								 .record = &fixture->config.record,
-								 .id_prefix = "" },
+								 .id_prefix = "",
+								 .layout = { "n", &fixture->config.record, NULL } },
 				      &context->encoder),
 			 0);
 	encoder__restore_clock(context->encoder, 1000000000000);

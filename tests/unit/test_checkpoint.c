@@ -18,11 +18,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../user/base/log.h"
 #include "../../user/lines/assembly.h"
 #include "../../user/stream/checkpoint.h"
 #include "../../user/stream/checkpoint_check.h"
 #include "../../user/stream/checkpoint_file.h"
-#include "../../user/base/log.h"
 
 #define STREAMS 4u
 #define PREFIX "0a.0b.0.1234."

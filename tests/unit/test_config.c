@@ -12,8 +12,10 @@
 #include <yaml.h>
 
 #include "base/config.h"
+#include "config/config_load.h"
 #include "config/config_memory.h"
 #include "config/config_schema.h"
+#include "config/config_source.h"
 #include "kubernetes/pods.h"
 #include "record.h"
 
@@ -499,19 +501,15 @@ static void the_pin_is_an_absolute_path_or_empty(void **state)
 static void a_segment_holds_the_largest_record(void **state)
 {
 	(void)state;
-	/* 6 * 512 KiB + 64 KiB = 3136 KiB */
-	config__free(accept("lines: {max_line: 512KiB}\njournal: {segment_size: 3211264}\n"));
-	refuse("lines: {max_line: 512KiB}\njournal:\n  segment_size: 3211263\n",
-	       "c.yaml:3: journal.segment_size: 3211263B cannot hold the largest record, 3136KiB: "
-	       "lines.max_line six times, as escaping may lengthen it, 64KiB, and what record.labels_max has beyond "
-	       "16KiB; use at least "
-	       "that, or a smaller lines.max_line\n");
+	/* 6 * 512 KiB + 8 KiB + 64 KiB = 3144 KiB */
+	config__free(accept("lines: {max_line: 512KiB}\njournal: {segment_size: 3219456}\n"));
+	refuse("lines: {max_line: 512KiB}\njournal:\n  segment_size: 3219455\n",
+	       "c.yaml:3: journal.segment_size: 3219455B cannot hold the largest record, 3144KiB: "
+	       "lines.max_line six times, as escaping may lengthen it, record.labels_max and 64KiB; use at least that, or a smaller lines.max_line\n");
 	/* Told where the cause is when the key is not in the file. */
 	refuse("node: a\nlines:\n  max_line: 1MiB\njournal: {segment_size: 1MiB}\n",
-	       "c.yaml:4: journal.segment_size: 1MiB cannot hold the largest record, 6208KiB: "
-	       "lines.max_line six times, as escaping may lengthen it, 64KiB, and what record.labels_max has beyond "
-	       "16KiB; use at least "
-	       "that, or a smaller lines.max_line\n");
+	       "c.yaml:4: journal.segment_size: 1MiB cannot hold the largest record, 6216KiB: "
+	       "lines.max_line six times, as escaping may lengthen it, record.labels_max and 64KiB; use at least that, or a smaller lines.max_line\n");
 }
 
 static void a_journal_holds_two_segments_a_shard(void **state)
@@ -536,6 +534,10 @@ static void a_disk_is_another_absolute_directory_with_room(void **state)
 	refuse("journal:\n  directory: /d\n  disk:\n    directory: /d\n",
 	       "c.yaml:4: journal.disk.directory: must be another directory than journal.directory, on a "
 	       "disk\n");
+	refuse("journal:\n  directory: /d/e\n  disk:\n    directory: /d//e/\n",
+	       "c.yaml:4: journal.disk.directory: must be another directory than journal.directory, on a "
+	       "disk\n");
+	config__free(accept("journal: {directory: /d/e, disk: {directory: /de}}"));
 	refuse("capture: {shards: 2}\njournal:\n  disk:\n    directory: /d\n    max_size: 31MiB\n",
 	       "c.yaml:5: journal.disk.max_size: 31MiB is too small; use at least 32MiB: two segments "
 	       "(journal.segment_size) for each of 2 shards\n");
@@ -570,6 +572,46 @@ static void kafka_needs_brokers(void **state)
 	refuse("kafka: {topic: 'a/b'}",
 	       "c.yaml:1: kafka.topic: \"a/b\" is no topic name; use letters, digits, \".\", "
 	       "\"_\" and \"-\"\n");
+}
+
+static void a_directory_is_no_glob_of_files(void **state)
+{
+	(void)state;
+	refuse("capture:\n  files: [/var/log/, /a/**]\n",
+	       "c.yaml:2: capture.files: \"/var/log/\" matches no file; for all that is below it write \"/var/log/**\"\n");
+}
+
+static void an_entry_is_told_at_its_own_line(void **state)
+{
+	(void)state;
+	refuse("capture:\n"
+	       "  files:\n"
+	       "    - /a\n"
+	       "    - b\n"
+	       "  exclude_files:\n"
+	       "    - c\n"
+	       "kafka:\n"
+	       "  brokers:\n"
+	       "    - a:1\n"
+	       "    - a:b\n",
+	       "c.yaml:4: capture.files: \"b\" must be an absolute path: begin it with /\n"
+	       "c.yaml:6: capture.exclude_files: \"c\" must be an absolute path: begin it with /\n"
+	       "c.yaml:10: kafka.brokers: \"a:b\" is no broker's address; use HOST:PORT\n");
+}
+
+static void a_header_has_a_name(void **state)
+{
+	char text[2048];
+	char expected[2048];
+
+	(void)state;
+	refuse("kafka:\n  headers: {a: x}\n  rdkafka:\n    \"\": x\n  topic: 'a/b'\n",
+	       "c.yaml:4: kafka.rdkafka.: a name has 1 to 1024 bytes, not 0\n"
+	       "c.yaml:5: kafka.topic: \"a/b\" is no topic name; use letters, digits, \".\", \"_\" and \"-\"\n");
+	snprintf(text, sizeof(text), "kafka: {headers: {? %01025d : x}}", 0);
+	snprintf(expected, sizeof(expected), "c.yaml:1: kafka.headers.%0*d: a name has 1 to 1024 bytes, not 1025\n",
+		 CONFIG_KEY_MAX - 1 - (int)strlen("kafka.headers."), 0);
+	refuse(text, expected);
 }
 
 static void every_mistake_in_a_rule_is_reported_with_its_line(void **state)
@@ -664,7 +706,8 @@ static void librdkafka_has_the_word_on_its_properties(void **state)
 	       "    bootstrap.servers: x\n"
 	       "    max.in.flight: 6\n"
 	       "    client.id: fine\n"
-	       "    dr_msg_cb: x\n",
+	       "    dr_msg_cb: x\n"
+	       "    log_level: 9\n",
 	       "c.yaml:3: kafka.rdkafka.no.such: librdkafka refuses it: No such configuration "
 	       "property: \"no.such\"\n"
 	       "c.yaml:4: kafka.rdkafka.linger.ms: librdkafka refuses it: Invalid value for "
@@ -678,7 +721,9 @@ static void librdkafka_has_the_word_on_its_properties(void **state)
 	       "c.yaml:8: kafka.rdkafka.max.in.flight: must be 1 to 5: the idempotent producer's "
 	       "order rests on it\n"
 	       "c.yaml:10: kafka.rdkafka.dr_msg_cb: librdkafka refuses it: Property "
-	       "\"dr_msg_cb\" must be set through dedicated .._set_..() function\n");
+	       "\"dr_msg_cb\" must be set through dedicated .._set_..() function\n"
+	       "c.yaml:11: kafka.rdkafka.log_level: librdkafka refuses it: Configuration property \"log_level\" value "
+	       "9 is outside allowed range 0..7\n");
 }
 
 static void the_environment_is_data_not_yaml(void **state)
@@ -745,6 +790,16 @@ static void the_node_is_named_by_the_environment(void **state)
 	config__free(config);
 }
 
+static void an_unset_key_may_have_a_bad_environment(void **state)
+{
+	(void)state;
+	setenv("NODE_NAME", "caf\xe9", 1);
+	refuse("sink: stdout\nkafka: {topic: 'a/b'}\n",
+	       "c.yaml: node: ${NODE_NAME:-}: is not UTF-8\n"
+	       "c.yaml:2: kafka.topic: \"a/b\" is no topic name; use letters, digits, \".\", \"_\" and \"-\"\n");
+	unsetenv("NODE_NAME");
+}
+
 static void broken_yaml_is_told_with_line_and_column(void **state)
 {
 	(void)state;
@@ -756,7 +811,9 @@ static void broken_yaml_is_told_with_line_and_column(void **state)
 	       "c.yaml:3: a second YAML document; put everything into one, without \"---\"\n");
 	refuse("- a\n", "c.yaml:1: must be a mapping: lines of \"KEY: VALUE\"\n");
 	refuse("node: \"a\\0b\"\n", "c.yaml:1: node: the value holds a NUL byte\n");
-	refuse("caf\xe9: 1\n", "c.yaml: not UTF-8 text at byte 4: invalid trailing UTF-8 octet\n");
+	refuse("sink: stdout\ncaf\xe9: 1\n",
+	       "c.yaml:2: not UTF-8 text at byte 17 of the file: invalid trailing UTF-8 octet; remove that byte, or save the file "
+	       "as UTF-8\n");
 }
 
 static void escapes_for_the_terminal_are_not_printed(void **state)
@@ -776,10 +833,12 @@ static void an_unreadable_file_is_told(void **state)
 	(void)state;
 	assert_int_equal(config__load("/nonexistent/c.yaml", stream, &config), -ENOENT);
 	assert_int_equal(config__load("/", stream, &config), -EISDIR);
+	assert_int_equal(config__load("/dev/zero", stream, &config), -EFBIG);
 	fclose(stream);
 	assert_string_equal(errors,
 			    "/nonexistent/c.yaml: cannot be read: No such file or directory\n"
-			    "/: cannot be read: Is a directory\n");
+			    "/: cannot be read: Is a directory\n"
+			    "/dev/zero: longer than 64 KiB; is it a configuration?\n");
 	assert_null(config);
 	free(errors);
 }
@@ -847,6 +906,9 @@ int main(void)
 		cmocka_unit_test(a_disk_is_another_absolute_directory_with_room),
 		cmocka_unit_test(there_must_be_something_to_capture),
 		cmocka_unit_test(kafka_needs_brokers),
+		cmocka_unit_test(a_directory_is_no_glob_of_files),
+		cmocka_unit_test(an_entry_is_told_at_its_own_line),
+		cmocka_unit_test(a_header_has_a_name),
 		cmocka_unit_test(every_mistake_in_a_rule_is_reported_with_its_line),
 		cmocka_unit_test(an_alias_cannot_make_rules_without_end),
 		cmocka_unit_test(selections_are_compared),
@@ -855,6 +917,7 @@ int main(void)
 		cmocka_unit_test(the_environment_fills_in_any_value),
 		cmocka_unit_test(bad_references_to_the_environment_are_refused),
 		cmocka_unit_test(the_node_is_named_by_the_environment),
+		cmocka_unit_test(an_unset_key_may_have_a_bad_environment),
 		cmocka_unit_test(broken_yaml_is_told_with_line_and_column),
 		cmocka_unit_test(escapes_for_the_terminal_are_not_printed),
 		cmocka_unit_test(an_unreadable_file_is_told),

@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 #include "../../user/base/counters.h"
-#include "../../user/stream/encode.h"
 #include "../../user/identity/identity.h"
 #include "../../user/journal/journal.h"
+#include "../../user/stream/encode.h"
 
 #define SEGMENT 65536u
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -89,8 +89,8 @@ static int setup(void **state)
 		.wake_fd = -1,
 		.abandon = &fixture->abandon,
 		.counters = &fixture->counters,
-		.node = "node-1",
 		.id_prefix = "node-1.boot.0.",
+		.layout.node = "node-1",
 	};
 	start_encoder(fixture);
 	*state = fixture;
@@ -418,8 +418,8 @@ static void hostile_names_stay_text(void **state)
 	json_t *json, *value;
 	const char *name;
 
-	fixture->options.node = HOSTILE;
-	fixture->options.record = &record;
+	fixture->options.layout.node = HOSTILE;
+	fixture->options.layout.record = &record;
 	start_encoder(fixture);
 	memcpy(named.name, HOSTILE, strlen(HOSTILE));
 	assert_int_equal(stream_text__new(fixture->encoder, &source, &common), 0);
@@ -456,7 +456,7 @@ static void the_longest_numbers_and_names_fit(void **state)
 	assert_int_equal(encoder__line(fixture->encoder, common, &line, &longest), 0);
 	stream_text__free(common);
 	read_back(fixture);
-	/* LINE_OVERHEAD is what was reserved beside the stream's own text and the message. */
+	/* Well below LAYOUT_LINE_OVERHEAD, which is reserved beside the stream's own text and the message. */
 	assert_true(fixture->record.meta.value_len < 512);
 }
 

@@ -13,8 +13,8 @@
 
 #include "../../user/base/clock.h"
 #include "../../user/base/counters.h"
-#include "../../user/journal/journal_internal.h"
 #include "../../user/base/log.h"
+#include "../../user/journal/journal_internal.h"
 #include "journal_records.h"
 
 #define STREAMS 7

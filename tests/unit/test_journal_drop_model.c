@@ -16,9 +16,9 @@
 #include <sys/eventfd.h>
 
 #include "../../user/base/clock.h"
+#include "../../user/base/log.h"
 #include "../../user/journal/journal_disk.h"
 #include "../../user/journal/journal_internal.h"
-#include "../../user/base/log.h"
 #include "journal_records.h"
 
 #define STREAMS 5

@@ -20,8 +20,8 @@
 #include <time.h>
 
 #include "../../user/base/clock.h"
-#include "../../user/journal/journal_internal.h"
 #include "../../user/base/log.h"
+#include "../../user/journal/journal_internal.h"
 #include "journal_records.h"
 
 #define IN_FLIGHT 30000

@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 
 #include "../../user/base/counters.h"
-#include "../../user/journal/journal_internal.h"
 #include "../../user/base/log.h"
+#include "../../user/journal/journal_internal.h"
 #include "journal_records.h"
 
 #define RECORDS 400u /* more than two segments of them */

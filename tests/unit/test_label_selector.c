@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "selection/label_selector.h"
 #include "identity/labels.h"
+#include "selection/label_selector.h"
 
 static bool matches(const char *text, const struct labels *labels)
 {

@@ -1,7 +1,7 @@
 /* What holds for every preset alike. */
-#include "layout_fixture.h"
-#include "kubernetes/pod_json.h"
 #include "identity/runtime_file.h"
+#include "kubernetes/pod_json.h"
+#include "layout_fixture.h"
 
 #include "record/journal_gap.h"
 #include "record/layout.h"
@@ -106,27 +106,17 @@ static void a_text_keeps_its_names(void **state)
 {
 	struct fixture *fixture = *state;
 	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod };
-	const struct line line = { .text = "x", .length = 1, .time = 5, .writer = { .tgid = 1, .tid = 1 } };
 
 	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
-		struct stream_text *text, *restored;
-		struct text_parts parts;
-		struct journal_record first, second;
+		struct stream_text *text;
+		struct journal_record record;
 
 		use(fixture, names);
 		text = text_of(fixture, &source);
-		assert_int_equal(encoder__line(fixture->encoder, text, &line, NULL), 0);
-		first = *next_record(fixture);
+		record = encode_text(fixture, text, NULL);
 		use(fixture, (names + 1) % NAMES_COUNT);
-		stream_text__parts(text, &parts);
-		assert_int_equal(stream_text__restore(&parts, &restored), 0);
-		assert_int_equal(encoder__line(fixture->encoder, restored, &line, NULL), 0);
-		second = *next_record(fixture);
-		assert_int_equal(second.meta.value_len, first.meta.value_len);
-		assert_memory_equal(second.value, first.value, first.meta.value_len);
-		assert_int_equal(second.meta.flags, first.meta.flags);
+		assert_restored(fixture, text, NULL, &record);
 		stream_text__free(text);
-		stream_text__free(restored);
 	}
 }
 
@@ -250,7 +240,7 @@ static void hostile_names_make_no_other_json(void **state)
 	memset(fixture->facts.os.name, '"', HOST_OS_TEXT - 1);
 	memset(fixture->facts.os.architecture, '\\', HOST_OS_TEXT - 1);
 	strcpy(fixture->facts.os.version, "\xff\n");
-	fixture->options.node = "\"\xff";
+	fixture->options.layout.node = "\"\xff";
 	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
 		const struct journal_record *record;
 		char cut[16384];

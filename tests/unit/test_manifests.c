@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "../../user/base/config.h"
+#include "../../user/config/config_load.h"
 
 #define CANNOT_BE_HAD 77
 

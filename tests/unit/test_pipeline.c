@@ -2,13 +2,13 @@
  * Ring, shard, journal and sink together: a real ring of the kernel's, filled by the test, and two
  * real brokers, or none. Skipped where the kernel permits no such ring, or there is no Java.
  */
-#include "kafka_fixture.h"
 #include "journal/lane_journal.h"
+#include "kafka_fixture.h"
 #include "pipeline.h"
 #include "real_broker.h"
 #include "ring_capture.h"
-#include "sink/sink_left.h"
 #include "silent_name_server.h"
+#include "sink/sink_left.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -285,32 +285,24 @@ static void labels_that_are_not_told_take_no_room(void **state)
 	}
 }
 
-/* Kept in checkpoints, it says the same when a record is made again. */
 static void a_text_keeps_its_fields(void **state)
 {
 	struct fixture *fixture = *state;
 	struct stream_source source = { .kind = STREAM_STDOUT, .identity = &identity, .pod = fixture->pod };
-	const struct line line = { .text = "x", .length = 1, .time = 5, .writer = { .tgid = 1, .tid = 1 } };
 
 	for (enum record_names names = 0; names < NAMES_COUNT; names++) {
-		struct stream_text *text, *restored;
+		struct stream_text *text;
 		struct text_parts parts;
-		struct journal_record first, second;
+		struct journal_record record;
 
 		use(fixture, names, "*", "*pid *name");
 		text = text_of(fixture, &source);
-		assert_int_equal(encoder__line(fixture->encoder, text, &line, &process), 0);
-		first = *next_record(fixture);
+		record = encode_text(fixture, text, &process);
 		stream_text__parts(text, &parts);
 		assert_int_equal(parts.untold, 1 << PROCESS_PID | 1 << PROCESS_NAME);
 		use(fixture, names, "*", "");
-		assert_int_equal(stream_text__restore(&parts, &restored), 0);
-		assert_int_equal(encoder__line(fixture->encoder, restored, &line, &process), 0);
-		second = *next_record(fixture);
-		assert_int_equal(second.meta.value_len, first.meta.value_len);
-		assert_memory_equal(second.value, first.value, first.meta.value_len);
+		assert_restored(fixture, text, &process, &record);
 		stream_text__free(text);
-		stream_text__free(restored);
 	}
 }
 

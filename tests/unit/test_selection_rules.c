@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/config.h"
+#include "config/config_load.h"
 #include "identity/identity.h"
 #include "kubernetes/pod.h"
 #include "selection/selection_rules.h"

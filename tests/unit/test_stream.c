@@ -301,6 +301,39 @@ static void eof_and_the_end_tell_half_lines(void **state)
 	no_more(fixture);
 }
 
+/* What is lost behind the last record may be the line's other half, whose gap comes at the end. */
+static void eof_behind_a_loss_is_no_end_of_a_line(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one", 0, 0);
+	lose(fixture, LOSS_RING_FULL, 5, 1);
+	stream__eof(fixture->stream);
+	no_more(fixture);
+	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
+	next_line(fixture, "one", "lost");
+	next_gap(fixture, 5, 1, "ring_full");
+	no_more(fixture);
+}
+
+static void a_loss_behind_a_half_line_comes_before_its_timeout(void **state)
+{
+	uint64_t late = 2 * TIMEOUT;
+	struct fixture *fixture = *state;
+
+	data(fixture, "one", 0, 0);
+	lose(fixture, LOSS_RING_FULL, 5, 1);
+	/* What waits in the ring may lie before the loss. */
+	stream__tick(fixture->stream, false, fixture->time + late);
+	no_more(fixture);
+	tick(fixture, fixture->time + late);
+	next_line(fixture, "one", "lost");
+	next_gap(fixture, 5, 1, "ring_full");
+	data(fixture, "two", 5, 1);
+	tick(fixture, fixture->time + late + TIMEOUT + 1);
+	next_line(fixture, "two", "timeout");
+}
+
 static void the_timer_tells_half_lines_that_are_too_old(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1123,6 +1156,8 @@ int main(void)
 		TEST(a_process_overtaken_on_its_way_is_still_known),
 		TEST(records_that_are_too_short_or_out_of_range_do_no_harm),
 		TEST(eof_and_the_end_tell_half_lines),
+		TEST(eof_behind_a_loss_is_no_end_of_a_line),
+		TEST(a_loss_behind_a_half_line_comes_before_its_timeout),
 		TEST(the_timer_tells_half_lines_that_are_too_old),
 		TEST(a_stream_found_in_mid_line_says_so),
 		TEST(an_unwanted_stream_is_counted_and_silent),

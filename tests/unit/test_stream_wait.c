@@ -333,6 +333,23 @@ static void lines_that_wait_outlive_a_kill(void **state)
 	no_more(fixture);
 }
 
+/* It is known already when the next agent takes the stream up. */
+static void lines_that_waited_have_what_came_meanwhile(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\n", 0, 0);
+	commit(fixture);
+	publish("shop");
+	restart_with_pods(fixture);
+	follow(fixture);
+	assert_false(stream__waits(fixture->stream));
+	next_of_app(fixture, "one", "shop");
+	data(fixture, "two\n", 0, 0);
+	next_of_app(fixture, "two", "shop");
+	no_more(fixture);
+}
+
 static void after_a_kill_nothing_is_said_that_is_known_less(void **state)
 {
 	struct fixture *fixture = *state;
@@ -502,6 +519,38 @@ static void of_a_pod_that_excludes_itself_nothing_comes_out(void **state)
 	no_more(fixture);
 }
 
+/* Its last writer may close it when it is deselected already. */
+static void of_a_pod_that_excludes_itself_no_half_line_comes_out(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\ntwo", 0, 0);
+	publish_with("shop", "logtap.io/exclude");
+	follow(fixture);
+	assert_false(stream__wanted(fixture->stream));
+	stream__eof(fixture->stream);
+	no_more(fixture);
+}
+
+/* As where the pod comes while the configuration is loaded anew. */
+static void of_a_pod_that_excludes_itself_nothing_comes_out_after_a_restart(void **state)
+{
+	struct fixture *fixture = *state;
+
+	data(fixture, "one\ntwo", 0, 0);
+	commit(fixture);
+	publish_with("shop", "logtap.io/exclude");
+	restart_with_pods(fixture);
+	follow(fixture);
+	assert_false(stream__wanted(fixture->stream));
+	stream__eof(fixture->stream);
+	stream__finish(fixture->stream, PARTIAL_EOF, fixture->time);
+	assert_false(stream__waits(fixture->stream));
+	assert_int_equal(fixture->context.waits, 0);
+	assert_int_equal(fixture->context.waiting_bytes, 0);
+	no_more(fixture);
+}
+
 static void a_pod_known_before_the_first_line_decides_too(void **state)
 {
 	struct fixture *fixture = *state;
@@ -526,6 +575,51 @@ static void what_stays_unknown_is_as_configured(void **state)
 	assert_true(stream__wanted(fixture->stream));
 	stream__follow_pod(fixture->stream, clock__ns(CLOCK_BOOTTIME) + WAIT);
 	assert_false(stream__wanted(fixture->stream));
+	no_more(fixture);
+}
+
+/* However its wait ends: here as there is no room for more. */
+static void what_finds_no_room_unknown_is_as_configured(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[1000];
+	uint64_t version = pods__labels_version(pods);
+
+	fixture->config.selection.unknown = UNKNOWN_EXCLUDE;
+	memset(text, 'x', sizeof(text));
+	text[998] = '\n';
+	text[999] = 0;
+	for (int i = 0; i < 400; i++)
+		data(fixture, text, 0, 0);
+	assert_false(stream__wanted(fixture->stream));
+	assert_int_equal(fixture->context.waits, 0);
+	assert_int_equal(fixture->context.waiting_bytes, 0);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_streams_deselected), 1);
+	assert_int_equal(counters__get(&fixture->counters, COUNTER_bytes_discarded), 400 * 999);
+	no_more(fixture);
+	publish("shop");
+	assert_true(pods__labels_version(pods) > version);
+}
+
+/* Or a loss must be told in its place, or there is no next agent. */
+static void what_is_told_early_unknown_is_as_configured(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->config.selection.unknown = UNKNOWN_EXCLUDE;
+	data(fixture, "one\n", 0, 0);
+	fixture->slot->lost_bytes_by[LOSS_RING_FULL] = 5;
+	fixture->slot->lost_writes_by[LOSS_RING_FULL] = 1;
+	data(fixture, "two\n", 5, 1);
+	assert_false(stream__wanted(fixture->stream));
+	no_more(fixture);
+	memset(fixture->slot->lost_bytes_by, 0, sizeof(fixture->slot->lost_bytes_by));
+	memset(fixture->slot->lost_writes_by, 0, sizeof(fixture->slot->lost_writes_by));
+	open_stream(fixture);
+	data(fixture, "three\nfour", 0, 0);
+	stream__end_wait(fixture->stream);
+	stream__finish(fixture->stream, PARTIAL_TIMEOUT, fixture->time);
+	assert_int_equal(fixture->context.waits, 0);
 	no_more(fixture);
 }
 
@@ -642,6 +736,31 @@ static void what_the_runtime_was_told_counts_until_the_pod_comes(void **state)
 	assert_true(pods__labels_version(pods) > version);
 	open_stream(fixture);
 	assert_true(stream__wanted(fixture->stream));
+	forget_name(fixture);
+}
+
+/* Nor does it count again: what the agent before had heard since is later. */
+static void what_the_runtime_was_told_ends_no_stream_of_before(void **state)
+{
+	struct fixture *fixture = *state;
+
+	name_crios(fixture);
+	crash(fixture);
+	ask_for_pods(fixture);
+	publish("shop");
+	open_stream(fixture);
+	data(fixture, "one\n", 0, 0);
+	next_of_app(fixture, "one", "shop");
+	/* The next agent has not heard of the pod yet. */
+	pods__free(pods);
+	assert_int_equal(pods__new(&pods), 0);
+	restart_with_pods(fixture);
+	assert_false(stream__unwanted_now(fixture->stream));
+	data(fixture, "two\n", 0, 0);
+	next_of_app(fixture, "two", "shop");
+	publish_with("shop", "logtap.io/exclude");
+	follow(fixture);
+	assert_true(stream__unwanted_now(fixture->stream));
 	forget_name(fixture);
 }
 
@@ -797,6 +916,7 @@ int main(void)
 		POD_TEST(a_change_holds_from_then_on),
 		POD_TEST(a_pod_that_is_deleted_is_known_to_the_last_line),
 		POD_TEST(lines_that_wait_outlive_a_kill),
+		POD_TEST(lines_that_waited_have_what_came_meanwhile),
 		POD_TEST(after_a_kill_nothing_is_said_that_is_known_less),
 		POD_TEST(of_a_pod_that_stays_unknown_the_configuration_holds_all_the_same),
 		POD_TEST(more_than_there_is_room_for_ends_the_wait),
@@ -808,11 +928,16 @@ int main(void)
 		POD_TEST(whatever_happens_each_line_comes_once),
 		BUNDLE_TEST(a_pod_of_another_name_is_not_taken),
 		ANNOTATED_TESTS(of_a_pod_that_excludes_itself_nothing_comes_out),
+		ANNOTATED_TESTS(of_a_pod_that_excludes_itself_no_half_line_comes_out),
+		ANNOTATED_TESTS(of_a_pod_that_excludes_itself_nothing_comes_out_after_a_restart),
 		ANNOTATED_TESTS(a_pod_known_before_the_first_line_decides_too),
 		ANNOTATED_TESTS(what_stays_unknown_is_as_configured),
+		ANNOTATED_TESTS(what_finds_no_room_unknown_is_as_configured),
+		ANNOTATED_TESTS(what_is_told_early_unknown_is_as_configured),
 		ANNOTATED_TESTS(what_was_left_out_unknown_is_looked_for_when_a_pod_comes),
 		ANNOTATED_TESTS(a_pod_that_changes_its_mind_is_heard),
 		ANNOTATED_TESTS(what_the_runtime_was_told_counts_until_the_pod_comes),
+		ANNOTATED_TESTS(what_the_runtime_was_told_ends_no_stream_of_before),
 		ANNOTATED_TESTS(an_undecided_stream_stays_undecided_after_a_kill),
 		ANNOTATED_TESTS(what_came_out_and_was_dropped_before_it_was_decided_is_told),
 	};

@@ -1,5 +1,5 @@
 /*
- * The configuration: one YAML file, or the defaults without one.
+ * What can be configured, see conf/logtap.yaml; config_load.h reads it.
  * Owner: main. Immutable once loaded, so every thread may read it.
  */
 #ifndef LOGTAP_CONFIG_H
@@ -7,7 +7,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "record_config.h"
 
@@ -127,19 +126,5 @@ struct config {
 	struct kafka_config kafka;
 	struct kubernetes_config kubernetes;
 };
-
-/*
- * Loads `path`, or the defaults when it is NULL. Every mistake is written to `errors`
- * as "FILE:LINE: KEY: what is wrong; what is allowed". Returns 0, -EINVAL for mistakes,
- * -errno when the file cannot be read (also told in `errors`). *out untouched on failure.
- */
-int config__load(const char *path, FILE *errors, struct config **out);
-/* The same for a text in memory; `name` stands for the file in messages. */
-int config__parse(const char *name, const char *text, size_t len, FILE *errors,
-		  struct config **out);
-void config__free(struct config *config);
-
-/* False also when memory is out. */
-bool config__selects_alike(const struct config *one, const struct config *other);
 
 #endif

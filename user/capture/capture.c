@@ -9,6 +9,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "base/config.h"
+#include "base/log.h"
 #include "capture_maps.h"
 #include "capture_marks.h"
 #include "capture_move.h"
@@ -16,10 +18,8 @@
 #include "capture_programs.h"
 #include "capture_rings.h"
 #include "capture_slots.h"
-#include "base/config.h"
-#include "base/log.h"
-#include "preemption.h"
 #include "identity/processes.h"
+#include "preemption.h"
 
 struct capture {
 	const struct config *config;
@@ -336,15 +336,12 @@ int capture__attach(struct capture *capture)
 	return attach(capture, true);
 }
 
-/* Who goes back to the configuration that was may have gone half of the way, and withdrawn by the other. */
-int capture__reload(struct capture *capture, const struct config *config)
+int capture__reload(struct capture *capture, const struct config *config, bool selects_anew)
 {
-	bool withdrawn = config == capture->config || !config__selects_alike(config, capture->config);
-
 	capture->config = config;
 	capture_programs__set_globs(capture->programs, &capture->config->capture);
 	say_kept(capture);
-	return attach(capture, withdrawn);
+	return attach(capture, selects_anew);
 }
 
 int capture__find_withdrawn(struct capture *capture)

@@ -30,10 +30,10 @@ int capture__open(const struct config *config, struct capture **out);
 int capture__attach(struct capture *capture);
 /*
  * Goes over to another configuration, which is kept by the caller; what was selected and still is
- * loses nothing; what another selection withdrew is registered again. Works without privileges. Sizes stay as they are. 0 or -errno; half of it may have
- * been done then, and can be tried again.
+ * loses nothing. `selects_anew`: its selection is another, so what was withdrawn is registered again. Works without
+ * privileges. Sizes stay as they are. 0 or -errno; half of it may have been done then, and can be tried again.
  */
-int capture__reload(struct capture *capture, const struct config *config);
+int capture__reload(struct capture *capture, const struct config *config, bool selects_anew);
 /* True when it is pinned: it goes on when this process ends. */
 bool capture__pinned(const struct capture *capture);
 /* Registers containers' streams anew that were withdrawn: what they are may have changed. 0 or -errno. */

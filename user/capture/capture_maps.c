@@ -8,10 +8,10 @@
 
 #include <bpf/bpf.h>
 
-#include "capture_pin.h"
-#include "capture_rings.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "capture_pin.h"
+#include "capture_rings.h"
 #include "ring.h"
 
 #ifndef LOGTAP_VERSION

@@ -9,11 +9,11 @@
 
 #include <bpf/bpf.h>
 
+#include "base/config.h"
+#include "base/log.h"
 #include "capture_maps.h"
 #include "capture_pin.h"
 #include "capture_programs.h"
-#include "base/config.h"
-#include "base/log.h"
 
 /*
  * How it goes. Programs of ours, the bridge, are put in the place of those before. A stream that is in the

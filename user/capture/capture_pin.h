@@ -6,7 +6,6 @@
 #define LOGTAP_CAPTURE_PIN_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <sys/types.h>
 
 struct capture_pin;

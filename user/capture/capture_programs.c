@@ -9,12 +9,12 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "base/config.h"
+#include "base/path_glob.h"
 #include "capture.skel.h"
 #include "capture_maps.h"
 #include "capture_pin.h"
-#include "base/config.h"
 #include "dispatch.skel.h"
-#include "base/path_glob.h"
 
 #define NAME_SIZE 128
 

@@ -7,10 +7,9 @@
 
 #include <bpf/bpf.h>
 
+#include "base/config.h"
 #include "capture_maps.h"
 #include "capture_pin.h"
-#include "base/config.h"
-#include "base/log.h"
 #include "ring.h"
 
 /*

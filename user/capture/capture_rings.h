@@ -6,7 +6,6 @@
 #ifndef LOGTAP_CAPTURE_RINGS_H
 #define LOGTAP_CAPTURE_RINGS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct capture_config;

@@ -1,6 +1,5 @@
 #include "preemption.h"
 
-#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/utsname.h>

@@ -1,6 +1,5 @@
 #include "tracing_probe.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>

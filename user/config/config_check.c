@@ -9,15 +9,15 @@
 #include <librdkafka/rdkafka.h>
 
 #include "base/config.h"
-#include "config_memory.h"
-#include "config_source.h"
-#include "record/field_filter.h"
-#include "kubernetes/kube_access.h"
-#include "selection/label_selector.h"
-#include "record/layout.h"
-#include "record/layout_sample.h"
 #include "base/nearest.h"
 #include "base/quantity.h"
+#include "config_memory.h"
+#include "config_source.h"
+#include "kubernetes/kube_access.h"
+#include "record/field_filter.h"
+#include "record/layout.h"
+#include "record/layout_sample.h"
+#include "selection/label_selector.h"
 
 /*
  * A mistake of `key`, told at its line or, when the file leaves it out, at the line of the key that
@@ -46,10 +46,16 @@ static unsigned int item_line(const struct config_source *source, const char *ke
 static void check_globs(char *const *globs, unsigned int count, const char *key,
 			struct config_source *source)
 {
+	bool complete = !config_source__mistaken(source, key);
+
 	for (unsigned int i = 0; i < count; i++)
 		if (globs[i][0] != '/')
-			mistake(source, key, key,
-				"\"%s\" must be an absolute path: begin it with /", globs[i]);
+			config_source__mistake(source, item_line(source, key, i, complete), key,
+					       "\"%s\" must be an absolute path: begin it with /", globs[i]);
+		else if (globs[i][strlen(globs[i]) - 1] == '/')
+			config_source__mistake(source, item_line(source, key, i, complete), key,
+					       "\"%s\" matches no file; for all that is below it write \"%s**\"", globs[i],
+					       globs[i]);
 }
 
 static void check_capture(const struct capture_config *capture, struct config_source *source)
@@ -208,6 +214,21 @@ static void check_lines(const struct config *config, struct config_source *sourc
 		quantity__format(QUANTITY_SIZE, needed, must), config->capture.shards);
 }
 
+/* Slashes at the end or in a row stand for nothing. */
+static bool same_path(const char *one, const char *other)
+{
+	for (;; one++, other++) {
+		size_t slashes = strspn(one, "/"), others = strspn(other, "/");
+
+		one += slashes;
+		other += others;
+		if (!*one || !*other)
+			return !*one && !*other;
+		if (*one != *other || !slashes != !others)
+			return false;
+	}
+}
+
 static void check_disk(const struct config *config, struct config_source *source)
 {
 	const struct journal_config *journal = &config->journal;
@@ -220,7 +241,7 @@ static void check_disk(const struct config *config, struct config_source *source
 		mistake(source, "journal.disk.directory", "journal",
 			"\"%s\" must be an absolute path: begin it with /",
 			journal->disk.directory);
-	else if (!strcmp(journal->disk.directory, journal->directory))
+	else if (same_path(journal->disk.directory, journal->directory))
 		mistake(source, "journal.disk.directory", "journal",
 			"must be another directory than journal.directory, on a disk");
 	if (journal->disk.max_size < needed && !config_source__mistaken(source, "journal.disk.max_size") &&
@@ -254,7 +275,7 @@ static void check_journal(const struct config *config, struct config_source *sou
 	if (journal->segment_size < record && !config_source__mistaken(source, "lines.max_line"))
 		mistake(source, "journal.segment_size", "lines.max_line",
 			"%s cannot hold the largest record, %s: lines.max_line six times, as "
-			"escaping may lengthen it, 64KiB, and what record.labels_max has beyond 16KiB; "
+			"escaping may lengthen it, record.labels_max and 64KiB; "
 			"use at least that, or a smaller lines.max_line",
 			quantity__format(QUANTITY_SIZE, journal->segment_size, is),
 			quantity__format(QUANTITY_SIZE, record, must));
@@ -294,6 +315,16 @@ static bool broker_is_valid(const char *broker)
 	len = strspn(port + 1, "0123456789");
 	return *port == ':' && len >= 1 && len <= 5 && !port[1 + len] && atoi(port + 1) >= 1 &&
 	       atoi(port + 1) <= 65535;
+}
+
+static void check_brokers(const struct kafka_config *kafka, struct config_source *source)
+{
+	bool complete = !config_source__mistaken(source, "kafka.brokers");
+
+	for (unsigned int i = 0; i < kafka->brokers_count; i++)
+		if (!broker_is_valid(kafka->brokers[i]))
+			config_source__mistake(source, item_line(source, "kafka.brokers", i, complete), "kafka.brokers",
+					       "\"%s\" is no broker's address; use HOST:PORT", kafka->brokers[i]);
 }
 
 static void check_topic(const char *topic, struct config_source *source)
@@ -361,6 +392,16 @@ static const char *refusal(const struct name_value *property)
 	return NULL;
 }
 
+/* What librdkafka says may end its line. */
+static const char *chomp(char *reason)
+{
+	size_t len = strlen(reason);
+
+	while (len && reason[len - 1] == '\n')
+		reason[--len] = '\0';
+	return reason;
+}
+
 static void check_property(rd_kafka_conf_t *conf, const struct name_value *property,
 			   struct config_source *source)
 {
@@ -373,7 +414,7 @@ static void check_property(rd_kafka_conf_t *conf, const struct name_value *prope
 		mistake(source, key, "kafka", "%s", refused);
 	else if (rd_kafka_conf_set(conf, property->name, property->value, reason, sizeof(reason)) !=
 		 RD_KAFKA_CONF_OK)
-		mistake(source, key, "kafka", "librdkafka refuses it: %s", reason);
+		mistake(source, key, "kafka", "librdkafka refuses it: %s", chomp(reason));
 }
 
 static void check_kafka(const struct config *config, struct config_source *source)
@@ -386,10 +427,7 @@ static void check_kafka(const struct config *config, struct config_source *sourc
 	    !config_source__mistaken(source, "kafka.brokers"))
 		mistake(source, "kafka.brokers", "sink",
 			"\"sink: kafka\" needs it: list HOST:PORT of at least one");
-	for (unsigned int i = 0; i < kafka->brokers_count; i++)
-		if (!broker_is_valid(kafka->brokers[i]))
-			mistake(source, "kafka.brokers", "kafka",
-				"\"%s\" is no broker's address; use HOST:PORT", kafka->brokers[i]);
+	check_brokers(kafka, source);
 	check_topic(kafka->topic, source);
 	if (rd_kafka_conf_set(conf, "compression.codec", kafka->compression, reason,
 			      sizeof(reason)) != RD_KAFKA_CONF_OK)

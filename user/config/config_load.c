@@ -1,4 +1,4 @@
-#include "base/config.h"
+#include "config_load.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include <cyaml/cyaml.h>
 #include <yaml.h>
 
+#include "base/config.h"
 #include "config_check.h"
 #include "config_schema.h"
 #include "config_source.h"
@@ -21,12 +22,24 @@ static const cyaml_config_t cyaml_settings = {
 	.mem_fn = cyaml_mem,     /* realloc and free */
 };
 
-static void syntax_mistake(const yaml_parser_t *parser, struct config_source *source)
+/* libyaml tells no line of bytes that it does not read. */
+static unsigned int line_at(const char *text, size_t offset)
+{
+	unsigned int line = 1;
+
+	for (const char *at = text; (at = memchr(at, '\n', text + offset - at)); at++)
+		line++;
+	return line;
+}
+
+static void syntax_mistake(const yaml_parser_t *parser, const char *text, size_t len, struct config_source *source)
 {
 	const char *problem = parser->problem ? parser->problem : "unknown problem";
+	size_t offset = parser->problem_offset < len ? parser->problem_offset : len;
 
 	if (parser->error == YAML_READER_ERROR)
-		config_source__mistake(source, 0, "", "not UTF-8 text at byte %zu: %s",
+		config_source__mistake(source, line_at(text, offset), "",
+				       "not UTF-8 text at byte %zu of the file: %s; remove that byte, or save the file as UTF-8",
 				       parser->problem_offset, problem);
 	else
 		config_source__mistake(
@@ -38,13 +51,13 @@ static void syntax_mistake(const yaml_parser_t *parser, struct config_source *so
 }
 
 /* A second document would be ignored in silence. */
-static void check_end(yaml_parser_t *parser, struct config_source *source)
+static void check_end(yaml_parser_t *parser, const char *text, size_t len, struct config_source *source)
 {
 	yaml_document_t rest;
 	yaml_node_t *root;
 
 	if (!yaml_parser_load(parser, &rest)) {
-		syntax_mistake(parser, source);
+		syntax_mistake(parser, text, len, source);
 		return;
 	}
 	root = yaml_document_get_root_node(&rest);
@@ -68,12 +81,12 @@ static int walk_text(const char *text, size_t len, yaml_document_t *out,
 	if (!yaml_parser_load(&parser, &in)) {
 		err = parser.error == YAML_MEMORY_ERROR ? -ENOMEM : -EINVAL;
 		if (err == -EINVAL)
-			syntax_mistake(&parser, source);
+			syntax_mistake(&parser, text, len, source);
 	} else {
 		err = config_walk(&in, out, source);
 		yaml_document_delete(&in);
 		if (!err)
-			check_end(&parser, source);
+			check_end(&parser, text, len, source);
 	}
 	yaml_parser_delete(&parser);
 	return err;
@@ -228,10 +241,12 @@ int config__load(const char *path, FILE *errors, struct config **out)
 	if (!path)
 		return config__parse("default configuration", "", 0, errors, out);
 	err = read_file(path, &text, &len);
-	if (err) {
+	if (err == -EFBIG)
+		fprintf(errors, "%s: longer than %d KiB; is it a configuration?\n", path, FILE_SIZE_MAX >> 10);
+	else if (err)
 		fprintf(errors, "%s: cannot be read: %s\n", path, strerror(-err));
+	if (err)
 		return err;
-	}
 	err = config__parse(path, text, len, errors, out);
 	free(text);
 	return err;

@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "stream/checkpoint_file.h"
 #include "base/config.h"
-#include "kafka/kafka_conf.h"
 #include "journal/lane_journal.h"
+#include "kafka/kafka_conf.h"
 #include "kubernetes/pods.h"
 #include "record.h"
+#include "stream/checkpoint_file.h"
 #include "stream/waiting.h"
 
 #define KIB (1ULL << 10)
@@ -16,9 +16,8 @@
 
 /* JSON turns one byte into at most six: \u0000. */
 #define ESCAPE_FACTOR 6
-/* Everything in a record beside the message: identity, names, and labels within this bound. */
+/* Everything in a record beside the message and labels: paths and names, the longest of which need every byte escaped. */
 #define RECORD_OVERHEAD (64 * KIB)
-#define LABELS_INCLUDED (16 * KIB)
 
 /* Of the kernel's hash maps for one stream: its own element, and those of the cgroups. */
 #define HASHED_STREAM 1024
@@ -29,10 +28,7 @@
 
 uint64_t config__max_record(const struct config *config)
 {
-	uint64_t labels = config->record.labels_max;
-
-	return config->lines.max_line * ESCAPE_FACTOR + RECORD_OVERHEAD +
-	       (labels > LABELS_INCLUDED ? labels - LABELS_INCLUDED : 0);
+	return config->lines.max_line * ESCAPE_FACTOR + RECORD_OVERHEAD + config->record.labels_max;
 }
 
 static uint64_t queued_messages(const struct config *config)

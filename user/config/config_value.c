@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "config_env.h"
 #include "config_schema.h"
-#include "base/json.h"
 
 struct problem {
 	char *text;

@@ -1,13 +1,14 @@
 #include "config_walk.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "config_schema.h"
 #include "config_source.h"
 #include "config_value.h"
-#include "base/nearest.h"
 
 #define PROBLEM_MAX 512
 
@@ -218,6 +219,16 @@ static const char *walk_key(struct walk *walk, const char *section, int key_id,
 	return key;
 }
 
+/* The names of headers and properties are the file's own. */
+static bool is_name(struct walk *walk, const char *path, const yaml_node_t *key, const cyaml_schema_value_t *schema)
+{
+	if (key->data.scalar.length >= schema->string.min && key->data.scalar.length <= schema->string.max)
+		return true;
+	mistake(walk, key, path, "a name has %" PRIu32 " to %" PRIu32 " bytes, not %zu", schema->string.min, schema->string.max,
+		key->data.scalar.length);
+	return false;
+}
+
 static int walk_pairs(struct walk *walk, const char *section, yaml_node_t *node,
 		      const cyaml_schema_value_t *schema)
 {
@@ -234,7 +245,7 @@ static int walk_pairs(struct walk *walk, const char *section, yaml_node_t *node,
 		const char *key = walk_key(walk, section, pair->key, path);
 		int value, entry;
 
-		if (!key)
+		if (!key || !is_name(walk, path, yaml_document_get_node(walk->in, pair->key), &fields[0].value))
 			continue;
 		value = walk_scalar(walk, path, yaml_document_get_node(walk->in, pair->value),
 				    &fields[1].value);
@@ -259,12 +270,14 @@ static int preset_value(struct walk *walk, const char *path, const cyaml_schema_
 	err = config_value__normalize(schema, rule, rule->preset, &value, problem, sizeof(problem));
 	if (!err)
 		id = make_scalar(walk, value);
-	else if (err == -EINVAL)
-		config_source__mistake(walk->source, 0, path, "%s: %s", rule->preset, problem);
-	else
+	else if (err != -EINVAL)
 		walk->err = err;
 	free(value);
-	return id;
+	if (err != -EINVAL)
+		return id;
+	config_source__mistake(walk->source, 0, path, "%s: %s", rule->preset, problem);
+	/* The environment's, of which a text is made: the rest is to be checked, too. */
+	return make_scalar(walk, "");
 }
 
 static int preset(struct walk *walk, const char *path, const cyaml_schema_value_t *schema)

@@ -1,7 +1,7 @@
 #include "journal_internal.h"
 
-#include "journal_disk.h"
 #include "base/log.h"
+#include "journal_disk.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,12 +1,11 @@
 #include "journal_disk.h"
 
 #include "base/directory.h"
-#include "journal_segment.h"
 #include "base/log.h"
+#include "journal_segment.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>

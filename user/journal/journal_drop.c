@@ -1,7 +1,7 @@
 #include "journal_internal.h"
 
-#include "journal_disk.h"
 #include "base/log.h"
+#include "journal_disk.h"
 
 #include <errno.h>
 #include <stdlib.h>

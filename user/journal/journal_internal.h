@@ -18,10 +18,10 @@
 #ifndef LOGTAP_JOURNAL_INTERNAL_H
 #define LOGTAP_JOURNAL_INTERNAL_H
 
-#include "journal.h"
-#include "record/journal_gap.h"
-#include "journal_segment.h"
 #include "base/counters.h"
+#include "journal.h"
+#include "journal_segment.h"
+#include "record/journal_gap.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

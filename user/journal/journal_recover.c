@@ -1,8 +1,8 @@
 #include "journal_internal.h"
 
 #include "base/clock.h"
-#include "journal_disk.h"
 #include "base/log.h"
+#include "journal_disk.h"
 
 #include <dirent.h>
 #include <errno.h>

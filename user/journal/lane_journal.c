@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/config.h"
-#include "journal.h"
 #include "base/log.h"
+#include "journal.h"
 
 /* So that half of a lane's bytes fit wherever a segment begins. */
 #define LEAST_SEGMENTS 4

@@ -8,7 +8,6 @@
 #define LOGTAP_LANE_JOURNAL_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #define KAFKA_LANES_MAX 8

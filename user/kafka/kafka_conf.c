@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/config.h"
 
@@ -150,4 +152,25 @@ int kafka_conf__new(const struct config *config, const struct kafka_limits *limi
 	}
 	*out = conf;
 	return 0;
+}
+
+void kafka_conf__explain(const rd_kafka_conf_t *conf, const char *reason, char *why, size_t why_size)
+{
+	static const char *const files[] = {
+		"ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location",
+	};
+	char path[4096];
+
+	for (size_t i = 0; i < COUNT(files); i++) {
+		size_t size = sizeof(path);
+
+		if (!strstr(reason, files[i]) || rd_kafka_conf_get(conf, files[i], path, &size) != RD_KAFKA_CONF_OK)
+			continue;
+		if (access(path, R_OK))
+			snprintf(why, why_size, "kafka.rdkafka.%s: %s cannot be read: %s", files[i], path, strerror(errno));
+		else
+			snprintf(why, why_size, "kafka.rdkafka.%s: %s cannot be used: %s", files[i], path, reason);
+		return;
+	}
+	snprintf(why, why_size, "kafka: %s", reason);
 }

@@ -22,4 +22,10 @@ struct kafka_limits {
 int kafka_conf__new(const struct config *config, const struct kafka_limits *limits,
 		    rd_kafka_conf_t **out, char *why, size_t why_size);
 
+/*
+ * Of a producer that could not be made: OpenSSL's `reason` for a file that is missing does not tell
+ * that, nor which it is.
+ */
+void kafka_conf__explain(const rd_kafka_conf_t *conf, const char *reason, char *why, size_t why_size);
+
 #endif

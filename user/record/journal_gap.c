@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "journal/journal.h"
+#include "journal_record.h"
 
 static const char *const reason[] = {
 	[JOURNAL_LOSS_FULL] = "journal_full",

@@ -5,7 +5,6 @@
 #ifndef LOGTAP_JOURNAL_GAP_H
 #define LOGTAP_JOURNAL_GAP_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "layout.h"

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "field_filter.h"
 #include "base/json.h"
+#include "field_filter.h"
 
 void json_writer__quote(FILE *out, const char *text)
 {

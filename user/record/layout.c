@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "field_filter.h"
-#include "journal/journal.h"
 #include "base/text_put.h"
+#include "field_filter.h"
+#include "journal_record.h"
 
 static const struct layout *const layouts[NAMES_COUNT] = {
 	[NAMES_DEFAULT] = &layout_default,

@@ -15,8 +15,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "lines/assembly.h"
 #include "base/config.h"
+#include "lines/assembly.h"
 
 struct journal_meta;
 struct layout_source;

@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "identity/identity.h"
-#include "json_writer.h"
-#include "layout_own.h"
-#include "layout_source.h"
-#include "kubernetes/pod.h"
-#include "record_facts.h"
 #include "base/text_put.h"
 #include "base/timestamp.h"
+#include "identity/identity.h"
+#include "json_writer.h"
+#include "kubernetes/pod.h"
+#include "layout_own.h"
+#include "layout_source.h"
+#include "record_facts.h"
 
 static void container_fields(struct json_writer *writer, const struct layout_source *source)
 {
@@ -134,11 +134,6 @@ static char *end(char *out, enum partial partial)
 	return out;
 }
 
-static int loss(char *out, size_t size, const struct layout_loss *loss)
-{
-	return layout_own__loss(out, size, loss, "}");
-}
-
 const struct layout layout_default = {
 	.labels = { "kubernetes.pod_labels.*", "kubernetes.pod_annotations.*", "kubernetes.namespace_labels.*",
 		    "kubernetes.node_labels.*", "container.labels.*" },
@@ -148,5 +143,5 @@ const struct layout layout_default = {
 	.head = head,
 	.middle = middle,
 	.end = end,
-	.loss = loss,
+	.loss = layout_own__loss,
 };

@@ -13,15 +13,15 @@
 #include <limits.h>
 #include <string.h>
 
-#include "identity/identity.h"
-#include "json_writer.h"
-#include "layout_own.h"
-#include "layout_source.h"
-#include "kubernetes/pod.h"
-#include "identity/pod_logs.h"
-#include "record_facts.h"
 #include "base/text_put.h"
 #include "base/timestamp.h"
+#include "identity/identity.h"
+#include "identity/pod_logs.h"
+#include "json_writer.h"
+#include "kubernetes/pod.h"
+#include "layout_own.h"
+#include "layout_source.h"
+#include "record_facts.h"
 
 #define METADATA "{\"beat\":\"filebeat\",\"type\":\"_doc\",\"version\":\"8.7.1\"}"
 #define ECS_VERSION "8.0.0"
@@ -219,32 +219,12 @@ static char *head(char *out, struct timestamps *timestamps, uint64_t wall, const
 }
 
 /* ,"process":{...},"user":{...} */
-static inline __attribute__((always_inline)) char *put_process(char *out, const struct layout_line *line, unsigned int untold)
+static inline __attribute__((always_inline)) char *put_process(char *start, const struct layout_line *line, unsigned int untold)
 {
 	const struct process *process = line->process;
-	char *start = out, *members = PUT_LITERAL(out, ",\"process\":");
+	char *out = layout_own__open_process(start, line, untold, true);
 
-	out = members;
-	if (layout_own__tells(untold, PROCESS_PID)) {
-		out = PUT_LITERAL(out, ",\"pid\":");
-		out = put_number(out, line->writer->tgid);
-	}
-	if (layout_own__tells(untold, PROCESS_TID)) {
-		out = PUT_LITERAL(out, ",\"thread\":{\"id\":");
-		out = put_number(out, line->writer->tid);
-		*out++ = '}';
-	}
-	if (process && layout_own__tells(untold, PROCESS_NAME)) {
-		out = PUT_LITERAL(out, ",\"name\":\"");
-		out = json__put(out, process->name);
-		*out++ = '"';
-	}
-	if (untold && out == members) {
-		out = start;
-	} else {
-		*members = '{';
-		*out++ = '}';
-	}
+	out = layout_own__close_process(start, out, untold);
 	if (process && layout_own__tells(untold, PROCESS_UID)) {
 		out = PUT_LITERAL(out, ",\"user\":{\"id\":\"");
 		out = put_number(out, process->uid);
@@ -274,11 +254,6 @@ static char *end(char *out, enum partial partial)
 	return PUT_LITERAL(out, "\"}");
 }
 
-static int loss(char *out, size_t size, const struct layout_loss *loss)
-{
-	return layout_own__loss(out, size, loss, "}}");
-}
-
 const struct layout layout_ecs = {
 	.labels = { "kubernetes.labels.*", "kubernetes.annotations.*", "kubernetes.namespace_labels.*",
 		    "kubernetes.node.labels.*", "container.labels.*" },
@@ -289,7 +264,7 @@ const struct layout layout_ecs = {
 	.head = head,
 	.middle = middle,
 	.end = end,
-	.loss = loss,
+	.loss = layout_own__loss_in_object,
 	.id_close = "\"",
 	.partial_open = ",\"partial\":\"",
 	.partial_close = "\"",

@@ -11,15 +11,15 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "identity/identity.h"
-#include "json_writer.h"
-#include "layout_own.h"
-#include "layout_source.h"
-#include "kubernetes/pod.h"
-#include "record_facts.h"
-#include "identity/service.h"
 #include "base/text_put.h"
 #include "base/timestamp.h"
+#include "identity/identity.h"
+#include "identity/service.h"
+#include "json_writer.h"
+#include "kubernetes/pod.h"
+#include "layout_own.h"
+#include "layout_source.h"
+#include "record_facts.h"
 
 /* The filter takes the image's id without the scheme that Docker's had. */
 static const char *container_hash(const struct pod_container *container)
@@ -157,11 +157,6 @@ static char *end(char *out, enum partial partial)
 	return PUT_LITERAL(out, "\",\"_p\":\"F\"}");
 }
 
-static int loss(char *out, size_t size, const struct layout_loss *loss)
-{
-	return layout_own__loss(out, size, loss, "}}");
-}
-
 const struct layout layout_fluentbit = {
 	.labels = { "kubernetes.labels.*", "kubernetes.annotations.*", "kubernetes_namespace.labels.*",
 		    "logtap.node_labels.*", "logtap.container.labels.*" },
@@ -171,7 +166,7 @@ const struct layout layout_fluentbit = {
 	.head = head,
 	.middle = middle,
 	.end = end,
-	.loss = loss,
+	.loss = layout_own__loss_in_object,
 	.id_close = "\"",
 	.partial_open = ",\"partial\":\"",
 	.partial_close = "\"",

@@ -13,17 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stream/encode.h"
+#include "base/json.h"
+#include "base/text_put.h"
 #include "field_filter.h"
 #include "identity/identity.h"
-#include "base/json.h"
+#include "identity/service.h"
 #include "json_writer.h"
+#include "kubernetes/pod.h"
 #include "layout_own.h"
 #include "layout_source.h"
-#include "kubernetes/pod.h"
 #include "record_facts.h"
-#include "identity/service.h"
-#include "base/text_put.h"
 
 #define ATTRIBUTE(key) ",{\"key\":\"" key "\",\"value\":{\"stringValue\":\""
 #define NUMBER(key) ",{\"key\":\"" key "\",\"value\":{\"intValue\":\""

@@ -2,11 +2,11 @@
 
 #include <inttypes.h>
 
-#include "json_writer.h"
-#include "layout_source.h"
-#include "kubernetes/pod.h"
-#include "record_facts.h"
 #include "identity/service.h"
+#include "json_writer.h"
+#include "kubernetes/pod.h"
+#include "layout_source.h"
+#include "record_facts.h"
 
 void layout_own__cloud(struct json_writer *writer, const struct cloud_config *cloud)
 {
@@ -70,8 +70,18 @@ char *layout_own__some_process(char *out, const struct layout_line *line)
 	return layout_own__put_process(out, line, line->untold);
 }
 
-int layout_own__loss(char *out, size_t size, const struct layout_loss *loss, const char *close)
+static int put_loss(char *out, size_t size, const struct layout_loss *loss, const char *close)
 {
 	return snprintf(out, size, "%s\",\"lost\":{\"bytes\":%" PRIu64 ",\"%s\":%" PRIu64 ",\"reason\":\"%s\"}%s",
 			loss->id_suffix, loss->bytes, loss->unit, loss->count, loss->reason, close);
+}
+
+int layout_own__loss(char *out, size_t size, const struct layout_loss *loss)
+{
+	return put_loss(out, size, loss, "}");
+}
+
+int layout_own__loss_in_object(char *out, size_t size, const struct layout_loss *loss)
+{
+	return put_loss(out, size, loss, "}}");
 }

@@ -5,10 +5,10 @@
 #ifndef LOGTAP_LAYOUT_OWN_H
 #define LOGTAP_LAYOUT_OWN_H
 
-#include "stream/encode.h"
 #include "base/json.h"
-#include "layout.h"
 #include "base/text_put.h"
+#include "layout.h"
+#include "process.h"
 
 struct cloud_config;
 struct json_writer;
@@ -32,37 +32,57 @@ static inline bool layout_own__tells(unsigned int untold, enum process_field fie
 	return !(untold & 1u << field);
 }
 
-/* Inlined with a constant 0, it asks nothing of a line. */
-static inline __attribute__((always_inline)) char *layout_own__put_process(char *out, const struct layout_line *line,
-									   unsigned int untold)
+#define LAYOUT_OWN_PROCESS ",\"process\":"
+
+/* Inlined with a constant 0, these ask nothing of a line. ,"process":{...}, still open: what all who tell of a process have. */
+static inline __attribute__((always_inline)) char *layout_own__open_process(char *out, const struct layout_line *line,
+									    unsigned int untold, bool thread)
 {
 	const struct process *process = line->process;
-	char *start = out, *members = PUT_LITERAL(out, ",\"process\":");
 
-	out = members;
+	out = PUT_LITERAL(out, LAYOUT_OWN_PROCESS);
 	if (layout_own__tells(untold, PROCESS_PID)) {
 		out = PUT_LITERAL(out, ",\"pid\":");
 		out = put_number(out, line->writer->tgid);
 	}
 	if (layout_own__tells(untold, PROCESS_TID)) {
-		out = PUT_LITERAL(out, ",\"tid\":");
+		out = thread ? PUT_LITERAL(out, ",\"thread\":{\"id\":") : PUT_LITERAL(out, ",\"tid\":");
 		out = put_number(out, line->writer->tid);
+		if (thread)
+			*out++ = '}';
 	}
 	if (process && layout_own__tells(untold, PROCESS_NAME)) {
 		out = PUT_LITERAL(out, ",\"name\":\"");
 		out = json__put(out, process->name);
 		*out++ = '"';
 	}
-	if (process && layout_own__tells(untold, PROCESS_UID)) {
-		out = PUT_LITERAL(out, ",\"uid\":");
-		out = put_number(out, process->uid);
-	}
+	return out;
+}
+
+/* `start`: where it was opened. One without members is taken back. */
+static inline __attribute__((always_inline)) char *layout_own__close_process(char *start, char *out, unsigned int untold)
+{
+	char *members = start + sizeof(LAYOUT_OWN_PROCESS) - 1;
+
 	if (untold && out == members)
 		return start;
 	/* In the first comma's place. */
 	*members = '{';
 	*out++ = '}';
 	return out;
+}
+
+static inline __attribute__((always_inline)) char *layout_own__put_process(char *start, const struct layout_line *line,
+									   unsigned int untold)
+{
+	const struct process *process = line->process;
+	char *out = layout_own__open_process(start, line, untold, false);
+
+	if (process && layout_own__tells(untold, PROCESS_UID)) {
+		out = PUT_LITERAL(out, ",\"uid\":");
+		out = put_number(out, process->uid);
+	}
+	return layout_own__close_process(start, out, untold);
 }
 
 /* The same where fields are left out. */
@@ -91,7 +111,8 @@ static inline char *layout_own__encoding(char *out, bool base64)
 	return base64 ? PUT_LITERAL(out, ",\"encoding\":\"base64\"") : out;
 }
 
-/* "lost":{...} behind the id, with its end and `close`. As snprintf. */
-int layout_own__loss(char *out, size_t size, const struct layout_loss *loss, const char *close);
+/* "lost":{...} behind the id, and the record's end; in an object of the record, that one's, too. As snprintf. */
+int layout_own__loss(char *out, size_t size, const struct layout_loss *loss);
+int layout_own__loss_in_object(char *out, size_t size, const struct layout_loss *loss);
 
 #endif

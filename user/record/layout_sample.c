@@ -5,16 +5,16 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "stream/encode.h"
-#include "field_filter.h"
-#include "identity/identity.h"
-#include "layout.h"
-#include "layout_source.h"
-#include "kubernetes/pod.h"
-#include "record_facts.h"
-#include "identity/service.h"
 #include "base/text_put.h"
 #include "base/timestamp.h"
+#include "field_filter.h"
+#include "identity/identity.h"
+#include "identity/service.h"
+#include "kubernetes/pod.h"
+#include "layout.h"
+#include "layout_source.h"
+#include "process.h"
+#include "record_facts.h"
 
 #define X (char *)"x"
 /* Of labels the path says no more. */
@@ -156,7 +156,7 @@ static int add_records(struct sample *sample)
 	return err ? err : add_gap(sample, "writes");
 }
 
-static int add_stream(struct sample *sample, const struct encoder_options *options, const struct stream_source *stream)
+static int add_stream(struct sample *sample, const struct layout_options *options, const struct stream_source *stream)
 {
 	struct layout_source source;
 	char *text = NULL;
@@ -201,7 +201,7 @@ static int add_all(struct sample *sample, const struct globs_config *fields)
 		.container_labels = every,
 		.labels_max = UINT16_MAX,
 	};
-	const struct encoder_options options = { .node = "x", .record = &record, .facts = &facts };
+	const struct layout_options options = { .node = "x", .record = &record, .facts = &facts };
 	int err = 0;
 
 	sample->untold = layout__untold(sample->layout, &record.fields);

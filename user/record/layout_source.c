@@ -1,16 +1,14 @@
 #include "layout_source.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/config.h"
-#include "stream/encode.h"
 #include "field_filter.h"
 #include "identity/identity.h"
 #include "json_writer.h"
+#include "kubernetes/pod.h"
 #include "label_filter.h"
 #include "layout.h"
-#include "kubernetes/pod.h"
 #include "record_facts.h"
 
 static const struct record_facts no_facts;
@@ -55,7 +53,7 @@ static const char *pod_node(const struct stream_source *stream, const char *node
 	return identity && identity->node_name && *identity->node_name ? identity->node_name : node;
 }
 
-int layout_source__init(struct layout_source *out, const struct encoder_options *options, const struct layout *layout,
+int layout_source__init(struct layout_source *out, const struct layout_options *options, const struct layout *layout,
 			const struct stream_source *stream)
 {
 	const struct record_config *config = options->record;

@@ -6,17 +6,38 @@
 #define LOGTAP_LAYOUT_SOURCE_H
 
 #include <stdbool.h>
-#include <stdio.h>
 
+#include "base/config.h"
 #include "identity/labels.h"
+#include "record.h"
 
-struct encoder_options;
 struct globs_config;
+struct identity;
 struct json_writer;
 struct layout;
+struct pod;
 struct pod_container;
 struct record_facts;
-struct stream_source;
+struct service;
+
+/* What is the same for all streams. */
+struct layout_options {
+	const char *node;
+	const struct record_config *record; /* NULL: the default preset, no labels */
+	const struct record_facts *facts;   /* NULL: none */
+};
+
+/* What all records of one stream have in common. Strings are "" or NULL where there is nothing. */
+struct stream_source {
+	enum stream_kind kind;
+	const char *file;
+	const struct identity *identity; /* NULL: not in a container */
+	const struct pod *pod;   /* NULL: not known, or not a pod's */
+	bool enrichment;         /* pods are asked for: a record tells when its pod is not known */
+	const struct service *service; /* NULL: none that is known */
+	enum kafka_key key;
+	uint64_t stream;         /* names it in its shard, see struct journal_meta */
+};
 
 struct layout_source {
 	const struct stream_source *stream;
@@ -30,7 +51,7 @@ struct layout_source {
 };
 
 /* Fills *out, whose strings are the arguments'. 0 or -ENOMEM. */
-int layout_source__init(struct layout_source *out, const struct encoder_options *options, const struct layout *layout,
+int layout_source__init(struct layout_source *out, const struct layout_options *options, const struct layout *layout,
 			const struct stream_source *stream);
 void layout_source__clear(struct layout_source *source);
 

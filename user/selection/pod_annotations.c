@@ -1,7 +1,6 @@
 #include "pod_annotations.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 

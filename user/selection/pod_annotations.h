@@ -11,8 +11,6 @@
 #ifndef LOGTAP_POD_ANNOTATIONS_H
 #define LOGTAP_POD_ANNOTATIONS_H
 
-#include <stddef.h>
-
 #include "record.h"
 
 struct labels;

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "identity/cgroup_path.h"
 #include "base/config.h"
-#include "identity/identity.h"
 #include "base/log.h"
 #include "base/mounts.h"
 #include "base/path_glob.h"
+#include "identity/cgroup_path.h"
+#include "identity/identity.h"
 #include "kubernetes/pod.h"
 #include "pod_annotations.h"
 

@@ -6,7 +6,6 @@
 #define LOGTAP_SELECTION_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "record.h"
 #include "selection_rules.h"

@@ -7,8 +7,8 @@
 
 #include "base/config.h"
 #include "identity/identity.h"
-#include "label_selector.h"
 #include "kubernetes/pod.h"
+#include "label_selector.h"
 
 struct rule {
 	const struct selection_rule *config;

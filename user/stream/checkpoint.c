@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/directory.h"
+#include "base/log.h"
 #include "checkpoint_check.h"
 #include "checkpoint_file.h"
 #include "checkpoint_resize.h"
-#include "base/directory.h"
-#include "base/log.h"
 
 /*
  * The compiler keeps the order of stores on either side. The processor needs nothing: what another

@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lines/assembly.h"
 #include "encode.h"
+#include "lines/assembly.h"
 #include "lines/heap.h"
 #include "lines/line_id.h"
 #include "record.h"

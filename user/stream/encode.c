@@ -9,13 +9,12 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
-#include "identity/identity.h"
-#include "journal/journal.h"
 #include "base/json.h"
-#include "record/layout.h"
-#include "record/layout_source.h"
 #include "base/text_put.h"
 #include "base/timestamp.h"
+#include "identity/identity.h"
+#include "journal/journal.h"
+#include "record/layout.h"
 
 struct encoder {
 	struct encoder_options options;
@@ -100,12 +99,12 @@ static void write_key(FILE *out, const struct encoder *encoder, const struct str
 	else if (source->key != KAFKA_KEY_STREAM && identity)
 		fputs(identity->container_id, out);
 	else if (source->kind == STREAM_NONE)
-		fputs(encoder->options.node, out);
+		fputs(encoder->options.layout.node, out);
 	else if (source->kind == STREAM_FILE)
-		fprintf(out, "%s:%s:%s", encoder->options.node,
+		fprintf(out, "%s:%s:%s", encoder->options.layout.node,
 			identity ? identity->container_id : "", source->file);
 	else
-		fprintf(out, "%s/%s", identity ? identity->container_id : encoder->options.node,
+		fprintf(out, "%s/%s", identity ? identity->container_id : encoder->options.layout.node,
 			source->kind == STREAM_STDERR ? "stderr" : "stdout");
 }
 
@@ -119,7 +118,7 @@ static int write_text(struct stream_text *text, const struct encoder *encoder, c
 {
 	struct layout_source layout_source;
 	FILE *fields, *key;
-	int err = layout_source__init(&layout_source, &encoder->options, text->layout, source);
+	int err = layout_source__init(&layout_source, &encoder->options.layout, text->layout, source);
 
 	if (err)
 		return err;
@@ -141,7 +140,7 @@ static int write_text(struct stream_text *text, const struct encoder *encoder, c
 int stream_text__new(const struct encoder *encoder, const struct stream_source *source,
 		     struct stream_text **out)
 {
-	const struct record_config *record = encoder->options.record;
+	const struct record_config *record = encoder->options.layout.record;
 	struct stream_text *text = calloc(1, sizeof(*text));
 	int err;
 

@@ -8,16 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lines/assembly.h"
 #include "base/config.h"
+#include "lines/assembly.h"
 #include "record.h"
+#include "record/layout_source.h"
+#include "record/process.h"
 
 struct counters;
-struct identity;
 struct journal;
-struct pod;
-struct record_facts;
-struct service;
 
 struct encoder_options {
 	struct journal *journal;
@@ -28,36 +26,14 @@ struct encoder_options {
 	bool drop_newest;        /* never wait: see encoder__line */
 	struct counters *counters;
 	enum invalid_utf8 invalid_utf8;
-	const char *node;
 	const char *id_prefix;   /* of line ids: node, boot, shard and ring epoch */
-	const struct record_config *record; /* NULL: the default preset, no labels */
-	const struct record_facts *facts;   /* NULL: none */
+	struct layout_options layout;
 };
 
 struct encoder;
 
-/* What all records of one stream have in common. Strings are "" or NULL where there is nothing. */
-struct stream_source {
-	enum stream_kind kind;
-	const char *file;
-	const struct identity *identity; /* NULL: not in a container */
-	const struct pod *pod;   /* NULL: not known, or not a pod's */
-	bool enrichment;         /* pods are asked for: a record tells when its pod is not known */
-	const struct service *service; /* NULL: none that is known */
-	enum kafka_key key;
-	uint64_t stream;         /* names it in its shard, see struct journal_meta */
-};
-
 /* The encoded common part of one stream's records. */
 struct stream_text;
-
-/* Who wrote, as the kernel half told once. */
-struct process {
-	uint32_t tag;
-	uint32_t tgid;
-	uint32_t uid;
-	char name[PROCESS_NAME_SIZE + 1];
-};
 
 /* Beside those that the kernel half counts by stream: writes that it was never asked about. Whose they were and their bytes are unknown. */
 #define LOSS_MISSED LOSS_COUNT

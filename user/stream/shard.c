@@ -10,17 +10,17 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "capture/capture.h"
-#include "identity/cgroup_path.h"
-#include "checkpoint.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/counters.h"
+#include "base/log.h"
+#include "capture/capture.h"
+#include "capture/ring.h"
+#include "checkpoint.h"
 #include "encode.h"
+#include "identity/cgroup_path.h"
 #include "identity/identity.h"
 #include "journal/journal.h"
-#include "base/log.h"
-#include "capture/ring.h"
 #include "selection/selection.h"
 #include "shard_fields.h"
 
@@ -326,8 +326,14 @@ static void tick(struct shard *shard)
 	/* What waits in the ring may go on with a half line. */
 	if (ring__waiting(shard->ring))
 		now = shard->read_until;
-	for (unsigned int i = 0; i < shard->live_count; i++)
-		stream__tick(shard->tenancies[shard->live[i]].stream, passed, now);
+	for (unsigned int i = 0; i < shard->live_count; i++) {
+		const struct tenancy *tenancy = &shard->tenancies[shard->live[i]];
+
+		stream__tick(tenancy->stream, passed, now);
+		/* Where an undecided one's wait has ended early. */
+		if (stream__unwanted_now(tenancy->stream) && !tenancy->closing)
+			shard__withdraw(shard, shard->live[i]);
+	}
 	if (passed)
 		shard->mark = ring__produced(shard->ring);
 	settle_consumed(shard);
@@ -457,10 +463,8 @@ int shard__open_context(struct shard *shard)
 		.drop_newest = config->journal.when_full == WHEN_FULL_DROP_NEWEST,
 		.counters = options->counters,
 		.invalid_utf8 = config->lines.invalid_utf8,
-		.node = config->node,
 		.id_prefix = options->id_prefix,
-		.record = &config->record,
-		.facts = options->facts,
+		.layout = { config->node, &config->record, options->facts },
 	};
 	shard->assembly.mode = config->lines.assembly;
 	shard->assembly.max_line = config->lines.max_line;

@@ -8,8 +8,8 @@
 #include <pthread.h>
 
 #include "capture/capture.h"
-#include "lines/carry_budget.h"
 #include "checkpoint.h"
+#include "lines/carry_budget.h"
 #include "shard.h"
 #include "stream.h"
 

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "encode.h"
 #include "journal/journal.h"
-#include "base/log.h"
 
 static int write_gap(struct shard *shard, const struct gap *gap)
 {

@@ -5,11 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/capture.h"
-#include "identity/cgroup_path.h"
 #include "base/counters.h"
-#include "identity/identity.h"
-#include "base/log.h"
+#include "capture/capture.h"
 #include "kubernetes/pod.h"
 #include "selection/selection.h"
 #include "stream_fields.h"
@@ -181,7 +178,7 @@ bool stream__append(struct stream *stream, const struct line *line, const struct
 	return !stream->context->cancelled;
 }
 
-/* A line that finds no room to wait ends the wait for all. */
+/* A line that finds no room to wait ends the wait for all: of an undecided stream as what is unknown is configured. */
 void stream__emit(void *context, const struct line *line)
 {
 	struct stream *stream = context;
@@ -189,18 +186,21 @@ void stream__emit(void *context, const struct line *line)
 
 	if (stream->context->cancelled)
 		return;
-	if (stream->waiting.deadline) {
-		if (stream__wait(stream, line, process))
-			return;
-		stream__release(stream);
+	if (stream->wanted && stream->waiting.deadline && stream__wait(stream, line, process))
+		return;
+	if (!stream->wanted || stream__is_left_out(stream)) {
+		counters__add(stream->context->counters, COUNTER_bytes_discarded, line_bytes(line));
+		return;
 	}
+	if (stream->waiting.deadline)
+		stream__release(stream);
 	stream__append(stream, line, process);
 }
 
-/* In transactions of their own, one half line each. */
+/* In transactions of their own, one half line each. Of a stream that is not wanted none comes out. */
 static void flush(struct stream *stream, uint64_t before, enum partial why)
 {
-	while (assembly__waits(stream->assembly, before)) {
+	while (stream->wanted && assembly__waits(stream->assembly, before)) {
 		stream__commit(stream);
 		stream__settle(stream);
 		/* It would end the wait within this transaction. */
@@ -235,7 +235,7 @@ static bool tell_gap(struct stream *stream, struct gap *gap)
 	stream__end_wait(stream);
 	gap->total = stream->told_bytes_total + stream->told_writes_total + gap->bytes + gap->writes;
 	stream__settle(stream);
-	if (!text || stream->context->cancelled)
+	if (!text || stream->context->cancelled || !stream->wanted)
 		return false;
 	err = stream->dropped.bytes ? -ENOSPC : encoder__gap(stream->context->encoder, text, gap);
 	stream->losses_untold = err == -ENOSPC;
@@ -378,9 +378,20 @@ void stream__record(struct stream *stream, const struct record *record, uint64_t
 		add_data(stream, record, position);
 }
 
+/*
+ * What is lost and not told yet may be the rest of a half line: that is told where the gap is, by check_losses, before which it
+ * neither ends nor times out.
+ */
+static bool has_losses_behind(const struct stream *stream)
+{
+	return __atomic_load_n(&stream->slot->lost_bytes, __ATOMIC_ACQUIRE) > stream->told_bytes_total ||
+	       __atomic_load_n(&stream->slot->lost_writes, __ATOMIC_ACQUIRE) > stream->told_writes_total;
+}
+
 void stream__eof(struct stream *stream)
 {
-	flush(stream, UINT64_MAX, PARTIAL_EOF);
+	if (!has_losses_behind(stream))
+		flush(stream, UINT64_MAX, PARTIAL_EOF);
 }
 
 void stream__tick(struct stream *stream, bool passed, uint64_t now)
@@ -392,7 +403,8 @@ void stream__tick(struct stream *stream, bool passed, uint64_t now)
 		stream->seen_bytes = __atomic_load_n(&stream->slot->lost_bytes, __ATOMIC_ACQUIRE);
 		stream->seen_writes = __atomic_load_n(&stream->slot->lost_writes, __ATOMIC_ACQUIRE);
 	}
-	flush(stream, assembly__overdue(stream->assembly, now), PARTIAL_TIMEOUT);
+	if (!has_losses_behind(stream))
+		flush(stream, assembly__overdue(stream->assembly, now), PARTIAL_TIMEOUT);
 	stream__settle(stream);
 }
 

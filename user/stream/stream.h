@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lines/assembly.h"
 #include "encode.h"
+#include "lines/assembly.h"
 #include "record.h"
 
 struct capture;
@@ -79,7 +79,7 @@ void stream__emit(void *context, const struct line *line);
 
 /* A data or process record of the stream's, at its place in the ring. */
 void stream__record(struct stream *stream, const struct record *record, uint64_t position);
-/* Nobody holds the stream for writing now: half lines end. */
+/* Nobody holds the stream for writing now: half lines end, if nothing behind them is still to be told as lost. */
 void stream__eof(struct stream *stream);
 /*
  * About once a second: tells losses that no record has told, and emits half lines that are too old

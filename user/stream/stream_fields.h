@@ -5,8 +5,8 @@
 #ifndef LOGTAP_STREAM_FIELDS_H
 #define LOGTAP_STREAM_FIELDS_H
 
-#include "identity/cgroup_path.h"
 #include "checkpoint.h"
+#include "identity/cgroup_path.h"
 #include "stream.h"
 
 struct stream {
@@ -63,6 +63,11 @@ void stream__commit(struct stream *stream);
 void stream__admit(struct stream *stream);
 /* For one that an agent before has admitted: the configuration may have changed. 0 or -ENOMEM. */
 int stream__admit_again(struct stream *stream);
+/*
+ * For who ends an undecided stream's wait early: true when it is left out by what is known, with all that waits, as part of
+ * this transaction.
+ */
+bool stream__is_left_out(struct stream *stream);
 /* Decides with what is known now of its pod. `over`: nothing more is waited for. */
 void stream__decide(struct stream *stream, bool over);
 

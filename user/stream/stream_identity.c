@@ -1,16 +1,14 @@
 #include "stream_fields.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "capture/capture.h"
 #include "base/clock.h"
-#include "identity/identity.h"
 #include "base/log.h"
+#include "capture/capture.h"
+#include "identity/identity.h"
+#include "identity/service.h"
 #include "kubernetes/pod.h"
 #include "kubernetes/pods.h"
-#include "identity/service.h"
 
 static struct cgroup_names cgroup_names(const struct stream_slot *slot)
 {
@@ -292,6 +290,10 @@ void stream__end_wait(struct stream *stream)
 	stream__commit(stream);
 	if (!stream->waiting.deadline || stream->context->cancelled)
 		return;
+	if (stream__is_left_out(stream)) {
+		stream__commit(stream);
+		return;
+	}
 	/* It may not have been saved. */
 	stream__text(stream);
 	stream__settle(stream);
@@ -316,7 +318,8 @@ void stream__follow_pod(struct stream *stream, uint64_t now)
 
 	if (changed || over)
 		stream__decide(stream, over);
-	if (changed && stream->text && stream__wanted(stream))
+	/* It may have been known when the stream was taken up: what waits was not to come without it. */
+	if ((changed || (over && known && stream->text_lacks & TEXT_LACKS_POD)) && stream->text && stream__wanted(stream))
 		make_text_anew(stream);
 	if (over)
 		stream__end_wait(stream);

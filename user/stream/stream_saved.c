@@ -4,14 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/capture.h"
-#include "lines/carry_budget.h"
-#include "checkpoint_check.h"
 #include "base/clock.h"
 #include "base/counters.h"
-#include "identity/identity.h"
 #include "base/log.h"
-#include "selection/selection.h"
+#include "capture/capture.h"
+#include "checkpoint_check.h"
+#include "lines/carry_budget.h"
 
 void stream__mark_changed(struct stream *stream)
 {

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/capture.h"
 #include "base/counters.h"
-#include "identity/identity.h"
 #include "base/log.h"
+#include "capture/capture.h"
+#include "identity/identity.h"
 #include "kubernetes/pods.h"
 #include "selection/selection.h"
 
@@ -115,15 +115,42 @@ static int set_file(struct stream *stream, const char *file)
 	return 0;
 }
 
+/* Whatever its pod says now, which is not known yet: what the runtime was told of it is from its sandbox's start. */
+static bool is_out_by_name(const struct stream *stream, const struct identity *identity)
+{
+	struct identity named = *identity;
+
+	named.tells_pod &= !stream__lacks_pod(stream);
+	return selection__container(stream->context->selection, &named, stream->pod, stream->kind) == SELECTED_NO;
+}
+
+/*
+ * As the agent before has left it: lines wait, and what is known without the pod does not tell whether they are wanted. The
+ * runtime's files may have told more than is there now.
+ */
+static bool was_undecided(const struct stream *stream, const struct identity *identity)
+{
+	if (!identity->complete && !(stream->text_lacks & TEXT_LACKS_FILES))
+		return false;
+	return stream->waiting.deadline && stream->context->wait && *stream->pod_uid &&
+	       selection__container(stream->context->selection, identity, NULL, stream->kind) == SELECTED_UNKNOWN;
+}
+
 /*
  * A container's stream keeps what was decided of it unless the contrary is certain: the runtime's files, by which it was decided,
- * may be gone.
+ * may be gone, and the API's word may have been another than the runtime's.
  */
 static bool stays_selected(struct stream *stream)
 {
 	const struct identity *identity;
+	enum selected selected = ask(stream, &identity);
 
-	if (ask(stream, &identity) != SELECTED_NO || !identity->complete)
+	/* stream__follow_pod decides, and what waits is discarded then. */
+	if (identity && was_undecided(stream, identity)) {
+		stream->undecided = true;
+		return true;
+	}
+	if (selected != SELECTED_NO || !identity->complete || !is_out_by_name(stream, identity))
 		return true;
 	counters__add(stream->context->counters, COUNTER_streams_deselected, 1);
 	return false;
@@ -185,18 +212,37 @@ static uint64_t discard_waiting(struct stream *stream)
 }
 
 /* Nothing of an undecided one has come out; of another, all that was written by now does. */
-static void deselect(struct stream *stream)
+static void leave_out(struct stream *stream)
 {
 	struct counters *counters = stream->context->counters;
 
-	stream__commit(stream);
 	counters__add(counters, COUNTER_streams_deselected, 1);
 	if (stream->undecided)
 		counters__add(counters, COUNTER_bytes_discarded, discard_waiting(stream));
 	stream->wanted = stream->undecided ? WANTED_NEVER : WANTED_BEFORE;
 	stream->undecided = false;
 	stream__mark_changed(stream);
+}
+
+static void deselect(struct stream *stream)
+{
 	stream__commit(stream);
+	leave_out(stream);
+	stream__commit(stream);
+}
+
+bool stream__is_left_out(struct stream *stream)
+{
+	const struct identity *identity = stream->undecided ? stream__identity(stream) : NULL;
+	enum selected selected;
+
+	if (!identity)
+		return false;
+	selected = selection__container(stream->context->selection, identity, stream->pod, stream->kind);
+	if (selected == SELECTED_YES || (selected == SELECTED_UNKNOWN && takes_unknown(stream)))
+		return false;
+	leave_out(stream);
+	return true;
 }
 
 void stream__decide(struct stream *stream, bool over)

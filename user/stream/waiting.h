@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lines/assembly.h"
 #include "encode.h"
+#include "lines/assembly.h"
 
 /* Of lines.memory so much more is had for lines that wait, and of that one stream may have as much. */
 #define WAITING_SHARE 4
