@@ -267,6 +267,10 @@ static void missing_ca_file_is_refused(void **state)
 	set_property(f, "security.protocol", "ssl");
 	set_property(f, "ssl.ca.location", "/nonexistent/ca.pem");
 	assert_int_equal(open_sink(f), -EINVAL);
+	assert_int_equal(said("kafka.rdkafka.ssl.ca.location: /nonexistent/ca.pem cannot be read: No such file or directory"), 1);
+	set_property(f, "ssl.ca.location", "/etc/passwd");
+	assert_int_equal(open_sink(f), -EINVAL);
+	assert_int_equal(said("kafka.rdkafka.ssl.ca.location: /etc/passwd cannot be used: "), 1);
 }
 
 static void delivery_reports_cannot_be_turned_off(void **state)

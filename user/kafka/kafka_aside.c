@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "base/config.h"
-#include "kafka_window.h"
 #include "base/log.h"
+#include "kafka_window.h"
 #include "sink/sink.h"
 
 static int open_lane(struct kafka_aside *aside, struct kafka_lane *lane, int32_t partition)

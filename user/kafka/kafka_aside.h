@@ -8,7 +8,6 @@
 #define LOGTAP_KAFKA_ASIDE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "journal/journal.h"

@@ -1,8 +1,8 @@
 #include "kafka_ceiling.h"
 
 #include "base/clock.h"
-#include "kafka_client.h"
 #include "base/log.h"
+#include "kafka_client.h"
 
 #define ASK_MS 60000
 #define TRY_MS 600000

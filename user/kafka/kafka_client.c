@@ -12,11 +12,11 @@
 
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/log.h"
 #include "kafka_certificate.h"
 #include "kafka_conf.h"
 #include "kafka_limit.h"
 #include "kafka_stall.h"
-#include "base/log.h"
 
 /* A record header's two lengths, at most. */
 #define HEADER_OVERHEAD 10
@@ -57,14 +57,22 @@ struct kafka_client {
 	bool ending;             /* it runs */
 };
 
+/* What comes behind a refused record fails for good, as we ask for: the record's own error is reported beside this. */
+static rd_kafka_resp_err_t own_error(rd_kafka_t *rk, rd_kafka_resp_err_t err)
+{
+	if (err == RD_KAFKA_RESP_ERR__FATAL &&
+	    rd_kafka_fatal_error(rk, NULL, 0) == RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE)
+		return RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE;
+	return err;
+}
+
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 {
 	struct kafka_client *client = opaque;
 
-	(void)rk;
 	if (!message->err)
 		kafka_stall__delivered(&client->stall, message->partition);
-	client->events.delivered(client->opaque, message->_private, message->err);
+	client->events.delivered(client->opaque, message->_private, own_error(rk, message->err));
 }
 
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
@@ -81,9 +89,8 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 		reason = both;
 	}
 	if (err == RD_KAFKA_RESP_ERR__FATAL) {
-		if (rd_kafka_fatal_error(rk, fatal, sizeof(fatal)) ==
-		    RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE)
-			err = RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE;
+		rd_kafka_fatal_error(rk, fatal, sizeof(fatal));
+		err = own_error(rk, err);
 		reason = fatal;
 	}
 	kafka_stall__error(&client->stall);
@@ -204,8 +211,8 @@ static int make_producer(struct kafka_client *client, const struct config *confi
 	watch_partitions(client, conf);
 	client->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, errstr, sizeof(errstr));
 	if (!client->rk) {
+		kafka_conf__explain(conf, errstr, why, why_size);
 		rd_kafka_conf_destroy(conf);
-		snprintf(why, why_size, "kafka: %s", errstr);
 		return -EINVAL;
 	}
 	client->topic = rd_kafka_topic_new(client->rk, config->kafka.topic, NULL);
@@ -335,13 +342,15 @@ void kafka_client__send(struct kafka_client *client, rd_kafka_message_t *message
 
 	if (!client->headers) {
 		rd_kafka_produce_batch(client->topic, RD_KAFKA_PARTITION_UA, 0, messages, count);
+		for (int i = 0; i < count; i++)
+			messages[i].err = own_error(client->rk, messages[i].err);
 		return;
 	}
 	for (int i = 0; i < count; i++) {
 		/* Space may come up meanwhile, but a later message must not overtake. */
 		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL)
 			err = send_with_headers(client, &messages[i]);
-		messages[i].err = err;
+		messages[i].err = own_error(client->rk, err);
 	}
 }
 

@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "kafka_client.h"
 #include "base/log.h"
+#include "kafka_client.h"
 #include "sink/sink.h"
 
 /* Records taken from one journal before the next one's turn. */

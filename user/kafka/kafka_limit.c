@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "journal/journal.h"
 #include "base/json.h"
+#include "journal/journal.h"
 #include "record/layout.h"
 
 /* Of a batch with one record: the header of version 2 (61 bytes) and the record's own, at most. */

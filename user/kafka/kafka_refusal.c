@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "record/journal_gap.h"
 #include "kafka_window.h"
+#include "record/journal_gap.h"
 
 /* The head ends with the id's text, which has no quotes. */
 static void use_id_as_key(struct journal_record *record)

@@ -5,8 +5,6 @@
 #ifndef LOGTAP_KAFKA_REFUSAL_H
 #define LOGTAP_KAFKA_REFUSAL_H
 
-#include <stddef.h>
-
 struct kafka_record;
 
 /*

@@ -118,8 +118,3 @@ size_t kafka_window__rewind(struct kafka_window *window)
 	window->unsent = TAILQ_FIRST(&window->records);
 	return sent;
 }
-
-size_t kafka_window__count(const struct kafka_window *window)
-{
-	return window->count;
-}

@@ -51,6 +51,4 @@ void kafka_window__set_unsent(struct kafka_window *window, struct kafka_record *
 /* Everything is to be sent, oldest first. Returns how many records that had been sent before. */
 size_t kafka_window__rewind(struct kafka_window *window);
 
-size_t kafka_window__count(const struct kafka_window *window);
-
 #endif

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/counters.h"
+#include "base/log.h"
 #include "journal/journal.h"
 #include "kafka_batch.h"
 #include "kafka_careful.h"
@@ -23,7 +24,6 @@
 #include "kafka_refusal.h"
 #include "kafka_trouble.h"
 #include "kafka_window.h"
-#include "base/log.h"
 
 /* Records in the window at most, whatever the client's queue takes. */
 #define WINDOW_MAX 1000000

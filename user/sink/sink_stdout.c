@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
-#include "journal/journal.h"
 #include "base/log.h"
+#include "journal/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>

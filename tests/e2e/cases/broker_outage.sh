@@ -1,5 +1,5 @@
-# Shows that an outage of the broker delays and does not lose: it hangs for 12 s and then is dead
-# for 12 s, while a container writes all the time; once with librdkafka's own patience and once with
+# Shows that an outage of the broker delays and does not lose: it hangs for 8 s and then is dead
+# for 8 s, while a container writes all the time; once with librdkafka's own patience and once with
 # a message.timeout.ms that both outages exceed. And that logtap waits without spinning.
 # needs: logtap tools kafka
 # topics: patient:2 hasty:2
@@ -7,7 +7,7 @@
 # pods: 2
 
 . "$REPO/tests/e2e/lines.sh"
-OUTAGE=12	# seconds
+OUTAGE=8	# seconds
 RATE=50	# few: logtap's work shall not be taken for spinning
 
 # Clock ticks that the process has run.

@@ -29,6 +29,9 @@ bad_configuration()
 	tells config_check 2 "$LOGTAP" check /run/bad.yaml
 	tells config_missing 2 "$LOGTAP" run -c /run/none.yaml
 	tells usage 2 "$LOGTAP" start
+	tells usage_option 2 "$LOGTAP" -c /run/bad.yaml run
+	tells usage_argument 2 "$LOGTAP" detach now
+	tells usage_help 0 "$LOGTAP" check --help
 }
 
 # A copy, as the repository may lie where only root can go.
@@ -134,6 +137,9 @@ check()
 	says config_check 'bad.yaml:2: .*shards' 'bad.yaml:4: .*colour'
 	says config_missing '/run/none.yaml'
 	says usage "'start' is no command" '--help'
+	says usage_option "'-c' is no option here" '--help'
+	says usage_argument 'detach takes -c FILE' '--help'
+	says usage_help 'check FILE'
 	says nobody 'root|CAP_BPF'
 	says nobody_doctor 'root|CAP_BPF'
 	says btf 'BTF'
