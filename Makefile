@@ -1,9 +1,10 @@
 # make            builds build/logtap; make deps installs what that needs
 # make run        shows it: a container logs, its lines come out as JSON
 # make test       unit tests, then end-to-end tests in a guest; CASE="lines gaps": only those of the latter
+# make test-unit, make test-e2e  one half of that; without installing what is missing
 # make test-slow  the end-to-end tests that take minutes each
 # make test-api-down  all of them again, in a cluster whose API server does not answer; or CASE=...
-# make test-fresh does both on a fresh Debian machine, in a directory
+# make test-fresh make run and make test on a fresh Debian machine, in a directory
 # make test-faults   faults at random under load: SEED=n, MINUTES=10
 # make fuzz       fuzzes the parsers of untrusted bytes, SECONDS=60 each
 # make bench      instructions a write and in an outage (guest), lines a second (here)
@@ -33,6 +34,9 @@ LDLIBS = $(shell pkg-config --libs $(PACKAGES)) -pthread
 # __sync and __atomic without a result, so that 5.10 takes it: v3 has fetching atomics, which come with 5.12.
 BPF_CFLAGS = -O2 -g -mcpu=v2 -target bpf -D__TARGET_ARCH_$(ARCH) -Ivmlinux -Iinclude $(WARNINGS) \
 	-Wno-unused-parameter $(BPF_CPPFLAGS)
+
+# user/'s folders from the ground up: none includes what stands above it.
+FOLDERS := base lines identity kubernetes record selection journal capture sink kafka stream config
 
 SOURCES := $(wildcard user/*.c user/*/*.c)
 OBJECTS := $(SOURCES:user/%.c=$(BUILD)/user/%.o)
@@ -99,7 +103,12 @@ $(BUILD)/unit/test_shard_pods: WRAP := clock_gettime
 # A record that the encoder makes none of.
 $(BUILD)/unit/test_pipeline: WRAP := journal__reserve journal__append
 
-unit-tests: $(UNIT_TESTS)
+$(BUILD)/includes: tests/includes Makefile $(wildcard user/*/*.[ch])
+	$(call say,CHECK,"includes of user/")
+	$(Q)tests/includes $(FOLDERS)
+	$(Q)touch $@
+
+unit-tests: $(BUILD)/includes $(UNIT_TESTS)
 
 deps:
 	@docker/packages.sh build

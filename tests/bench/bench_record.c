@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "../../user/base/counters.h"
-#include "../../user/stream/encode.h"
 #include "../../user/identity/identity.h"
 #include "../../user/journal/journal.h"
+#include "../../user/stream/encode.h"
 
 #define LINES 10000
 #define MIB (1ull << 20)
@@ -72,9 +72,8 @@ int main(int argc, char **argv)
 		.wake_fd = -1,
 		.abandon = &abandon,
 		.counters = &counters,
-		.node = "node-1",
 		.id_prefix = "be5cdbf3.a924f201.0.",
-		.record = &record,
+		.layout = { "node-1", &record, NULL },
 	};
 	struct encoder *encoder;
 	char command[64];

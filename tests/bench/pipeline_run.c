@@ -16,16 +16,18 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "capture/capture.h"
-#include "stream/checkpoint.h"
 #include "base/config.h"
 #include "base/counters.h"
+#include "capture/capture.h"
+#include "capture/ring.h"
+#include "config/config_load.h"
 #include "journal/journal.h"
 #include "produce.h"
 #include "produce.skel.h"
-#include "capture/ring.h"
-#include "stream/shard.h"
 #include "sink/sink.h"
+#include "stream/checkpoint.h"
+#include "stream/shard.h"
+#include "../unit/quiet_capture.h"
 
 #define BATCH 1024         /* lines of one run of the program */
 #define FULL_NAP_US 200    /* until the reader has made some room */
@@ -64,12 +66,6 @@ struct stream_slot *capture__slot(const struct capture *capture, uint32_t slot)
 	return &capture->slots[slot];
 }
 
-unsigned int capture__shards(const struct capture *capture)
-{
-	(void)capture;
-	return 1;
-}
-
 int capture__open_ring(const struct capture *capture, unsigned int shard, struct ring **out)
 {
 	(void)shard;
@@ -85,33 +81,6 @@ uint64_t capture__ring_size(const struct capture *capture, unsigned int shard)
 unsigned int capture__max_streams(const struct capture *capture)
 {
 	return capture->config->capture.max_streams;
-}
-
-uint64_t capture__epoch(const struct capture *capture)
-{
-	(void)capture;
-	return 1;
-}
-
-uint64_t capture__missed_writes(const struct capture *capture)
-{
-	(void)capture;
-	return 0;
-}
-
-struct missed_told *capture__missed_told(const struct capture *capture)
-{
-	static struct missed_told none;
-
-	(void)capture;
-	return &none;
-}
-
-bool capture__covers(const struct capture *capture, uint64_t magic)
-{
-	(void)capture;
-	(void)magic;
-	return true;
 }
 
 uint64_t capture__withdraw(struct capture *capture, uint32_t slot)

@@ -4,10 +4,10 @@
 cri.py run POD NAMESPACE UID CONTAINER [--label K=V]... [--annotation K=V]... [--tty] -- COMMAND...
                           a pod with one container; prints "SANDBOX_ID CONTAINER_ID"
                           --share-pid: the pod's containers share a pid namespace
-                          --slices: by systemd's cgroups, as the handler `systemd` makes them
+                          --handler NAME: not the default one's; that of `systemd` makes systemd's cgroups
                           --cgroup-root NAME: below that cgroup, as kind's kubelet has it
                           --privileged: with hostPID, as an agent of the node; --mount DIR: with that of the node
-cri.py add SANDBOX_ID POD NAMESPACE UID CONTAINER [--attempt N] [--share-pid] [--slices] [--cgroup-root NAME]
+cri.py add SANDBOX_ID POD NAMESPACE UID CONTAINER [--attempt N] [--share-pid] [--handler NAME] [--cgroup-root NAME]
            [--target CONTAINER_ID] -- COMMAND...
                           one more container in that pod; prints its ID. --target: as an ephemeral container
 cri.py exec CONTAINER_ID -- COMMAND...    as `kubectl exec`; its output and exit status
@@ -57,7 +57,7 @@ def namespaces(args):
 def cgroup_parent(args):
     """As the kubelet's cgroup drivers call a pod's that asks for no resources (pkg/kubelet/cm: ToSystemd, ToCgroupfs)."""
     names = [*args.cgroup_root, "kubepods", "besteffort", f"pod{args.uid}"]
-    if not args.slices:
+    if args.handler != "systemd":
         return "/" + "/".join(names)
     names = [name.replace("-", "_") for name in names]
     return "/" + "/".join("-".join(names[:i]) + ".slice" for i in range(1, len(names) + 1))
@@ -95,7 +95,7 @@ def start(runtime, args, sandbox, config):
 def run(runtime, args):
     config = sandbox_config(args)
     sandbox = runtime.call("RunPodSandbox", config=config,
-                           runtime_handler="systemd" if args.slices else "").pod_sandbox_id
+                           runtime_handler=args.handler).pod_sandbox_id
     print(sandbox, start(runtime, args, sandbox, config))
 
 
@@ -136,7 +136,7 @@ def parse(argv):
         verb.add_argument("--tty", action="store_true")
         verb.add_argument("--attempt", type=int, default=0)
         verb.add_argument("--share-pid", action="store_true")
-        verb.add_argument("--slices", action="store_true")
+        verb.add_argument("--handler", default="")
         verb.add_argument("--cgroup-root", action="append", default=[])
         verb.add_argument("--privileged", action="store_true")
         verb.add_argument("--mount", action="append", default=[])

@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../../user/base/log.h"
 #include "../../user/stream/checkpoint.h"
 #include "../../user/stream/checkpoint_check.h"
 #include "../../user/stream/checkpoint_file.h"
-#include "../../user/base/log.h"
 
 #define STREAMS 3u
 #define HEAP_OFFSET (CHECKPOINT_PAGE + 2 * CHECKPOINT_PAGE)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/config.h"
+#include "config/config_load.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

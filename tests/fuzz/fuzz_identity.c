@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../../user/base/log.h"
 #include "../../user/identity/cgroup_path.h"
 #include "../../user/identity/identity.h"
-#include "../../user/base/log.h"
 #include "../../user/identity/service.h"
 
 #define C "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -14,9 +14,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "../../user/base/log.h"
 #include "../../user/journal/journal_disk.h"
 #include "../../user/journal/journal_internal.h"
-#include "../../user/base/log.h"
 
 #define SEGMENT 65536u
 #define FILE_SIZE 16384u

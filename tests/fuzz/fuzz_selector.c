@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "selection/label_selector.h"
 #include "identity/labels.h"
+#include "selection/label_selector.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

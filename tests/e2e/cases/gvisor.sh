@@ -18,12 +18,11 @@ runsc_prepare()
 	export PATH=/run/e2e/bin:$PATH
 }
 
-# A containerd whose pods are gVisor's.
+# With a handler for gVisor's pods.
 containerd_restart()
 {
 	containerd_stop
 	cat >>/run/e2e/containerd/config.toml <<-END
-		default_runtime_name = "runsc"
 		[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runsc]
 		runtime_type = "io.containerd.runsc.v1"
 	END
@@ -60,7 +59,7 @@ guest()
 	logtap_stop shim || fail "logtap's exit status is $?"
 	containerd_restart
 	logtap_start pod
-	read -r sandbox container < <(cri run web-0 shop 8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b nginx -- sh -c "$SPEAK")
+	read -r sandbox container < <(cri run web-0 shop 8a3bf2b1-0c4d-4e5f-9a6b-7c8d9e0f1a2b nginx --handler runsc -- sh -c "$SPEAK")
 	cri wait "$container"
 	bundle ordinary sh -c "$SPEAK"
 	container_run ordinary

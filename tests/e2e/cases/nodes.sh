@@ -122,11 +122,11 @@ inside()
 	local sandbox id
 
 	printf '%s\n' 'node: kind-worker' 'capture: {files: [/srv/app/*.log]}' >$NODE/logtap.yaml
-	read -r sandbox id < <(node_cri run logtap-x1 logging 11111111-2222-4333-8444-555555555509 logtap --slices --cgroup-root kubelet \
+	read -r sandbox id < <(node_cri run logtap-x1 logging 11111111-2222-4333-8444-555555555509 logtap --handler systemd --cgroup-root kubelet \
 		--privileged --mount /usr --mount /lib --mount /lib64 --mount "$REPO" --mount "$OUT" --mount "$NODE" --mount /sys/fs/bpf -- \
 		sh -c "echo \$\$ >$OUT/inner.pid; exec $LOGTAP run -c $NODE/logtap.yaml >$OUT/inner.out 2>$OUT/inner.err")
 	wait_for "logtap in the node" 60 grep -q capturing "$OUT/inner.err"
-	pod within "${WITHIN[@]}" web --slices --cgroup-root kubelet
+	pod within "${WITHIN[@]}" web --handler systemd --cgroup-root kubelet
 	on_host outside
 	mkdir -p /srv/app "/proc/$NODE_PID/root/srv/app"
 	echo "of the machine" >/srv/app/app.log
@@ -143,7 +143,7 @@ guest()
 	containerd_start
 	dockerd_start
 	node_start
-	read -r sandbox early < <(node_cri run "${EARLY[@]}" web --slices --cgroup-root kubelet -- sh -c \
+	read -r sandbox early < <(node_cri run "${EARLY[@]}" web --handler systemd --cgroup-root kubelet -- sh -c \
 		'echo before; until [ -e /tmp/go ]; do usleep 100000; done; echo after; echo "after error" >&2')
 	note early "$early"
 	echo 'node: guest' >/run/logtap.yaml
@@ -151,7 +151,7 @@ guest()
 	: >"/proc/$NODE_PID/root/run/containerd/io.containerd.runtime.v2.task/k8s.io/$early/rootfs/tmp/go"
 	node_cri wait "$early"
 	node_cri remove "$sandbox"
-	pod late "${LATE[@]}" web --slices --cgroup-root kubelet
+	pod late "${LATE[@]}" web --handler systemd --cgroup-root kubelet
 	pod flat "${FLAT[@]}" web --cgroup-root kubelet
 	in_node systemctl start speak.service
 	on_host outer

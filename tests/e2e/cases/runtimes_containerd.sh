@@ -48,18 +48,18 @@ slices()
 {
 	local sandbox init main
 
-	read -r sandbox init < <(cri run "${SLICES[@]}" prepare --slices -- sh -c "$SPEAK")
+	read -r sandbox init < <(cri run "${SLICES[@]}" prepare --handler systemd -- sh -c "$SPEAK")
 	note prepare "$init" 0
 	cri wait "$init"
-	main=$(cri add "$sandbox" "${SLICES[@]}" db --slices --attempt 2 -- sh -c "$SPEAK; exec sleep 1000")
+	main=$(cri add "$sandbox" "${SLICES[@]}" db --handler systemd --attempt 2 -- sh -c "$SPEAK; exec sleep 1000")
 	note db "$main" 2
 	[ -d "/sys/fs/cgroup/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod${SLICES[2]//-/_}.slice/cri-containerd-$main.scope" ] ||
 		fail "the container is in no scope of systemd's"
-	main=$(cri add "$sandbox" "${SLICES[@]}" shell --slices --target "$main" -- sh -c "$SPEAK")
+	main=$(cri add "$sandbox" "${SLICES[@]}" shell --handler systemd --target "$main" -- sh -c "$SPEAK")
 	note shell "$main" 0
 	cri wait "$main"
 	cri remove "$sandbox"
-	one proxy "${STATIC_SLICES[@]}" proxy --slices -- sh -c "$SPEAK"
+	one proxy "${STATIC_SLICES[@]}" proxy --handler systemd -- sh -c "$SPEAK"
 }
 
 guest()

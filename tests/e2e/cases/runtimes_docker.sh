@@ -96,23 +96,18 @@ check()
 		                 "runtime": "docker"}
 		    if about["Config"]["Labels"]:
 		        container["labels"] = about["Config"]["Labels"]
-		    its = [record for record in records if record["container"]["id"] == about["Id"]]
-		    expect(f"{name}: streams", sorted({record["stream"] for record in its}), sorted(streams))
-		    for stream, wanted in streams.items():
-		        lines = [record for record in its if record["stream"] == stream]
-		        expect(f"{name}/{stream}", [record["message"] for record in lines], wanted)
-		        for i, record in enumerate(lines):
-		            container.pop("restart_count", None)
-		            if not pod:
-		                container["restart_count"] = i if name == "again" else 0
-		            expect(f"{name}/{stream}: container", record["container"], container)
-		            expect(f"{name}/{stream}: partial", record.get("partial"), None)
-		            expect(f"{name}/{stream}: file", record["file"],
-		                   f"/var/log/pods/shop_web-0_{UID}/nginx/3.log" if pod else about["LogPath"])
-		            expect(f"{name}/{stream}: pod", record.get("kubernetes"), {
-		                "pod_name": "web-0", "pod_namespace": "shop", "pod_uid": UID, "pod_node_name": "guest",
-		                "container_name": "nginx", "container_id": f"docker://{about['Id']}",
-		                "container_image": "localhost/busybox:1", "restart_count": 3} if pod else None)
+		    for stream, i, record in lines_of(records, about["Id"], name, streams):
+		        container.pop("restart_count", None)
+		        if not pod:
+		            container["restart_count"] = i if name == "again" else 0
+		        expect(f"{name}/{stream}: container", record["container"], container)
+		        expect(f"{name}/{stream}: partial", record.get("partial"), None)
+		        expect(f"{name}/{stream}: file", record["file"],
+		               f"/var/log/pods/shop_web-0_{UID}/nginx/3.log" if pod else about["LogPath"])
+		        expect(f"{name}/{stream}: pod", record.get("kubernetes"), {
+		            "pod_name": "web-0", "pod_namespace": "shop", "pod_uid": UID, "pod_node_name": "guest",
+		            "container_name": "nginx", "container_id": f"docker://{about['Id']}",
+		            "container_image": "localhost/busybox:1", "restart_count": 3} if pod else None)
 		expect("records of others", len(records), 4 * 3 + 1 + 3)
 	END
 }

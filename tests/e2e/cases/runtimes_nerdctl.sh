@@ -74,27 +74,22 @@ check()
 		              if not label.startswith(("nerdctl/", "containerd.io/restart."))}
 		    if name == "web":
 		        expect("labels", (labels["tier"], labels["com.example/a"]), ("front", "x y"))
-		    its = [record for record in records if record["container"]["id"] == about["Id"]]
-		    expect(f"{name}: streams", sorted({record["stream"] for record in its}), sorted(streams))
-		    for stream, wanted in streams.items():
-		        lines = [record for record in its if record["stream"] == stream]
-		        expect(f"{name}/{stream}", [record["message"] for record in lines], wanted)
-		        for record in lines:
-		            container = {"id": about["Id"], "name": name, "image": "localhost/busybox:1", "runtime": "containerd",
-		                         "labels": labels}
-		            # Those of containerd's monitor change as it works.
-		            record["container"]["labels"] = {label: value for label, value in record["container"]["labels"].items()
-		                                             if not label.startswith("containerd.io/restart.")}
-		            expect(f"{name}/{stream}: container", record["container"], container)
-		            expect(f"{name}/{stream}: file", record["file"], about["LogPath"])
-		            expect(f"{name}/{stream}: partial", record.get("partial"), None)
-		            expect(f"{name}/{stream}: pod", record.get("kubernetes"), None)
-		            expect(f"{name}/{stream}: source", record["source_type"], "container")
+		    for stream, i, record in lines_of(records, about["Id"], name, streams):
+		        container = {"id": about["Id"], "name": name, "image": "localhost/busybox:1", "runtime": "containerd",
+		                     "labels": labels}
+		        # Those of containerd's monitor change as it works.
+		        record["container"]["labels"] = {label: value for label, value in record["container"]["labels"].items()
+		                                         if not label.startswith("containerd.io/restart.")}
+		        expect(f"{name}/{stream}: container", record["container"], container)
+		        expect(f"{name}/{stream}: file", record["file"], about["LogPath"])
+		        expect(f"{name}/{stream}: partial", record.get("partial"), None)
+		        expect(f"{name}/{stream}: pod", record.get("kubernetes"), None)
+		        expect(f"{name}/{stream}: source", record["source_type"], "container")
 		    # What nerdctl's logger has of one that was killed, or not, is its own.
 		    if name in ("anew", "again"):
 		        continue
 		    expect(f"{name}: nerdctl logs", sorted(open(f"{sys.argv[1]}/logs.{name}").read().splitlines()),
-		           sorted(record["message"] for record in its))
+		           sorted(sum(streams.values(), [])))
 		expect("what nerdctl run showed", open(f"{sys.argv[1]}/web.out").read() + open(f"{sys.argv[1]}/web.err").read(),
 		       "first\nlast\nfirst error\nlast error\n")
 		expect("records", len(records), 4 + 4 + 1 + 2 + attempts)

@@ -3,7 +3,7 @@
 # container's lines come while it is selected, all of them, and none while it is not; those that stay selected miss nothing, nor do
 # containers that begin meanwhile. So it is when the next agent has other rules.
 # needs: logtap tools
-# timeout: 180
+# timeout: 400
 # pods: 8
 # nameless: containers that lived while no agent did
 # slow: twelve phases, three agents

@@ -3,7 +3,7 @@
 # the real CRI plugin, beside a container that writes 10,000 lines a second in full buffers, or as
 # many as the guest has room for: the check says how many it were (9,958 on two quiet cores).
 # needs: logtap tools containerd
-# timeout: 420
+# timeout: 1200
 # pods: 203
 # slow: two hundred containers start beside a flood
 
