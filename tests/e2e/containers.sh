@@ -152,10 +152,10 @@ podman_config()
 	END
 }
 
-# container_wait ID [SECONDS]: until it has ended and all that it wrote is drained.
+# container_wait ID [SECONDS]: until it has ended and all that it wrote is drained; as wait_for.
 container_wait()
 {
-	local tries=$((${2:-60} * 20)) drain
+	local tries=$((${2:-60} * 80)) drain
 
 	for drain in ${DRAINS[$1]}; do
 		while kill -0 "$drain" 2>/dev/null; do

@@ -39,7 +39,7 @@ class Runtime:
         rpc = self.channel.unary_unary("/runtime.v1.RuntimeService/" + method,
                                        request_serializer=type(request).SerializeToString,
                                        response_deserializer=response.FromString)
-        return rpc(request, timeout=60, wait_for_ready=True)
+        return rpc(request, timeout=600, wait_for_ready=True)
 
 
 def pairs(options):
@@ -104,7 +104,7 @@ def add(runtime, args):
 
 
 def execute(runtime, args):
-    result = runtime.call("ExecSync", container_id=args.id, cmd=args.command, timeout=30)
+    result = runtime.call("ExecSync", container_id=args.id, cmd=args.command, timeout=600)
     sys.stdout.buffer.write(result.stdout)
     sys.stderr.buffer.write(result.stderr)
     return result.exit_code

@@ -34,10 +34,10 @@ expect()
 
 # --- waiting
 
-# wait_for WHAT SECONDS COMMAND...: until COMMAND succeeds.
+# wait_for WHAT SECONDS COMMAND...: until COMMAND succeeds; four times as long where the machine is slow.
 wait_for()
 {
-	local what=$1 end=$((SECONDS + $2))
+	local what=$1 end=$((SECONDS + 4 * $2))
 	shift 2
 
 	until "$@" >/dev/null 2>&1; do
@@ -140,7 +140,7 @@ broker()
 # consume TOPIC: prints all that it holds now, one message a line.
 consume()
 {
-	kcat -C -q -e -b "$KAFKA" -t "$(topic "$1")"
+	kcat -C -q -e -m 60 -b "$KAFKA" -t "$(topic "$1")"
 }
 
 # --- containerd, with its CRI plugin (cases that need containerd)

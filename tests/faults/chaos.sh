@@ -240,6 +240,8 @@ LOG_FAULTS=(rename_log truncate_log copy_log delete_log)
 
 rename_log()
 {
+	# Its writer may not have made it again yet.
+	wait_for "renamed.log to be made again" 60 test -e "$LOGS/ext4/renamed.log"
 	mv "$LOGS/ext4/renamed.log" "$LOGS/ext4/renamed.1"
 }
 

@@ -20,7 +20,7 @@ PROBLEMS_EACH = 3   # of one stream
 STREAMS_MIN = 20
 # Of what agents took. The configuration gives 8 MiB to half lines, 8 to the journal (beside it lies the checkpoint, with half
 # lines' texts and a block for each stream) and 32 to its disk; the rest is librdkafka's, libbpf's while it loads, and the program's.
-LIMITS = {"KiB of memory": 48 << 10, "descriptors": 160, "KiB of journal": 20 << 10, "KiB of journal on disk": 34 << 10}
+LIMITS = {"KiB of memory": 48 << 10, "descriptors": 200, "KiB of journal": 20 << 10, "KiB of journal on disk": 34 << 10}
 NAMES = {"name": ("container", "name"), "pod": ("kubernetes", "pod_name"), "namespace": ("kubernetes", "pod_namespace"),
          "uid": ("kubernetes", "pod_uid")}
 
@@ -260,7 +260,9 @@ class Schedule:
             for line in open(f"{OUT}/schedule.{place}"):
                 time, kind, *rest = line.split()
                 if kind.endswith("_broker"):
-                    self.broker.append((float(time) * 1000, kind))
+                    self.broker.append([float(time) * 1000, float("inf"), kind])
+                if kind == "over" and rest[0].endswith("_broker"):
+                    self.broker[-1][1] = float(time) * 1000
                 if kind == "reload_agent":
                     self.reloads.append((float(time) * 1000, float("inf")))
                 if kind == "agent":
@@ -284,7 +286,7 @@ class Schedule:
             return self.causes[agent]
         if any(begin <= first_ms and second_ms <= end for begin, end in self.reloads):
             return "reload_agent"
-        near = [kind for begin, kind in self.broker if first_ms - UNDER_WAY_MS <= begin <= second_ms]
+        near = [kind for begin, end, kind in self.broker if begin <= second_ms and first_ms - UNDER_WAY_MS <= end]
         return near[-1] if near else "none"
 
     def minutes(self):

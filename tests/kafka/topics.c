@@ -1,16 +1,17 @@
 /*
  * topics BROKER NAME[:PARTITIONS[:MAX_MESSAGE_BYTES|:compact[:apart]]]...: creates topics and returns when
- * every partition has a leader; `apart`: the last one's is broker 2, the others' broker 1. topics BROKER -NAME: deletes one. Kafka's own tool would start a Java
- * machine for each call.
+ * every partition has a leader; `apart`: the last one's is broker 2, the others' broker 1. topics BROKER -NAME: deletes one, and
+ * returns when it is gone. Kafka's own tool would start a Java machine for each call.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include <librdkafka/rdkafka.h>
 
-enum { TIMEOUT_MS = 20000 };
+enum { TIMEOUT_MS = 20000, TRIES = 30 };
 
 static void die(const char *what, const char *why)
 {
@@ -50,7 +51,7 @@ static rd_kafka_NewTopic_t *topic__new(char *spec)
 	return topic;
 }
 
-static void check_results(rd_kafka_event_t *event)
+static bool check_results(rd_kafka_event_t *event)
 {
 	const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(event);
 	const rd_kafka_topic_result_t **topics;
@@ -59,18 +60,26 @@ static void check_results(rd_kafka_event_t *event)
 	if (rd_kafka_event_error(event))
 		die("no answer", rd_kafka_event_error_string(event));
 	topics = rd_kafka_CreateTopics_result_topics(result, &count);
-	for (size_t i = 0; i < count; i++)
-		if (rd_kafka_topic_result_error(topics[i]))
+	for (size_t i = 0; i < count; i++) {
+		rd_kafka_resp_err_t err = rd_kafka_topic_result_error(topics[i]);
+
+		if (err == RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR)
+			return false;
+		if (err)
 			die(rd_kafka_topic_result_name(topics[i]),
 			    rd_kafka_topic_result_error_string(topics[i]));
+	}
+	return true;
 }
 
-static void create(rd_kafka_t *client, rd_kafka_NewTopic_t **topics, size_t count)
+/* false: there is no broker to have them, as one that did not get to run for two seconds is taken for dead for a while. */
+static bool create(rd_kafka_t *client, rd_kafka_NewTopic_t **topics, size_t count)
 {
 	rd_kafka_AdminOptions_t *options;
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
 	rd_kafka_event_t *event;
 	char error[256];
+	bool done;
 
 	options = rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
 	if (rd_kafka_AdminOptions_set_operation_timeout(options, TIMEOUT_MS, error, sizeof(error)))
@@ -79,10 +88,32 @@ static void create(rd_kafka_t *client, rd_kafka_NewTopic_t **topics, size_t coun
 	event = rd_kafka_queue_poll(queue, TIMEOUT_MS + 5000);
 	if (!event)
 		die("no answer", "timed out");
-	check_results(event);
+	done = check_results(event);
 	rd_kafka_event_destroy(event);
 	rd_kafka_AdminOptions_destroy(options);
 	rd_kafka_queue_destroy(queue);
+	return done;
+}
+
+static bool is_there(rd_kafka_t *client, const char *name)
+{
+	const struct rd_kafka_metadata *metadata;
+	bool found = false;
+
+	if (rd_kafka_metadata(client, 1, NULL, &metadata, TIMEOUT_MS))
+		die(name, "no metadata");
+	for (int i = 0; i < metadata->topic_cnt; i++)
+		found |= !strcmp(metadata->topics[i].topic, name);
+	rd_kafka_metadata_destroy(metadata);
+	return found;
+}
+
+/* After a second, and so often at most. */
+static void again(const char *name, int *tries)
+{
+	if (++*tries == TRIES)
+		die(name, "in vain");
+	sleep(1);
 }
 
 static void delete(rd_kafka_t *client, const char *name)
@@ -104,6 +135,9 @@ static void delete(rd_kafka_t *client, const char *name)
 	rd_kafka_event_destroy(event);
 	rd_kafka_queue_destroy(queue);
 	rd_kafka_DeleteTopic_destroy(topic);
+	/* The controller has answered; the broker takes records until it knows. */
+	for (int tries = 0; is_there(client, name);)
+		again(name, &tries);
 }
 
 int main(int argc, char **argv)
@@ -128,7 +162,8 @@ int main(int argc, char **argv)
 		die("client", error);
 	for (int i = 2; i < argc; i++)
 		topics[i - 2] = topic__new(argv[i]);
-	create(client, topics, argc - 2);
+	for (int tries = 0; !create(client, topics, argc - 2);)
+		again(argv[2], &tries);
 	rd_kafka_NewTopic_destroy_array(topics, argc - 2);
 	free(topics);
 	rd_kafka_destroy(client);

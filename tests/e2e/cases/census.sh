@@ -111,11 +111,14 @@ for turn in range(1, ROUNDS + 1):
     for log, records in logs.items():
         what = f"round {turn}: {log}"
         partial = [record.get("partial") for record in records]
-        # The first may lack its start.
-        numbers = [number(record, log) for record in records[partial[0] == "start":]]
+        # The first may lack its start; at logtap's end one that is written all the time may lack its rest.
+        cut = log in OLD and partial[-1] == "timeout"
+        numbers = [number(record, log) for record in records[partial[0] == "start":len(records) - cut]]
+        if not numbers:
+            continue
         expect(f"{what}: lines", numbers, list(range(numbers[0], numbers[0] + len(numbers))))
         expect_part(what, records, truth(log))
-        expect(f"{what}: partial after the first", set(partial[1:]) - {None}, set())
+        expect(f"{what}: partial after the first", set(partial[1:len(partial) - cut]) - {None}, set())
         if log in OLD or numbers[0] > 2:
             expect(f"{what}: partial of the first", partial[0], "start")
         if log in new:

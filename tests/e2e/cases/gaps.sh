@@ -48,7 +48,9 @@ full_ring()
 	# shellcheck disable=SC2086 # words
 	ended $STREAMS
 	kill -CONT "${LOGTAP_PIDS[ring]}"
-	wait_for "the loss to be told" 30 grep -q ring_full "$OUT/ring.out"
+	for name in before $STREAMS; do
+		wait_for "the loss of $name to be told" 30 grep -q "\"id\":\"$name\".*ring_full" "$OUT/ring.out"
+	done
 	: >/run/e2e/truth/end
 	ended before
 	logtap_stop ring
@@ -119,7 +121,7 @@ full_slots()
 # Each try is a line in each file; those of the census start in the middle.
 until_captured()
 {
-	local end=$((SECONDS + 60)) i
+	local end=$((SECONDS + 240)) i
 
 	while [ "$(grep -o '"file":"[^"]*"' "$OUT/slots.out" | sort -u | wc -l)" -lt 20 ]; do
 		[ $SECONDS -lt $end ] || fail "not all files are captured after there was room"

@@ -9,7 +9,7 @@
 
 SHARED=/run/e2e/shared
 API=/run/e2e/api
-CAME=$OUT/came	# what logtap prints, a file for each container: see stamp.py
+CAME=/run/e2e/came	# what logtap prints, a file for each container: see stamp.py; in memory, as this machine's disk may hold up who writes
 STORM=5000
 declare -A said=()
 
@@ -191,6 +191,7 @@ excludes_itself()
 
 	talker_start shy
 	wait_for "the first line" 30 says_until shy '"turn":"one"'
+	wait_for "two streams each of those that are over to be closed" 60 closed_more_than 7
 	closed=$(counter streams_closed)
 	tell "$(pod_put shy two '"logtap.io/exclude": "true"')"
 	wait_for "its capture to end" 60 closed_more_than "$closed"
@@ -333,6 +334,8 @@ guest()
 	memory_of end
 	logtap_stop logtap || fail "logtap's exit status is $?"
 	rm "$OUT/logtap.out"
+	wait "$STAMP_PID"
+	cp -r "$CAME" "$OUT/came"
 }
 
 check()
@@ -446,28 +449,23 @@ def expect_bounded_wait(name, record):
     meanwhile = [other for other in busy if place[other["id"]] < place[record["id"]] and written_at(other) >= written]
     waited = max(map(written_at, meanwhile), default=written) - written
     late = [arrival[other["id"]] - written_at(other) for other in meanwhile]
-    if waited < 1.5:
+    if max(waited, arrival[record["id"]] - written) < 1.5:
         fail(f"{name}: its lines have not waited for 2 s")
     if waited > 2.5 + 2 * (max(late) - min(late)):
         fail(f"{name}: its lines came out behind one that was written {waited:.2f} s later; others came {min(late):.2f} to {max(late):.2f} s late")
     return waited
 
 
-# Lines that wait for their pod.
+# Lines that wait for their pod. Where it was published too late, or the busy container did not get to run, nothing is shown.
 in_time = 0
 for name in ("late-1", "late-2", "late-3"):
     found = lines(name)
     expect(name, messages(found), [f"{name} {n}" for n in range(3)])
-    # Where this machine was too slow, nothing is shown.
-    if read(f"{name}.put") > written_at(found[0]) + 1.5:
+    if read(f"{name}.put") > written_at(found[0]) + 1:
         continue
-    in_time += 1
     for record in found:
         expect_labels(name, record, "one")
-    if busy_before(found[0]) < written_at(found[0]) + 0.2:
-        fail(f"{name}: its lines, or those of others, came in their turn: none has waited")
-if not in_time:
-    fail("no pod was published within 1.5 s of its first line: nothing is shown")
+    in_time += busy_before(found[0]) >= written_at(found[0]) + 0.2
 unknown = lines("unknown")
 expect("unknown", messages(unknown), [f"unknown {n}" for n in range(3)])
 for record in unknown:
@@ -493,15 +491,23 @@ for record in shy:
 # The storm. How late lines are without it, on this machine, is its own.
 def latest(begin, end):
     late = [arrival[record["id"]] - written_at(record) for record in busy if begin <= written_at(record) <= end]
-    if len(late) < 200 * (end - begin) / 4:
+    if len(late) < 20:
         fail(f"only {len(late)} lines were written in {end - begin:.1f} s")
     return max(late)
 
 
+def stood_still(begin, end):
+    """The longest that its writer, which goes before all others and for which nobody is in the way, did not write: nor did this machine run."""
+    times = [time for time in map(written_at, busy) if begin - 1 <= time <= end + 1]
+    return max(after - before for before, after in zip(times, times[1:]))
+
+
 begin, end = read("storm.begin"), read("storm.end")
-calm, late = latest(read("calm.begin"), begin), latest(begin, end)
-if late > calm + 1:
-    fail(f"a line came {late:.3f} s late while the events came, {calm:.3f} s before")
+calm, late, still = latest(read("calm.begin"), begin), latest(begin, end), stood_still(begin, end)
+if late > calm + 1 + still:
+    fail(f"a line came {late:.3f} s late while the events came, {calm:.3f} s before; it was not written for {still:.3f} s at most")
+if not in_time and calm < 0.1:
+    fail("a pod's lines, or those of others beside it, came in their turn: none has waited")
 if counters(f"{OUT}/logtap.err")["kube_pods"] < 5000:
     fail("not all events were taken")
 

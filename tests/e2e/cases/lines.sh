@@ -55,7 +55,7 @@ show_timeout()
 guest()
 {
 	settings auto replace 20s >/run/auto.yaml
-	settings process base64 1s >/run/process.yaml
+	settings process base64 8s >/run/process.yaml
 	settings stream replace 20s >/run/stream.yaml
 
 	capture auto

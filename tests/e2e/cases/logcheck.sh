@@ -57,7 +57,8 @@ check()
 	line 100 p | finds 'was there before'
 	line 100 'p;s/c\.stdout/d.stdout/' | finds 'line 99 again'
 	line 100 '{h;d};101G' | finds 'line 99 again or out of order'
-	line 7 's/\(message": "a 6 [0-9]* .\{30\}\)./\1#/' | finds 'line 6 of .* differs at byte'
+	# In the checksum: in what follows it may be half of an escape.
+	line 7 's/\(message": "a 6 [0-9]* .\{3\}\)./\1#/' | finds 'line 6 of .* differs at byte'
 	line 7 's/.\(", "encoding.*\)\?"}$/"}/' | finds 'line 6 of'
 	line 7 's/"id": "c"}/"id": "other"}/' | finds 'unexpected: container other'
 	line 7 's/"id": "c"}/"id": "c", "name": "x"}/' | finds 'container.name is x, not (none)'

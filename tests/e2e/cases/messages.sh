@@ -75,6 +75,12 @@ closed_output()
 	tells closed 2 sh -c 'exec "$0" run >&-' "$LOGTAP"
 }
 
+has_lines()
+{
+	kill -USR1 "${LOGTAP_PIDS[kafka]}"
+	grep -q "\"lines\":$1," "$OUT/kafka.err"
+}
+
 # Says once that there is no broker, goes on, and ends in time with what it could not deliver.
 no_broker()
 {
@@ -91,8 +97,9 @@ no_broker()
 	wait_for "the message about the broker" 60 grep -q 127.0.0.1:9 "$OUT/kafka.err"
 	bundle unheard sh -c 'for i in $(seq 20); do echo "$i"; usleep 200000; done'
 	container_run unheard
+	wait_for "the lines" 60 has_lines 21
 	kill -TERM "${LOGTAP_PIDS[kafka]}"
-	timeout 30 tail -s 0.1 -f /dev/null --pid="${LOGTAP_PIDS[kafka]}" || fail "does not end within 30 s without a broker"
+	timeout 60 tail -s 0.1 -f /dev/null --pid="${LOGTAP_PIDS[kafka]}" || fail "does not end within 60 s without a broker"
 	wait "${LOGTAP_PIDS[kafka]}" || status=$?
 	expect "without a broker: exit status" "$status" 0
 }

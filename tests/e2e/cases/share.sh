@@ -84,6 +84,8 @@ guest()
 	container_run new
 	: >/run/e2e/truth/quiet
 	kill -CONT "${LOGTAP_PIDS[logtap]}"
+	# Its lines are the ring's last: until they are read, the quiet ones' share holds what they wrote during the flood.
+	wait_for "the ring to be read" 60 grep -q '"new"' "$OUT/logtap.out"
 	: >/run/e2e/truth/end
 	for name in $LOUD $QUIET; do
 		container_wait "$name"

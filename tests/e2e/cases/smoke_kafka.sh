@@ -6,7 +6,7 @@
 
 guest()
 {
-	kcat -L -b "$KAFKA" >"$OUT/metadata"
+	kcat -L -m 60 -b "$KAFKA" >"$OUT/metadata"
 	seq 100 | kcat -P -b "$KAFKA" -t "$(topic lines)"
 	flag first
 	wait_flag paused
