@@ -5,8 +5,8 @@
 #ifndef LOGTAP_STREAM_FIXTURE_H
 #define LOGTAP_STREAM_FIXTURE_H
 
-#include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -209,20 +209,22 @@ static inline int setup(void **state)
 	return 0;
 }
 
+static inline int remove_entry(const char *path, const struct stat *about, int type, struct FTW *place)
+{
+	(void)about;
+	(void)type;
+	(void)place;
+	return remove(path);
+}
+
 static inline int teardown(void **state)
 {
 	struct fixture *fixture = *state;
-	struct dirent *entry;
-	DIR *dir;
 
 	for (unsigned int i = 0; i < fixture->count; i++)
 		json_decref(fixture->seen[i]);
 	close_parts(fixture);
-	dir = opendir(fixture->directory);
-	while (dir && (entry = readdir(dir)))
-		unlinkat(dirfd(dir), entry->d_name, 0);
-	closedir(dir);
-	rmdir(fixture->directory);
+	nftw(fixture->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 	close(fixture->journal_options.data_fd);
 	close(fixture->journal_options.space_fd);
 	free(fixture);
