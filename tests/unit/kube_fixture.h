@@ -29,7 +29,7 @@
 #include "parallel.h"
 
 #define SERVER "tests/kubernetes/api_server"
-#define PATIENCE_MS 60000
+#define PATIENCE_MS 120000
 
 struct fixture {
 	char dir[32];            /* of the server's; it stands for the service account's as well */
@@ -161,7 +161,7 @@ static inline struct fixture *fixture__new(const char *option)
 		.source = KUBERNETES_AUTO, .kubeconfig = "", .kubelet = "", .kubelet_ca = "",
 	};
 	f->timing = (struct kube_timing){
-		.retry_ms = 20, .retry_max_ms = 200, .request_ms = 20000, .request_silence_ms = 1500,
+		.retry_ms = 20, .retry_max_ms = 200, .request_ms = 60000, .request_silence_ms = 60000,
 		.watch_ms = 60000, .bookmark_ms = 30000, .resync_ms = 3600000, .poll_ms = 200,
 		.poll_least_ms = 20, .job_ms = 20000,
 	};

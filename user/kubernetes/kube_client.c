@@ -319,7 +319,6 @@ static enum kube_failure failure_of(const struct kube_request *request, CURLcode
 	case CURLE_OK:
 		break;
 	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_SSL_ISSUER_ERROR:
 		return KUBE_UNTRUSTED;
 	case CURLE_SSL_CACERT_BADFILE:

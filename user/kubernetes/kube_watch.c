@@ -50,6 +50,7 @@ struct kube_watch {
 	uint64_t opened_ms;          /* when the watch was granted; 0: it is not, or that is told */
 	bool taken;                  /* the page was whole, or the watch had an event */
 	bool bookmarks;              /* the server sends them */
+	bool unwatched;              /* a failure of the watch was told, and none has been open since */
 	struct kube_answer error;    /* what an event or a page told; failure KUBE_FINE: none */
 	char why[KUBE_WHY_SIZE];
 };
@@ -197,6 +198,7 @@ static void tell_fine(struct kube_watch *watch)
 	const struct kube_answer fine = { .failure = KUBE_FINE, .status = 200 };
 
 	watch->opened_ms = 0;
+	watch->unwatched = false;
 	watch->options.handler->state(watch->options.owner, &fine);
 }
 
@@ -260,6 +262,7 @@ static void forget(struct kube_watch *watch)
 static void on_failure(struct kube_watch *watch, const struct kube_answer *answer)
 {
 	const struct kube_timing *timing = watch->options.timing;
+	bool watching = watch->phase == PHASE_WATCH;
 	uint64_t pause_ms = kube_timing__pause_ms(timing, &watch->failures);
 	uint64_t asked_ms = answer->retry_ms < timing->retry_max_ms ? answer->retry_ms : timing->retry_max_ms;
 
@@ -280,6 +283,7 @@ static void on_failure(struct kube_watch *watch, const struct kube_answer *answe
 	watch->due_ms = clock__ms() + (asked_ms > pause_ms ? asked_ms : pause_ms);
 	if (answer->failure == KUBE_GONE)
 		return;
+	watch->unwatched |= watching;
 	counters__add(watch->options.counters, COUNTER_kube_errors, 1);
 	watch->options.handler->state(watch->options.owner, answer);
 }
@@ -294,7 +298,8 @@ static void end_page(struct kube_watch *watch)
 	watch->listed_ms = clock__ms();
 	watch->exact = false;
 	watch->options.handler->end(watch->options.owner);
-	tell_fine(watch);
+	if (!watch->unwatched)
+		tell_fine(watch);
 }
 
 static void end_watch(struct kube_watch *watch)
