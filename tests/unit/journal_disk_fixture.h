@@ -14,7 +14,7 @@
 #include "../../user/journal/journal_internal.h"
 #include "journal_records.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 struct fixture {
 	char directory[64];

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #define PARALLEL_AT_ONCE 6
-#define PARALLEL_PATIENCE_S 150
+#define PARALLEL_PATIENCE_S 300
 
 struct parallel_test {
 	pid_t pid;

@@ -155,8 +155,8 @@ void capture__free_slot(struct capture *capture, uint32_t slot)
 	s->lost_bytes = s->lost_writes = 0;
 	memset(s->lost_bytes_by, 0, sizeof(s->lost_bytes_by));
 	memset(s->lost_writes_by, 0, sizeof(s->lost_writes_by));
-	capture->kernel->freed[slot]++;
 	__atomic_store_n(&s->state, SLOT_FREE, __ATOMIC_RELEASE);
+	__atomic_add_fetch(&capture->kernel->freed[slot], 1, __ATOMIC_RELEASE);
 }
 
 /* The steps of a commit, and the same with naps before them: see the Makefile. */

@@ -435,10 +435,11 @@ static void what_was_cut_on_disk_does_not_outlive_memory(void **state)
 static void what_an_earlier_boot_left_on_disk_is_kept(void **state)
 {
 	struct fixture *fixture = *state;
-	uint64_t second = clock__ns(CLOCK_REALTIME) / NS_PER_SECOND;
 	struct journal_mark mark;
+	uint64_t second;
 
 	open_journal(fixture);
+	second = clock__ns(CLOCK_REALTIME) / NS_PER_SECOND;
 	append_many(fixture, 300);
 	journal__save(fixture->journal, 60000);
 	/* Lives that begin in the same second are no two boots. */

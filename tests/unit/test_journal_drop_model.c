@@ -268,7 +268,7 @@ static void run_model(struct model *model)
 	uint64_t end = clock__ms() + (text ? strtoull(text, NULL, 0) : 2) * 1000;
 
 	open_journal(model);
-	while (clock__ms() < end && model->appended < RECORDS - 20000) {
+	while ((clock__ms() < end || !model->crashes) && model->appended < RECORDS - 20000) {
 		uint64_t dice = roll(model, 100);
 
 		if (dice < 40)

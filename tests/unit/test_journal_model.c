@@ -272,7 +272,7 @@ static void run_model(struct model *model)
 {
 	uint64_t end = clock__ms() + seconds() * 1000;
 
-	while (clock__ms() < end) {
+	while (clock__ms() < end || !model->crashes) {
 		uint64_t dice = roll(model, 1000);
 
 		if (dice < 350)

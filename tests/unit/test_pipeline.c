@@ -18,6 +18,7 @@
 #define POISONED (STREAMS + 1)
 #define SLOTS (STREAMS + 2)
 #define LINES_PER_MS 10
+#define TURN 200   /* lines before the consumer has its own */
 #define LOAD_MS 12000
 #define LOAD_PATIENCE_S 240
 
@@ -511,7 +512,7 @@ static long tmpfs_memory(const struct rig *rig)
 	return atol(size);
 }
 
-/* As fast as LINES_PER_MS at most; the consumer takes part in the time. Returns the most of own_memory. */
+/* As fast as LINES_PER_MS at most, and in turns with the consumer. Returns the most of own_memory. */
 static long load(struct rig *rig, uint64_t load_ms)
 {
 	uint64_t begin = now_ms();
@@ -519,7 +520,9 @@ static long load(struct rig *rig, uint64_t load_ms)
 	long most = 0;
 
 	while (now_ms() - begin < load_ms) {
-		for (uint64_t due = (now_ms() - begin) * LINES_PER_MS; lines < due; lines++)
+		uint64_t due = (now_ms() - begin) * LINES_PER_MS;
+
+		for (int turn = 0; turn < TURN && lines < due; turn++, lines++)
 			write_line(rig, lines % STREAMS, "");
 		take_what_came(rig);
 		if (own_memory() > most)

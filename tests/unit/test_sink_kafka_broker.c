@@ -28,6 +28,7 @@ static void configure(struct fixture *f, const char *broker, const char *topic,
 	char *text;
 	int len = asprintf(&text,
 			   "sink: kafka\n"
+			   "journal: {directory: %s}\n"
 			   "kafka:\n"
 			   "  brokers: [\"%s\"]\n"
 			   "  topic: %s\n"
@@ -36,7 +37,7 @@ static void configure(struct fixture *f, const char *broker, const char *topic,
 			   "    reconnect.backoff.max.ms: 500\n"
 			   "    topic.metadata.refresh.interval.ms: 1000\n"
 			   "%s",
-			   broker, topic, compression, rdkafka);
+			   f->directory[0], broker, topic, compression, rdkafka);
 
 	assert_int_equal(config__parse("test.yaml", text, len, stderr, &f->parsed), 0);
 	f->config = *f->parsed;
@@ -183,7 +184,7 @@ static void authority_that_is_put_right_is_read_again(void **state)
 	start_on(*state, "tls", "wrong-ca", properties);
 	append_many(*state, 300);
 	wait_until_told("from an authority that is not in ssl.ca.location");
-	shell("cp %s/tls/ca.pem %s/our-ca.pem", broker_dir, broker_dir);
+	shell("cp %s/tls/ca.pem %s/our-ca.new && mv %s/our-ca.new %s/our-ca.pem", broker_dir, broker_dir, broker_dir, broker_dir);
 	assert_recovered(*state, "from an authority that is not in ssl.ca.location");
 }
 
@@ -473,7 +474,7 @@ static void stop_with_a_hanging_broker_keeps_the_deadline(void **state)
 	stop_ms = now_ms() - stop_ms;
 	assert_int_equal(shell(BROKER " resume %s", broker_dir), 0);
 	print_message("stopped in %d ms\n", (int)stop_ms);
-	assert_true(stop_ms >= 1000 && stop_ms < 3000);
+	assert_true(stop_ms >= 1000 && stop_ms < 10000);
 	assert_int_equal(pending(f), 3000);
 	assert_int_equal(said("3000 records are left undelivered in the journal"), 1);
 }

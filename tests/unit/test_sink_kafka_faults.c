@@ -333,8 +333,8 @@ static void stop_in_mid_stream_makes_nothing_come_twice(void **state)
 
 	set_property(f, "batch.num.messages", "300");
 	rd_kafka_mock_broker_set_rtt(f->cluster, 1, 200);
-	start_sink(f);
 	append_many(f, SLOW);
+	start_sink(f);
 	wait_for(pending(f) < SLOW);
 	stop_sink(f, 2000);
 	assert_in_range(pending(f), 1, SLOW - 1);
