@@ -20,7 +20,7 @@ PROBLEMS_EACH = 3   # of one stream
 STREAMS_MIN = 20
 # Of what agents took. The configuration gives 8 MiB to half lines, 8 to the journal (beside it lies the checkpoint, with half
 # lines' texts and a block for each stream) and 32 to its disk; the rest is librdkafka's, libbpf's while it loads, and the program's.
-LIMITS = {"KiB of memory": 48 << 10, "descriptors": 200, "KiB of journal": 20 << 10, "KiB of journal on disk": 34 << 10}
+LIMITS = {"KiB of memory": 48 << 10, "descriptors": 160, "KiB of journal": 20 << 10, "KiB of journal on disk": 34 << 10}
 NAMES = {"name": ("container", "name"), "pod": ("kubernetes", "pod_name"), "namespace": ("kubernetes", "pod_namespace"),
          "uid": ("kubernetes", "pod_uid")}
 

@@ -23,7 +23,7 @@ static void a_half_line_outlives_its_agent(void **state)
 	assert_int_equal(json_array_size(fixture->records), 2);
 	expect_record(fixture, 1, "begun, goes on, ended", "");
 	assert_string_equal(text_of(json_object_get(json_array_get(fixture->records, 1), "process"), "name"), "writer");
-	assert_true(fixture->copies <= 1);
+	assert_int_equal(fixture->copies, 0);
 }
 
 static void streams_open_and_close_while_no_agent_runs(void **state)
@@ -506,7 +506,7 @@ static void kills_lose_nothing_and_double_nothing(void **state)
 	check_gaps(fixture);
 	print_message("%u lines, %u agents, %u copies\n", sum, kills + 1, fixture->copies);
 	/* Of what a killed agent made, only the record can come twice that the sink was just acknowledging. */
-	assert_true(fixture->copies <= kills);
+	assert_true(fixture->copies <= kills / 10);
 }
 
 /* Streams of a pod that nobody knows: their lines wait for as long as the agent does. */
